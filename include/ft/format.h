@@ -1,0 +1,86 @@
+/* format.h - files of models: safetensors, Hugging Face folders, archives.
+ *
+ * Every file is treated as hostile: lengths, offsets and products are checked
+ * against the bytes there are before anything is believed (FT_EFORMAT, with the
+ * file, the tensor and the reason).
+ */
+#ifndef FT_FORMAT_H
+#define FT_FORMAT_H
+
+#include "ft/json.h"
+#include "ft/stream.h"
+#include "ft/tensor.h"
+#include <stdbool.h>
+
+/* A tensor at rest; `data` is inside a mapping, at any alignment. */
+struct ft_stored {
+	const char *name;
+	enum ft_dtype dtype;
+	int rank;
+	int64_t shape[FT_RANK];
+	const void *data;
+	size_t bytes;
+};
+
+/* ---- safetensors (one file) ---- */
+struct ft_safetensors;
+struct ft_safetensors *ft_safetensors_open(const char *path); /* NULL on failure */
+size_t ft_safetensors_count(const struct ft_safetensors *s);
+const struct ft_stored *ft_safetensors_at(const struct ft_safetensors *s, size_t i);
+const struct ft_stored *ft_safetensors_find(const struct ft_safetensors *s, const char *name);
+void ft_safetensors_close(struct ft_safetensors *s);
+/* Writes a file as the reference writer does (descending dtype rank, then
+ * name; header padded to 8; __metadata__ {"format":"pt"}). Atomic. */
+int ft_safetensors_write(const char *path, const struct ft_stored *t, size_t n);
+
+/* ---- a Hugging Face folder ---- */
+struct ft_hf;
+#define FT_HF_BARE 1u /* config only; weights are not opened and need not be there */
+struct ft_hf *ft_hf_open(const char *dir, unsigned flags); /* NULL on failure */
+json_t *ft_hf_config(const struct ft_hf *h); /* config.json; borrowed */
+/* Tensors over model.safetensors or all shards of its index. */
+size_t ft_hf_count(const struct ft_hf *h);
+const struct ft_stored *ft_hf_at(const struct ft_hf *h, size_t i);
+const struct ft_stored *ft_hf_find(const struct ft_hf *h, const char *name);
+/* Digest of config and weight files, 32 hex digits; computed at first call. NULL on failure. */
+const char *ft_hf_digest(struct ft_hf *h);
+void ft_hf_close(struct ft_hf *h);
+
+/* ---- archives to write (tar, by name also .zst .gz): reproducible ---- */
+/* Packs the regular files of folder `dir` (not below), sorted by name, owner 0,
+ * mode 0644, time SOURCE_DATE_EPOCH or 0. Members have plain names. Atomic. */
+int ft_archive_pack(const char *path, const char *dir);
+bool ft_archive_named(const char *path); /* ends in .tar, .tar.zst or .tar.gz */
+
+/* ---- a folder, or an archive of one, that appears whole or not at all ---- */
+struct ft_outdir;
+/* Makes a temporary folder beside `path`. What is at `path` already must be
+ * an empty folder; with `force` it may be an archive, or a folder with
+ * config.json and without folders in it, which is then replaced. NULL on failure. */
+struct ft_outdir *ft_outdir_open(const char *path, bool force);
+const char *ft_outdir_path(const struct ft_outdir *d); /* the temporary folder: files go here */
+/* Packs the files when `path` names an archive, else gives the folder its name. Durable. */
+int ft_outdir_commit(struct ft_outdir *d);
+void ft_outdir_free(struct ft_outdir *d); /* removes what was not committed; NULL is fine */
+
+/* ---- exporting. To add a format: a file in lib/format that defines
+ * `const struct ft_format format_NAME`, and a line in lib/format/formats.def. ---- */
+struct ft_model;
+struct ft_format {
+	const char *name, *summary; /* "hf", "a Hugging Face folder" */
+	/* Writes the model's files into the empty folder `dir`, weights as `dtype`
+	 * (F32, F16, BF16). */
+	int (*write)(const struct ft_model *m, const char *dir, enum ft_dtype dtype);
+};
+const struct ft_format *ft_format_find(const char *name); /* NULL: FT_EUSAGE, listing what there is */
+
+/* Opens what was written and compares it with the model: architecture, labels,
+ * tokenizer, each weight bit by bit (after rounding to dtype), and the outputs on
+ * a few rows of ids; those must be equal for F32, and within `allowed` for others. */
+struct ft_verified {
+	size_t params, rows, tokens; /* compared; rows and tokens of the probe */
+	double difference, allowed;  /* largest absolute difference of an output */
+};
+int ft_export_verify(struct ft_model *m, const char *dir, enum ft_dtype dtype, struct ft_verified *v);
+
+#endif

@@ -1,0 +1,124 @@
+/* graph.h - the tape: operations run as they are called, and are recorded so
+ * that gradients can flow back.
+ *
+ * A forward pass is a sequence of calls like y = ft_gelu(g, x). Each computes at
+ * once and returns a tensor that lives until the next ft_graph_begin(). When
+ * gradients are wanted, ft_backward() walks the recorded operations in reverse
+ * and ADDS to the gradient of every parameter that needs one; what no trained
+ * parameter lies below is never recorded, and what has been used on the way
+ * back is given back.
+ *
+ * Errors stick: after a failure every operation returns NULL at once (and takes
+ * NULL), so that a forward pass needs one check, at its end.
+ *
+ * To add an operation: its two functions, forward beside backward, in the
+ * file of its group; a line in lib/graph/ops.def; its constructor here; a case
+ * in tests/grad/ops.c (a test walks the list and misses none).
+ *
+ * Batches are padding-free: a tensor of a batch is [tokens, width], and
+ * `offsets` says which rows belong together.
+ */
+#ifndef FT_GRAPH_H
+#define FT_GRAPH_H
+
+#include "ft/mem.h"
+#include "ft/stream.h"
+#include "ft/tensor.h"
+
+struct ft_graph;
+struct ft_graph *ft_graph_new(void); /* NULL: out of memory */
+void ft_graph_free(struct ft_graph *g);
+
+enum ft_mode {
+	FT_INFER, /* no recording, no dropout; memory is reused layer by layer */
+	FT_TRAIN, /* recording and dropout */
+	FT_CHECK, /* recording, no dropout: gradients that can be compared */
+};
+/* Starts a pass: ends the life of all tensors of the pass before. Random numbers
+ * of dropout are keyed by (seed, step, order of the operation, index). */
+void ft_graph_begin(struct ft_graph *g, enum ft_mode mode, uint64_t seed, uint64_t step);
+enum ft_mode ft_graph_mode(const struct ft_graph *g);
+/* FT_OK, or the first error of this pass. */
+int ft_graph_error(const struct ft_graph *g);
+/* Marks the pass as failed; returns code. */
+int ft_graph_fail(struct ft_graph *g, int code);
+/* Bytes of activations and gradients: the most any pass has used. */
+size_t ft_graph_peak(const struct ft_graph *g);
+/* Multiply-adds of the matrix products of this pass, forward and backward. */
+double ft_graph_macs(const struct ft_graph *g);
+
+/* A tensor of this pass with undefined content; NULL on failure. */
+struct ft_tensor *ft_graph_tensor(struct ft_graph *g, int64_t rows, int64_t cols);
+/* Memory of this pass. */
+void *ft_graph_alloc(struct ft_graph *g, size_t bytes);
+
+/* ---- operations; shapes in brackets; T tokens, R rows of a batch, H width ---- */
+
+/* y [T,N] = x [T,K] w[N,K]^T + b [1,N]; b may be NULL. */
+struct ft_tensor *ft_linear(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w, struct ft_tensor *b);
+
+/* y [T,H] = word[ids] + position[place in its row] + type[types]. position and
+ * type may be NULL; types NULL means all 0. Ids beyond a table: FT_EMATCH. */
+struct ft_tensor *ft_embed(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *word,
+                           struct ft_tensor *position, struct ft_tensor *type);
+
+/* Rows to mean 0 and variance 1 (plus eps), times w [1,H] plus b [1,H]. */
+struct ft_tensor *ft_layer_norm(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w, struct ft_tensor *b,
+                                float eps);
+
+/* x/2 (1 + erf(x/sqrt 2)); its tanh approximation; max(x, 0); tanh. */
+struct ft_tensor *ft_gelu(struct ft_graph *g, struct ft_tensor *x);
+struct ft_tensor *ft_gelu_tanh(struct ft_graph *g, struct ft_tensor *x);
+struct ft_tensor *ft_relu(struct ft_graph *g, struct ft_tensor *x);
+struct ft_tensor *ft_tanh(struct ft_graph *g, struct ft_tensor *x);
+/* The activation that a config.json calls `name`; NULL pointer: unknown. */
+typedef struct ft_tensor *ft_activation(struct ft_graph *, struct ft_tensor *);
+ft_activation *ft_activation_find(const char *name);
+
+/* residual + dropout(x); residual may be NULL. x is used up: its memory may be
+ * taken over. */
+struct ft_tensor *ft_dropout_add(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *residual, float p);
+
+/* Softmax attention of each row of the batch over itself, all heads:
+ * q, k, v [T, heads * size]; scores are scaled by 1/sqrt(size); dropout p on
+ * the probabilities. Memory is linear in the length of a row. */
+struct ft_tensor *ft_attention(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *q,
+                               struct ft_tensor *k, struct ft_tensor *v, int heads, float p);
+
+/* y [R,H]: the first token of each row; the mean over each row. */
+struct ft_tensor *ft_first(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x);
+struct ft_tensor *ft_mean(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x);
+/* y [n,H] = x[index]; index is borrowed for the pass. */
+struct ft_tensor *ft_gather(struct ft_graph *g, struct ft_tensor *x, const int32_t *index, int64_t n);
+
+/* ---- losses: [units, 1], one a unit, unreduced; backward starts from their
+ * sum. A unit with label FT_IGNORE has loss 0 and no gradient. ---- */
+struct ft_loss_options {
+	float smoothing;      /* label smoothing, 0 .. 1 */
+	const float *weights; /* [classes] or NULL */
+};
+struct ft_tensor *ft_cross_entropy(struct ft_graph *g, struct ft_tensor *logits, const int32_t *labels,
+                                   const struct ft_loss_options *o);
+/* Mean over the outputs of a unit of the binary cross-entropy; targets 0..1. */
+struct ft_tensor *ft_binary_cross_entropy(struct ft_graph *g, struct ft_tensor *logits, const float *targets,
+                                          const struct ft_loss_options *o);
+/* Mean over the outputs of a unit of the squared error. */
+struct ft_tensor *ft_squared_error(struct ft_graph *g, struct ft_tensor *values, const float *targets);
+/* Cross-entropy of x w^T + b without keeping the logits [n, V]: by chunks, the
+ * gradient computed on the way forward. */
+struct ft_tensor *ft_linear_cross_entropy(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w,
+                                          struct ft_tensor *b, const int32_t *labels);
+
+/* The end of a layer whose only result is x: as long as nothing has been
+ * recorded (in FT_INFER, and in a frozen trunk) the memory of everything before
+ * is reused. Returns the x to go on with. */
+struct ft_tensor *ft_layer_end(struct ft_graph *g, struct ft_tensor *x);
+
+/* Backward from the sum of `loss`, a tensor of this pass. */
+int ft_backward(struct ft_graph *g, struct ft_tensor *loss);
+
+/* Sums a gradient from outside the tape's own operations: the destination, to
+ * be written (*fresh) or added to. For techniques with kernels of their own. */
+float *ft_grad(struct ft_graph *g, struct ft_tensor *t, bool *fresh);
+
+#endif

@@ -1,0 +1,33 @@
+/* json.h - JSON with jansson, and errors that name file and line.
+ *
+ * Values are jansson's (json_t); this adds only what every caller would
+ * repeat. Duplicate keys, invalid UTF-8 and nesting beyond jansson's limit
+ * are malformed input (FT_EFORMAT).
+ */
+#ifndef FT_JSON_H
+#define FT_JSON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Reads a whole file. NULL on failure (FT_EFAIL, FT_EFORMAT). New reference. */
+json_t *ft_json_load(const char *path);
+/* Reads `n` bytes; `where` names them in errors. New reference. */
+json_t *ft_json_parse(const char *where, const char *text, size_t n);
+/* Writes a file, indented, keys in insertion order, with a final newline. */
+int ft_json_save(const char *path, const json_t *v);
+/* One line of text without spaces; reals with 9 significant digits, which
+ * float32 survives. From malloc; NULL when out of memory. */
+char *ft_json_text(const json_t *v);
+
+/* Members with a default. What has another type than asked for counts as an
+ * error: the functions set *err (when err is not NULL) to FT_EFORMAT and keep
+ * it set. JSON null counts as absent. Results are borrowed from `obj`. */
+int64_t ft_json_int(const json_t *obj, const char *key, int64_t absent, int *err);
+double ft_json_real(const json_t *obj, const char *key, double absent, int *err);
+bool ft_json_bool(const json_t *obj, const char *key, bool absent, int *err);
+const char *ft_json_str(const json_t *obj, const char *key, const char *absent, int *err);
+
+#endif

@@ -1,0 +1,93 @@
+/* kernels.h - the table of numeric kernels, one per instruction set.
+ *
+ * A kernel is single-threaded and works on contiguous float32; operations cut
+ * their work into items by shape and call kernels from ft_parallel(). Sums run
+ * over 16 fixed lanes, so an instruction set changes nothing but the rounding of
+ * fused multiply-adds. A backend for another device is another such table.
+ */
+#ifndef FT_KERNELS_H
+#define FT_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Random bits for dropout: a pure function of these and the element's index. */
+struct ft_dropout {
+	uint64_t key;   /* of (seed, step, site) */
+	float p;        /* share set to 0; the rest is scaled by 1/(1-p) */
+};
+
+struct ft_adamw {
+	float rate, beta1, beta2, eps, decay; /* decay is already times the rate */
+	float correct1, correct2;             /* 1 - beta^t */
+	float scale;                          /* of the gradient: 1/units, clipping */
+};
+
+struct ft_kernels {
+	const char *name;
+
+	/* y [n] = f(x); dx = dy f'(x), in place of dy or added to it by the caller. */
+	void (*gelu)(float *y, const float *x, size_t n);
+	void (*gelu_back)(float *dx, const float *dy, const float *x, size_t n);
+	void (*gelu_tanh)(float *y, const float *x, size_t n);
+	void (*gelu_tanh_back)(float *dx, const float *dy, const float *x, size_t n);
+	void (*tanh)(float *y, const float *x, size_t n);
+
+	void (*add)(float *y, const float *x, size_t n);            /* y += x */
+	void (*axpy)(float *y, float a, const float *x, size_t n);  /* y += a x */
+	double (*sum_squares)(const float *x, size_t n);
+	/* rows x cols: y[r] += bias, y [rows, ld] */
+	void (*add_bias)(float *y, size_t ld, const float *bias, size_t rows, size_t cols);
+	/* out[c] (+)= sum over rows of x [rows, ld], columns 0..cols-1 */
+	void (*column_sums)(float *out, const float *x, size_t ld, size_t rows, size_t cols, bool add);
+
+	/* x [n] -> softmax(scale x), in place; returns log sum exp(scale x). */
+	float (*softmax)(float *x, float scale, size_t n);
+	/* p[i] = exp(scale x[i] - lse), in place: a softmax whose sum is known. */
+	void (*softmax_again)(float *x, float scale, float lse, size_t n);
+	/* log sum exp(x) without changing x. */
+	float (*log_sum_exp)(const float *x, size_t n);
+	/* ds[i] = p[i] (dp[i] - d) scale, in place of dp */
+	void (*softmax_back)(float *dp, const float *p, float d, float scale, size_t n);
+	float (*dot)(const float *a, const float *b, size_t n);
+
+	/* One row: y = (x - mean) rstd w + b. */
+	void (*layer_norm)(float *y, const float *x, const float *w, const float *b, size_t n, float eps, float *mean,
+	                   float *rstd);
+	/* dx (+)= …; dw += dy xhat, db += dy (either may be NULL). */
+	void (*layer_norm_back)(float *dx, bool add, float *dw, float *db, const float *dy, const float *x,
+	                        const float *w, size_t n, float mean, float rstd);
+
+	/* y[i] = keep(first + i) ? x[i] / (1-p) : 0. `first` is a multiple of 64. */
+	void (*dropout)(float *y, const float *x, const struct ft_dropout *d, uint64_t first, size_t n);
+	/* y[i] = residual[i] + dropout(x[i]) */
+	void (*dropout_add)(float *y, const float *x, const float *residual, const struct ft_dropout *d, uint64_t first,
+	                    size_t n);
+
+	/* One step of AdamW (Loshchilov and Hutter, 2019) on n elements. */
+	void (*adamw)(float *w, const float *g, float *m, float *v, const struct ft_adamw *o, size_t n);
+	/* w -= rate * m, m = momentum * m + scale g + decay w (as torch.optim.SGD). */
+	void (*sgd)(float *w, const float *g, float *m, float rate, float momentum, float decay, float scale, size_t n);
+};
+
+/* The table in use. Chosen once, by the processor and the environment's FT_ISA. */
+const struct ft_kernels *ft_kernels(void);
+
+/* ---- matrix products: C [m,n] = A B (+ C when add) + bias ----
+ * A is [m,k] (or [k,m] when ta), B is [k,n] (or [n,k] when tb), rows ld apart. */
+struct ft_gemm {
+	bool ta, tb, add;
+	int64_t m, n, k;
+	const float *a, *b;
+	float *c;
+	int64_t lda, ldb, ldc;
+	float alpha;
+	const float *bias; /* [n] or NULL */
+};
+/* On all threads, in tiles that depend on the shape alone. */
+void ft_gemm(const struct ft_gemm *g);
+/* On the calling thread; from inside ft_parallel(). */
+void ft_gemm_one(const struct ft_gemm *g);
+
+#endif

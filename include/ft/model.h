@@ -1,0 +1,126 @@
+/* model.h - a model: a family's network, its parameters, and a head.
+ *
+ * A MODEL argument anywhere is one of
+ *   - a Hugging Face folder (config.json, safetensors, tokenizer files), or
+ *   - a model stream (ft-stream.5) by ft-freeze or ft-train, which names its
+ *     base by digest and holds only what differs from it.
+ * ft_model_open() takes both. ft_model_meta() describes it without weights.
+ */
+#ifndef FT_MODEL_H
+#define FT_MODEL_H
+
+#include "ft/graph.h"
+#include "ft/json.h"
+#include "ft/stream.h"
+#include "ft/tensor.h"
+#include <stdbool.h>
+
+/* ---- parameters ---- */
+struct ft_param {
+	char *name;       /* ours: "layer.3.attn.q.weight" */
+	char *file;       /* as the family's Hugging Face checkpoints spell it,
+	                     with prefix: "bert.encoder.layer.3.attention.self.query.weight" */
+	struct ft_tensor t;
+	int rank;         /* 1 or 2: the shape on disk, [cols] or [rows, cols] */
+	int layer;        /* 0 .. layers-1; -1 embeddings; layers: head */
+	bool trains;
+	bool decays;      /* weight decay applies: not to norms and biases */
+	bool fresh;       /* not in the base: made by initialisation */
+	bool stored;      /* came from the model stream: differs from the base */
+	int kind;         /* for initialisation; private to lib/model */
+	double rate;      /* multiplier of the learning rate */
+};
+
+struct ft_model;
+#define FT_MODEL_BARE 1u /* description only, no weights in memory */
+
+/* Opens a folder or a model stream. `base` (or NULL) says where the base lies
+ * here when the stream's own hint does not; the digest decides (FT_EMATCH).
+ * NULL on failure. */
+struct ft_model *ft_model_open(const char *path, const char *base, unsigned flags);
+void ft_model_free(struct ft_model *m); /* NULL is fine */
+
+/* The model stream's meta object (for a folder, the one its plan would start
+ * from), ft-stream.5: family, config, base, tokenizer, head, train, … Borrowed. */
+json_t *ft_model_meta(const struct ft_model *m);
+/* The stream the model was read from, to be given as a parent; NULL for a folder. */
+struct ft_reader *ft_model_reader(const struct ft_model *m);
+const char *ft_model_name(const struct ft_model *m); /* as given by the user */
+/* The folder of the base: config.json and tokenizer files are here. */
+const char *ft_model_dir(const struct ft_model *m);
+
+size_t ft_model_params(const struct ft_model *m);
+struct ft_param *ft_model_param(const struct ft_model *m, size_t i);
+struct ft_param *ft_model_find(const struct ft_model *m, const char *name); /* by `name`; or NULL */
+
+/* ---- the head ---- */
+enum ft_task { FT_TASK_NONE, FT_TASK_CLASSIFY, FT_TASK_MULTILABEL, FT_TASK_REGRESS, FT_TASK_LM };
+enum ft_task ft_model_task(const struct ft_model *m);
+/* Names of the task as they stand in meta and on command lines. */
+const char *ft_task_name(enum ft_task t);  /* "none", "classify", "multilabel", "regress", "mlm" */
+int ft_task_parse(const char *name);       /* an ft_task, or -1 */
+size_t ft_model_outputs(const struct ft_model *m);                /* classes, labels or values */
+const char *ft_model_label(const struct ft_model *m, size_t i);   /* NULL: no names (regress) */
+
+/* Compares the meta of a tokens or batches stream with the model: tokenizer
+ * digest, task, labels, outputs. FT_EMATCH says which two differ. */
+int ft_model_match(const struct ft_model *m, struct ft_reader *data);
+
+/* What transformers calls a model like this: "BertForSequenceClassification". */
+const char *ft_model_architecture(const struct ft_model *m);
+
+/* ---- plans (ft-freeze) ---- */
+/* What is to become of an opened model; members that are NULL, empty or 0 leave
+ * things as they are. Globs are matched with both names of a parameter. */
+struct ft_plan {
+	const json_t *head;        /* {type, labels | outputs}; borrowed */
+	const char *const *train, *const *freeze; /* globs */
+	size_t ntrain, nfreeze;
+	int64_t last_layers;       /* only the last N layers and the head train; -1: all */
+	double layer_decay;        /* rate of a layer / rate of the layer above; 1: equal */
+	const char *const *rates;  /* "GLOB=MULTIPLIER" */
+	size_t nrates;
+	int64_t seed;              /* of fresh parameters */
+	bool init;                 /* every parameter is fresh: a network from its config alone */
+};
+/* Opens `path` and makes the plan of it. A glob that matches nothing is
+ * FT_EUSAGE. NULL on failure. */
+struct ft_model *ft_model_plan(const char *path, const char *base, const struct ft_plan *p, unsigned flags);
+/* Writes the model stream: meta, and the parameters that differ from the base. */
+int ft_model_write(struct ft_model *m, struct ft_writer *w);
+/* Label smoothing and class weights [outputs] (or NULL, borrowed) for the loss. */
+void ft_model_loss(struct ft_model *m, double smoothing, const float *weights);
+/* One probability for every dropout, instead of the config's. */
+void ft_model_dropout(struct ft_model *m, double p);
+
+/* ---- running ---- */
+/* Forward without training. Everything in `out` lives until the next call
+ * with the same graph. Logits are raw (no softmax). */
+struct ft_output {
+	const float *logits; /* [units, outputs]; NULL for a language-model head */
+	const float *loss;   /* [units], unreduced; NULL without labels or targets */
+	size_t units, outputs; /* units: rows of the batch, or supervised tokens (mlm) */
+	double loss_sum;
+	int64_t supervised;  /* units with a label */
+	double weight;       /* what a mean is taken over: supervised, or with class
+	                        weights their sum (as torch.nn.CrossEntropyLoss) */
+};
+int ft_model_eval(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_output *out);
+
+/* One vector a row from the last hidden states: out [rows, width]. "mean" is
+ * the mean over tokens, "cls" the first token, "pooler" the family's pooler;
+ * with `normalize` scaled to length 1. */
+int ft_model_vectors(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
+                     const char *pooling, bool normalize, const float **out, size_t *width);
+
+/* Forward in a pass that the caller has begun (ft_graph_begin): *loss is the
+ * tensor that ft_backward() may start from; NULL without labels. */
+int ft_model_forward(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_output *out,
+                     struct ft_tensor **loss);
+
+/* As ft_model_forward(), and backward from the sum of the losses: gradients are
+ * ADDED to those of the parameters that train. Without a supervised unit, and
+ * when a loss is not finite, there is no backward: the caller looks at `out`. */
+int ft_model_step(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_output *out);
+
+#endif

@@ -1,0 +1,55 @@
+/* tensor.h - matrices in memory, and the types weights have on disk.
+ *
+ * Everything computed is float32, row-major, two-dimensional: [rows, cols]. A
+ * vector is [1, cols]. What lies on disk in a narrower type is widened when it
+ * is loaded.
+ */
+#ifndef FT_TENSOR_H
+#define FT_TENSOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* X(name, bytes an element): types of stored tensors, spelled as safetensors
+ * spells them. Those that can be widened to float32 come first. */
+#define FT_DTYPES(X)                                                           \
+	X(F32, 4) X(F16, 2) X(BF16, 2) X(F64, 8)                               \
+	X(BOOL, 1) X(U8, 1) X(I8, 1) X(I16, 2) X(U16, 2) X(I32, 4) X(U32, 4)   \
+	X(I64, 8) X(U64, 8) X(F8_E4M3, 1) X(F8_E5M2, 1)                        \
+	X(F8_E8M0, 1) X(F8_E4M3FNUZ, 1) X(F8_E5M2FNUZ, 1) X(C64, 8)
+enum ft_dtype {
+#define X(name, bytes) FT_##name,
+	FT_DTYPES(X)
+#undef X
+	FT_DTYPE_COUNT
+};
+size_t ft_dtype_size(enum ft_dtype t);
+const char *ft_dtype_name(enum ft_dtype t);
+int ft_dtype_parse(const char *name, size_t n); /* an ft_dtype, or -1 */
+/* Widens n elements of type t (F32, F16, BF16, F64) at any alignment to f32.
+ * FT_EFORMAT for other types. */
+int ft_widen(float *dest, const void *src, enum ft_dtype t, size_t n);
+/* Narrows n elements to F32, F16 or BF16, round to nearest even. */
+int ft_narrow(void *dest, const float *src, enum ft_dtype t, size_t n);
+
+struct ft_tensor {
+	float *data;      /* [rows, cols] */
+	float *grad;      /* [rows, cols] or NULL */
+	int64_t rows, cols;
+	bool needs_grad;  /* something below it trains */
+	bool has_grad;    /* grad holds a sum (else its content is undefined) */
+	/* An embedding table's gradient is zero but in the rows of the batch: only
+	 * rows marked here are valid, the others count as zero. NULL: a dense
+	 * gradient; also while `dense` (something else added to the table too). */
+	uint8_t *touched; /* [rows] or NULL */
+	bool dense;
+};
+
+/* Names the instruction set the kernels use: "avx512", "avx2" or "base". The
+ * environment's FT_ISA chooses a lesser one. Part of a result's identity. */
+const char *ft_isa(void);
+/* What the linear algebra library says of itself. */
+const char *ft_blas_version(void);
+
+#endif

@@ -1,0 +1,78 @@
+/* text.h - labelled text from files: TSV, CSV, JSONL, plain lines.
+ *
+ * Files may be compressed (gzip, zstd, xz, bzip2), and may be tar and zip
+ * archives; they are streamed through libarchive, never extracted. Rows come in
+ * file order, each with the place it came from ("train.tsv:12"; in an archive
+ * "data.zip/train.tsv:12").
+ *
+ * A byte order mark at the start, CRLF line ends and a missing final newline
+ * are accepted. TSV has no quoting: a tab ends a field, a line end a row. CSV is
+ * RFC 4180: fields in double quotes may hold commas, doubled quotes and line
+ * ends. In TSV and CSV of two or more columns empty lines are passed over.
+ * Whatever else is odd is FT_EFORMAT with file and line: a row with another
+ * number of columns, a quote that does not end, a NUL byte, a line that is too
+ * long, compressed data that ends early.
+ */
+#ifndef FT_TEXT_H
+#define FT_TEXT_H
+
+#include "ft/json.h"
+#include "ft/mem.h"
+#include "ft/model.h"
+#include "ft/stream.h"
+#include <stdbool.h>
+
+enum ft_text_format { FT_TEXT_AUTO, FT_TEXT_TSV, FT_TEXT_CSV, FT_TEXT_JSONL, FT_TEXT_LINES };
+/* "auto", "tsv", "csv", "jsonl", "lines"; -1: none of them. */
+int ft_text_format_parse(const char *name);
+
+struct ft_text_options {
+	enum ft_text_format format; /* AUTO: by the file's name, else lines */
+	int header;                 /* 1: first line names columns; 0: not; -1: see ft_text_open */
+	const char *text, *pair, *label; /* column: a name, or a number from 1; NULL: see ft_text_open */
+	const char *member;         /* glob of archive members to read; NULL: all regular files */
+	size_t max_line;            /* bytes; a longer line is FT_EFORMAT; 0: 16 MiB */
+};
+
+struct ft_row {
+	struct ft_span text, pair, label; /* p NULL: no such column. Borrowed until the next row. */
+	const json_t *json;               /* the label's JSON value in JSONL (array, number, …); else NULL */
+	struct ft_span src;               /* "file:line" */
+};
+
+struct ft_text;
+/* `path` NULL or "-": stdin. Without column choices: JSONL takes "text",
+ * "label"; CSV and TSV with a header the columns called "text"/"sentence" and
+ * "label"; TSV and CSV without one column 1 as label and 2 as text when there
+ * are two or more, else column 1 as text; lines the whole line. With `header`
+ * -1 the first line is a header when a column is asked for by name, or when it
+ * has columns called "text" or "sentence" and "label". NULL on failure. */
+struct ft_text *ft_text_open(const char *path, const struct ft_text_options *o);
+int ft_text_next(struct ft_text *t, struct ft_row *row); /* 1, 0, <0 (message has file:line) */
+/* {name, bytes, xxh3} of each file read to its end so far, of the bytes after
+ * decompression; new reference. */
+json_t *ft_text_inputs(const struct ft_text *t);
+/* Empty lines passed over so far. */
+int64_t ft_text_blank(const struct ft_text *t);
+void ft_text_close(struct ft_text *t);
+
+/* ---- labels of rows ----
+ * classify: the name of a class. multilabel: a JSON array of names, or names
+ * with commas between them; nothing for none. regress: a number, or a JSON array
+ * of `outputs` numbers, all finite. A JSON number or boolean is the name it is
+ * written as ("1", "true"). */
+/* Names from an option's value: "neg,pos", or the lines of a file: "@FILE", or
+ * FILE when there is no comma in it and it is there. New reference; FT_EUSAGE. */
+json_t *ft_label_list(const char *option, const char *value);
+
+struct ft_labels;
+/* `names`: array of strings for classify and multilabel; `outputs`: numbers of a
+ * row for regress. NULL on failure. */
+struct ft_labels *ft_labels_new(enum ft_task task, const json_t *names, size_t outputs);
+/* Reads a row's label: *index for classify, or targets [outputs] for the other
+ * two. A row without a label, or with one that is not known, is FT_EFORMAT with
+ * file and line. */
+int ft_labels_read(struct ft_labels *l, const struct ft_row *row, int32_t *index, float *targets);
+void ft_labels_free(struct ft_labels *l); /* NULL is fine */
+
+#endif

@@ -1,0 +1,22 @@
+/* thread.h - parallel loops whose results do not depend on the thread count.
+ *
+ * Work is cut into items by shape alone, never by the number of threads, and
+ * items do not share what they write. Then any number of threads gives the
+ * same bytes.
+ */
+#ifndef FT_THREAD_H
+#define FT_THREAD_H
+
+#include <stddef.h>
+
+/* Threads to use from now on; n <= 0 means one per available core. */
+void ft_threads_set(int n);
+int ft_threads(void);
+
+/* The calling thread's number inside a loop, 0 .. ft_threads()-1; for scratch. */
+int ft_thread_id(void);
+
+/* Calls fn(ctx, i) for each i in 0..n-1, in any order, on ft_threads() threads. */
+void ft_parallel(size_t n, void (*fn)(void *ctx, size_t i), void *ctx);
+
+#endif

@@ -1,0 +1,88 @@
+/* tok.h - tokenizers: text to ids and back.
+ *
+ * A tokenizer is opened from a Hugging Face folder: tokenizer.json, or the
+ * older vocab.txt (with tokenizer_config.json beside it when there is one). It
+ * follows the reference implementation id by id. It is immutable once open and
+ * may be shared by threads; each thread has its own ft_tok_text.
+ */
+#ifndef FT_TOK_H
+#define FT_TOK_H
+
+#include "ft/json.h"
+#include "ft/mem.h"
+#include "ft/stream.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ft_tok;
+/* NULL on failure: FT_EFORMAT names file and field. Truncation and padding
+ * that tokenizer.json may ask for are not a tokenizer's business: ignored. */
+struct ft_tok *ft_tok_open(const char *dir);
+void ft_tok_free(struct ft_tok *t); /* NULL is fine */
+
+/* What a stream's meta says of a tokenizer; new reference:
+ * {digest, type: "wordpiece", vocab: 30522, pad, unk, cls, sep, mask: ids or
+ * null, special: [ids]}. The digest is over what decides the ids (the bytes of
+ * tokenizer.json, or of vocab.txt and the options read beside it). */
+json_t *ft_tok_describe(const struct ft_tok *t);
+
+/* A growing result; {0} is a valid empty one. */
+struct ft_tok_scratch;
+struct ft_tok_text {
+	int32_t *ids;      /* [n] */
+	uint8_t *types;    /* [n]: 0 first text, 1 second */
+	uint32_t *begin, *end; /* [n]: byte offsets into the text it came from; equal for special tokens */
+	size_t n, cap;
+	struct ft_tok_scratch *scratch; /* private */
+};
+void ft_tok_text_free(struct ft_tok_text *x); /* leaves {0} */
+
+/* Ids of one text, without the special tokens around it: APPENDS to x. `type`
+ * is stored. Text must be UTF-8; what is not is replaced by U+FFFD as the
+ * reference bindings do; ft_utf8_invalid() counts it. A special token that
+ * stands in the text becomes its id, as in the reference; its offsets are
+ * those of its text. Texts of 4 GiB and more are refused. */
+int ft_tok_encode(const struct ft_tok *t, const char *text, size_t n, int type, struct ft_tok_text *x);
+
+/* How many pieces of `text` are not UTF-8, each of which is read as one U+FFFD:
+ * the longest run that could begin a character, or one byte. 0: all is well. */
+size_t ft_utf8_invalid(const char *text, size_t n);
+
+/* Special tokens a single text, or a pair, gets around it ([CLS] A [SEP] B [SEP]). */
+size_t ft_tok_specials(const struct ft_tok *t, bool pair);
+/* Makes out = template(a, b): b NULL for a single text. a and b may be parts
+ * (index and count) of encoded texts, for truncation and splitting. */
+struct ft_tok_slice {
+	const struct ft_tok_text *text;
+	size_t from, n;
+};
+int ft_tok_wrap(const struct ft_tok *t, const struct ft_tok_slice *a, const struct ft_tok_slice *b,
+                struct ft_tok_text *out);
+
+/* What becomes of texts that are longer than a model takes. */
+enum ft_tok_long { FT_TOK_ERROR, FT_TOK_TRUNCATE, FT_TOK_DROP, FT_TOK_SPLIT };
+struct ft_tok_limit {
+	size_t max;    /* tokens of an example, with special tokens: more than those */
+	size_t stride; /* SPLIT: tokens by which neighbouring parts overlap */
+	enum ft_tok_long policy;
+};
+/* Whether texts of na and nb tokens (nb 0 for a single text) are too long. */
+bool ft_tok_is_long(const struct ft_tok *t, const struct ft_tok_limit *l, size_t na, bool pair, size_t nb);
+/* How many examples they make: 1 when they are not too long; else 1 cut short
+ * (TRUNCATE), 0 (DROP), some (SPLIT), or FT_EFORMAT (ERROR; SPLIT of a pair whose
+ * first text leaves no room: only the second is split). */
+int64_t ft_tok_parts(const struct ft_tok *t, const struct ft_tok_limit *l, size_t na, bool pair, size_t nb);
+/* Narrows a and b (NULL for a single text), which are whole texts, to part i.
+ * A pair is cut short as the reference does: the longer text first. */
+void ft_tok_part(const struct ft_tok *t, const struct ft_tok_limit *l, size_t i, struct ft_tok_slice *a,
+                 struct ft_tok_slice *b);
+
+size_t ft_tok_size(const struct ft_tok *t);                 /* ids are below it */
+const char *ft_tok_piece(const struct ft_tok *t, int32_t id); /* as the vocabulary spells it; NULL: none */
+int32_t ft_tok_id(const struct ft_tok *t, const char *piece); /* -1: not there */
+bool ft_tok_is_special(const struct ft_tok *t, int32_t id);
+/* Text of ids, APPENDED to out; special tokens left out when asked. Ids that
+ * have no piece are passed over, as in the reference. */
+int ft_tok_decode(const struct ft_tok *t, const int32_t *ids, size_t n, bool skip_special, struct ft_buf *out);
+
+#endif

@@ -1,0 +1,37 @@
+/* train.h - training: a fold over a batches stream.
+ *
+ * state = step(state, batch). Order, epochs and sizes lie in the stream; this
+ * reads it once, to its end. The loss that a step descends is the mean over all
+ * supervised units of the step, however many batches it accumulates.
+ */
+#ifndef FT_TRAIN_H
+#define FT_TRAIN_H
+
+#include "ft/model.h"
+#include "ft/optim.h"
+#include "ft/stream.h"
+
+struct ft_train_options {
+	struct ft_optim_options optim;
+	double rate;             /* peak learning rate; 0: 5e-5 * 768 / hidden size */
+	const char *schedule;    /* "linear", "cosine", "constant" */
+	double warmup;           /* below 1 a share of all steps, else steps */
+	double clip;             /* largest gradient norm; 0: no limit */
+	double dropout;          /* instead of the config's; < 0: the config's */
+	int64_t accumulate;      /* batches a step */
+	int64_t steps;           /* stop after so many; 0: all the stream has */
+	int64_t seed;            /* of dropout */
+	const char *log;         /* file of JSON lines, or NULL */
+
+	const char *valid;       /* batches stream to validate on, or NULL */
+	int64_t valid_every;     /* steps; 0: after each epoch */
+	const char *metric;      /* what is best: "loss" or a name of metric.h */
+	int64_t patience;        /* validations without a better one until it stops; 0: never */
+};
+
+/* Trains m on `data`, and puts a summary into its meta as "trained". FT_ECRITERION
+ * when a loss or gradient is not finite: that step is not applied, and the
+ * message names the rows. */
+int ft_train(struct ft_model *m, struct ft_reader *data, const struct ft_train_options *o);
+
+#endif

@@ -1,0 +1,181 @@
+/* pool.c - examples in memory, packed.
+ *
+ * A shuffle needs every example at hand, so they are kept as small as is
+ * simple: one growing block of bytes holds them end to end, each as
+ *
+ *	struct head | ids | types | labels | targets | source
+ *
+ * without padding, ids and labels as 16-bit numbers where they fit. An index
+ * of offsets finds example i.
+ */
+#include "ft/batch.h"
+#include "ft/err.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { WIDE_IDS = 1, HAS_TYPES = 2, WIDE_LABELS = 4 };
+#define LABEL_BIAS 32768 /* labels may be negative (FT_IGNORE) */
+
+struct head {
+	uint32_t n, labels, targets;
+	uint32_t src_flags; /* length of the source << 3 | flags */
+};
+
+struct ft_pool {
+	struct ft_buf data;
+	uint64_t *at;   /* [count]: offset of each example in data */
+	size_t count, cap;
+	int32_t *ids, *labels;
+	uint8_t *types;
+	float *targets;
+	size_t ids_cap, labels_cap, types_cap, targets_cap;
+};
+
+struct ft_pool *ft_pool_new(void)
+{
+	return ft_alloc(1, sizeof(struct ft_pool));
+}
+
+void ft_pool_free(struct ft_pool *p)
+{
+	if (!p)
+		return;
+	ft_buf_free(&p->data);
+	free(p->at);
+	free(p->ids);
+	free(p->labels);
+	free(p->types);
+	free(p->targets);
+	free(p);
+}
+
+size_t ft_pool_count(const struct ft_pool *p)
+{
+	return p->count;
+}
+
+size_t ft_pool_bytes(const struct ft_pool *p)
+{
+	return p->data.len + p->count * sizeof *p->at;
+}
+
+static struct head head_at(const struct ft_pool *p, size_t i)
+{
+	struct head h;
+
+	memcpy(&h, p->data.data + p->at[i], sizeof h);
+	return h;
+}
+
+size_t ft_pool_length(const struct ft_pool *p, size_t i)
+{
+	return head_at(p, i).n;
+}
+
+/* True when every v + bias fits 16 bits. */
+static bool is_narrow(const int32_t *v, size_t n, int32_t bias)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((int64_t)v[i] + bias < 0 || (int64_t)v[i] + bias > UINT16_MAX)
+			return false;
+	return true;
+}
+
+static unsigned char *put_ints(unsigned char *to, const int32_t *v, size_t n, bool wide, int32_t bias)
+{
+	if (wide) {
+		memcpy(to, v, n * sizeof *v);
+		return to + n * sizeof *v;
+	}
+	for (size_t i = 0; i < n; i++, to += 2) {
+		uint16_t narrow = (uint16_t)(v[i] + bias);
+
+		memcpy(to, &narrow, sizeof narrow);
+	}
+	return to;
+}
+
+static const unsigned char *get_ints(const unsigned char *from, int32_t *v, size_t n, bool wide, int32_t bias)
+{
+	if (wide) {
+		memcpy(v, from, n * sizeof *v);
+		return from + n * sizeof *v;
+	}
+	for (size_t i = 0; i < n; i++, from += 2) {
+		uint16_t narrow;
+
+		memcpy(&narrow, from, sizeof narrow);
+		v[i] = (int32_t)narrow - bias;
+	}
+	return from;
+}
+
+static unsigned char *put_bytes(unsigned char *to, const void *p, size_t n)
+{
+	if (n)
+		memcpy(to, p, n);
+	return to + n;
+}
+
+static bool any(const uint8_t *v, size_t n)
+{
+	for (size_t i = 0; v && i < n; i++)
+		if (v[i])
+			return true;
+	return false;
+}
+
+int ft_pool_add(struct ft_pool *p, const struct ft_example *e)
+{
+	unsigned flags = (is_narrow(e->ids, e->n, 0) ? 0 : WIDE_IDS) | (any(e->types, e->n) ? HAS_TYPES : 0)
+		| (is_narrow(e->labels, e->nlabels, LABEL_BIAS) ? 0 : WIDE_LABELS);
+	struct head h = { (uint32_t)e->n, (uint32_t)e->nlabels, (uint32_t)e->ntargets,
+	                  (uint32_t)e->src.n << 3 | flags };
+	unsigned char *to;
+
+	/* Records are bounded far below this; checked because the head is 32 bits wide. */
+	if (e->n > INT32_MAX || e->nlabels > INT32_MAX || e->ntargets > INT32_MAX || e->src.n >= 1u << 29)
+		return ft_fail(FT_EFORMAT, "an example of %zu tokens is too long", e->n);
+	if (p->count == UINT32_MAX)
+		return ft_fail(FT_EFAIL, "more than %u examples do not fit; batch the files one by one", UINT32_MAX);
+	if (ft_grow(&p->at, &p->cap, p->count + 1, sizeof *p->at)
+	    || ft_buf_reserve(&p->data, sizeof h + e->n * 5 + e->nlabels * 4 + e->ntargets * 4 + e->src.n))
+		return FT_EFAIL;
+	to = put_bytes(p->data.data + p->data.len, &h, sizeof h);
+	to = put_ints(to, e->ids, e->n, flags & WIDE_IDS, 0);
+	if (flags & HAS_TYPES)
+		to = put_bytes(to, e->types, e->n);
+	to = put_ints(to, e->labels, e->nlabels, flags & WIDE_LABELS, LABEL_BIAS);
+	to = put_bytes(to, e->targets, e->ntargets * sizeof *e->targets);
+	to = put_bytes(to, e->src.p, e->src.n);
+	p->at[p->count++] = p->data.len;
+	p->data.len = (size_t)(to - p->data.data);
+	return 0;
+}
+
+int ft_pool_get(struct ft_pool *p, size_t i, struct ft_example *e)
+{
+	struct head h = head_at(p, i);
+	const unsigned char *from = p->data.data + p->at[i] + sizeof h;
+
+	if (ft_grow(&p->ids, &p->ids_cap, h.n, sizeof *p->ids)
+	    || ft_grow(&p->types, &p->types_cap, h.n, sizeof *p->types)
+	    || ft_grow(&p->labels, &p->labels_cap, h.labels, sizeof *p->labels)
+	    || ft_grow(&p->targets, &p->targets_cap, h.targets, sizeof *p->targets))
+		return FT_EFAIL;
+	*e = (struct ft_example){ .ids = p->ids, .n = h.n, .nlabels = h.labels, .ntargets = h.targets };
+	from = get_ints(from, p->ids, h.n, h.src_flags & WIDE_IDS, 0);
+	if (h.src_flags & HAS_TYPES) {
+		memcpy(p->types, from, h.n);
+		e->types = p->types;
+		from += h.n;
+	}
+	from = get_ints(from, p->labels, h.labels, h.src_flags & WIDE_LABELS, LABEL_BIAS);
+	if (h.targets)
+		memcpy(p->targets, from, h.targets * sizeof *p->targets);
+	from += h.targets * sizeof *p->targets;
+	e->labels = h.labels ? p->labels : NULL;
+	e->targets = h.targets ? p->targets : NULL;
+	e->src = (struct ft_span){ (const char *)from, h.src_flags >> 3 };
+	return 0;
+}

@@ -1,0 +1,87 @@
+/* main.c - main() of every tool: parse, run, report, exit with the right code. */
+#include "ft/cli.h"
+#include "ft/err.h"
+#include "ft/tensor.h"
+#include "ft/thread.h"
+#include "priv.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A closed standard descriptor would be reused by the next open(), and then a
+ * message could land in a data file: hold the places. */
+static void hold_descriptors(void)
+{
+	int fd;
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+}
+
+static void print_version(const struct ft_tool *tool)
+{
+	printf("%s (ft) %s\n", tool->name, FT_VERSION);
+	printf("Built: %s, %s%s\n", __VERSION__, FT_BUILD,
+#ifdef __SANITIZE_ADDRESS__
+	       ", address sanitizer"
+#else
+	       ""
+#endif
+	);
+	printf("Numerics: %s kernels, %s, %d threads\n", ft_isa(), ft_blas_version(), ft_threads());
+}
+
+/* Whether what was printed has arrived: `/dev/full`, a closed stdout. */
+static int close_stdout(void)
+{
+	if (ferror(stdout) | (fflush(stdout) == EOF))
+		return ft_fail_errno("stdout");
+	return FT_OK;
+}
+
+static int run(const struct ft_tool *tool, int argc, char **argv)
+{
+	const char *form = cli_help_form();
+	if (form && *form && strcmp(form, "man") != 0)
+		return ft_fail(FT_EUSAGE, "--help: '%s' is not a form of help; 'man' is", form);
+	if (form) {
+		(*form ? cli_help_man : cli_help)(tool);
+		return FT_OK;
+	}
+	if (cli_version()) {
+		print_version(tool);
+		return FT_OK;
+	}
+	return tool->run(argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+	bool stdout_closed = fcntl(STDOUT_FILENO, F_GETFD) < 0;
+	hold_descriptors();
+	if (stdout_closed)
+		close(STDOUT_FILENO); /* writing to it must fail, not vanish */
+
+	/* Hash tables must not make one run differ from another. */
+	json_object_seed(0x6674);
+	const struct ft_tool *tool = &ft_tool;
+	int rc = ft_opt_parse(tool, argc - 1, argv + 1);
+	if (rc >= 0) {
+		ft_threads_set((int)cli_threads());
+		argv[1 + rc] = NULL;
+		rc = run(tool, rc, argv + 1);
+	}
+	ft_progress_end();
+	if (rc >= 0)
+		rc = close_stdout();
+	if (rc < 0) {
+		fprintf(stderr, "%s: %s\n", tool->name, ft_message());
+		exit(-rc);
+	}
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,76 @@
+/* progress.c - the progress line, notes and warnings: all on stderr. */
+#include "ft/cli.h"
+#include "priv.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static bool shown; /* a progress line stands on the terminal */
+
+double ft_now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+bool ft_colour(int fd)
+{
+	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+	return !(no && *no) && !(term && strcmp(term, "dumb") == 0) && isatty(fd);
+}
+
+void ft_progress(const char *fmt, ...)
+{
+	static double last;
+	static int terminal = -1;
+	if (terminal < 0)
+		terminal = isatty(STDERR_FILENO);
+	double now = ft_now();
+	if (cli_quiet || !terminal || (shown && now - last < 0.1))
+		return;
+	last = now;
+	shown = true;
+	va_list ap;
+	va_start(ap, fmt);
+	fputs("\r\033[K", stderr);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fflush(stderr);
+}
+
+void ft_progress_end(void)
+{
+	if (shown)
+		fputs("\r\033[K", stderr);
+	shown = false;
+}
+
+static void say(const char *kind, const char *fmt, va_list ap)
+{
+	ft_progress_end();
+	fprintf(stderr, "%s: %s", ft_tool.name, kind);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+}
+
+void ft_note(const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	if (!cli_quiet)
+		say("", fmt, ap);
+	va_end(ap);
+}
+
+void ft_warn(const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	say("warning: ", fmt, ap);
+	va_end(ap);
+}

@@ -1,0 +1,109 @@
+/* json.c - jansson with our errors. */
+#include "ft/json.h"
+#include "ft/err.h"
+#include "ft/mem.h"
+#include "ft/stream.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOAD_FLAGS (JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL)
+
+json_t *ft_json_load(const char *path)
+{
+	FILE *f = fopen(path, "rb");
+	if (!f) {
+		ft_fail_errno("%s", path);
+		return NULL;
+	}
+	json_error_t e;
+	json_t *v = json_loadf(f, LOAD_FLAGS, &e);
+	int broken = ferror(f);
+	fclose(f);
+	if (!v) {
+		if (broken)
+			ft_fail_errno("%s", path);
+		else
+			ft_fail(FT_EFORMAT, "%s:%d:%d: %s", path, e.line, e.column, e.text);
+	}
+	return v;
+}
+
+json_t *ft_json_parse(const char *where, const char *text, size_t n)
+{
+	json_error_t e;
+	json_t *v = json_loadb(text, n, LOAD_FLAGS, &e);
+	if (!v)
+		ft_fail(FT_EFORMAT, "%s: %s (line %d, column %d)", where, e.text, e.line, e.column);
+	return v;
+}
+
+int ft_json_save(const char *path, const json_t *v)
+{
+	char *text = json_dumps(v, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+	if (!text)
+		return ft_fail(FT_EFAIL, "%s: out of memory", path);
+	struct ft_outfile *f = ft_outfile_open(path);
+	int rc = f ? ft_write_all(ft_outfile_fd(f), text, strlen(text), path) : ft_last_error();
+	if (rc == FT_OK)
+		rc = ft_write_all(ft_outfile_fd(f), "\n", 1, path);
+	if (rc == FT_OK)
+		rc = ft_outfile_commit(f);
+	ft_outfile_free(f);
+	free(text);
+	return rc;
+}
+
+char *ft_json_text(const json_t *v)
+{
+	char *text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+	if (!text)
+		ft_fail(FT_EFAIL, "out of memory while writing JSON");
+	return text;
+}
+
+/* The member when it is there and not null; sets *err unless it has a type
+ * for which `right` holds. */
+static const json_t *member(const json_t *obj, const char *key, const char *type, int *err, int right(const json_t *))
+{
+	const json_t *v = json_object_get(obj, key);
+	if (!v || json_is_null(v))
+		return NULL;
+	if (right(v))
+		return v;
+	int rc = ft_fail(FT_EFORMAT, "%s: must be %s", key, type);
+	if (err)
+		*err = rc;
+	return NULL;
+}
+
+static int is_int(const json_t *v) { return json_is_integer(v); }
+static int is_number(const json_t *v) { return json_is_number(v); }
+static int is_bool(const json_t *v) { return json_is_boolean(v); }
+static int is_string(const json_t *v) { return json_is_string(v); }
+
+int64_t ft_json_int(const json_t *obj, const char *key, int64_t absent, int *err)
+{
+	const json_t *v = member(obj, key, "a whole number", err, is_int);
+	return v ? json_integer_value(v) : absent;
+}
+
+double ft_json_real(const json_t *obj, const char *key, double absent, int *err)
+{
+	const json_t *v = member(obj, key, "a number", err, is_number);
+	return v ? json_number_value(v) : absent;
+}
+
+bool ft_json_bool(const json_t *obj, const char *key, bool absent, int *err)
+{
+	const json_t *v = member(obj, key, "true or false", err, is_bool);
+	return v ? json_is_true(v) : absent;
+}
+
+const char *ft_json_str(const json_t *obj, const char *key, const char *absent, int *err)
+{
+	const json_t *v = member(obj, key, "a string", err, is_string);
+	return v ? json_string_value(v) : absent;
+}

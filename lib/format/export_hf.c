@@ -1,0 +1,200 @@
+/* export_hf.c - a model as a Hugging Face folder that transformers loads.
+ *
+ * The base's config.json is kept and changed only where the head or the type
+ * of the weights differ, so that keys we know nothing of survive.
+ */
+#include "ft/cli.h"
+#include "ft/err.h"
+#include "ft/mem.h"
+#include "ft/model.h"
+#include "priv.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- config.json ---- */
+
+/* What transformers calls the loss of a task; NULL: it has no labels. */
+static const char *problem_type(enum ft_task t)
+{
+	switch (t) {
+	case FT_TASK_CLASSIFY:
+		return "single_label_classification";
+	case FT_TASK_MULTILABEL:
+		return "multi_label_classification";
+	case FT_TASK_REGRESS:
+		return "regression";
+	default:
+		return NULL;
+	}
+}
+
+static const char *torch_name(enum ft_dtype t)
+{
+	return t == FT_F16 ? "float16" : t == FT_BF16 ? "bfloat16" : "float32";
+}
+
+/* id2label and label2id; transformers counts the outputs by them, so a head
+ * without names of its own gets the usual LABEL_0, LABEL_1, … */
+static int set_labels(json_t *config, const struct ft_model *m)
+{
+	json_t *names = json_object(), *numbers = json_object();
+	int rc = 0;
+	for (size_t i = 0; i < ft_model_outputs(m); i++) {
+		char number[24], usual[32];
+		snprintf(number, sizeof number, "%zu", i);
+		snprintf(usual, sizeof usual, "LABEL_%zu", i);
+		const char *label = ft_model_label(m, i) ? ft_model_label(m, i) : usual;
+		rc |= json_object_set_new(names, number, json_string(label));
+		rc |= json_object_set_new(numbers, label, json_integer((json_int_t)i));
+	}
+	rc |= json_object_set_new(config, "id2label", names);
+	rc |= json_object_set_new(config, "label2id", numbers);
+	return rc;
+}
+
+static int set_head(json_t *config, const struct ft_model *m)
+{
+	const char *problem = problem_type(ft_model_task(m));
+	static const char *const of_a_head[] = { "num_labels", "id2label", "label2id", "problem_type" };
+	if (!problem)
+		for (size_t i = 0; i < sizeof of_a_head / sizeof *of_a_head; i++)
+			json_object_del(config, of_a_head[i]);
+	json_object_del(config, "num_labels"); /* implied by id2label */
+	int rc = json_object_set_new(config, "architectures", json_pack("[s]", ft_model_architecture(m)));
+	if (problem)
+		rc |= set_labels(config, m) | json_object_set_new(config, "problem_type", json_string(problem));
+	return rc;
+}
+
+static int write_config(const struct ft_model *m, const char *dir, enum ft_dtype dtype)
+{
+	json_t *config = json_deep_copy(json_object_get(ft_model_meta(m), "config"));
+	if (!config)
+		return ft_fail(FT_EFAIL, "out of memory for config.json");
+	int rc = set_head(config, m);
+	/* Version 5 of transformers says "dtype" and reads both names, 4 only the older. */
+	const char *key = json_object_get(config, "dtype") ? "dtype" : "torch_dtype";
+	rc |= json_object_set_new(config, key, json_string(torch_name(dtype)));
+	if (!strcmp(key, "dtype") && json_object_get(config, "torch_dtype"))
+		rc |= json_object_set_new(config, "torch_dtype", json_string(torch_name(dtype)));
+	char *path = ft_format("%s/config.json", dir);
+	if (rc < 0)
+		rc = ft_fail(FT_EFAIL, "out of memory for config.json");
+	else
+		rc = path ? ft_json_save(path, config) : FT_EFAIL;
+	free(path);
+	json_decref(config);
+	return rc;
+}
+
+/* ---- model.safetensors ---- */
+
+/* Every value must be finite, before and after rounding. */
+static int check_finite(const struct ft_param *p, const unsigned char *narrow, enum ft_dtype dtype)
+{
+	size_t n = (size_t)p->t.rows * (size_t)p->t.cols;
+	for (size_t i = 0; i < n; i++) {
+		float v = p->t.data[i];
+		if (!isfinite(v))
+			return ft_fail(FT_ECRITERION, "tensor '%s': value %zu is not finite; not exported", p->file, i);
+		if (dtype != FT_F32)
+			ft_widen(&v, narrow + i * ft_dtype_size(dtype), dtype, 1);
+		if (!isfinite(v))
+			return ft_fail(FT_EFAIL, "tensor '%s': value %zu, %g, is beyond the range of %s; use --dtype bf16 or f32",
+			               p->file, i, (double)p->t.data[i], ft_dtype_name(dtype));
+	}
+	return FT_OK;
+}
+
+/* The parameter as it will be stored. For F32 the bytes are the parameter's own. */
+static int make_stored(const struct ft_param *p, enum ft_dtype dtype, struct ft_stored *t)
+{
+	size_t n = (size_t)p->t.rows * (size_t)p->t.cols;
+	*t = (struct ft_stored){ .name = p->file, .dtype = dtype, .rank = p->rank };
+	t->bytes = n * ft_dtype_size(dtype);
+	t->shape[0] = p->rank == 2 ? p->t.rows : p->t.cols;
+	t->shape[1] = p->t.cols;
+	t->data = p->t.data;
+	if (dtype != FT_F32) {
+		void *narrow = ft_alloc(n, ft_dtype_size(dtype));
+		if (!narrow)
+			return FT_EFAIL;
+		t->data = narrow;
+		int rc = ft_narrow(narrow, p->t.data, dtype, n);
+		if (rc < 0)
+			return rc;
+	}
+	return check_finite(p, t->data, dtype);
+}
+
+static int write_weights(const struct ft_model *m, const char *dir, enum ft_dtype dtype)
+{
+	size_t n = ft_model_params(m);
+	struct ft_stored *t = ft_alloc(n, sizeof *t);
+	char *path = ft_format("%s/model.safetensors", dir);
+	int rc = t && path ? FT_OK : FT_EFAIL;
+	for (size_t i = 0; i < n && rc == FT_OK; i++)
+		rc = make_stored(ft_model_param(m, i), dtype, &t[i]);
+	if (rc == FT_OK)
+		rc = ft_safetensors_write(path, t, n);
+	for (size_t i = 0; t && dtype != FT_F32 && i < n; i++)
+		free((void *)(uintptr_t)t[i].data);
+	free(path);
+	free(t);
+	return rc;
+}
+
+/* ---- the tokenizer's files ---- */
+
+static int copy_file(const char *from, const char *to)
+{
+	struct filemap m;
+	int rc = filemap_open(&m, from);
+	if (rc < 0)
+		return rc;
+	struct ft_outfile *out = ft_outfile_open(to);
+	rc = out ? ft_write_all(ft_outfile_fd(out), m.data, m.bytes, to) : ft_last_error();
+	if (rc == FT_OK)
+		rc = ft_outfile_commit(out);
+	ft_outfile_free(out);
+	filemap_close(&m);
+	return rc;
+}
+
+static int copy_tokenizer(const struct ft_model *m, const char *dir)
+{
+	static const char *const names[] = { "tokenizer.json", "vocab.txt", "tokenizer_config.json",
+		                             "special_tokens_map.json", "added_tokens.json" };
+	int rc = FT_OK;
+	for (size_t i = 0; i < sizeof names / sizeof *names && rc == FT_OK; i++) {
+		char *from = ft_format("%s/%s", ft_model_dir(m), names[i]), *to = ft_format("%s/%s", dir, names[i]);
+		if (!from || !to)
+			rc = FT_EFAIL;
+		else if (access(from, F_OK) == 0)
+			rc = copy_file(from, to);
+		free(from);
+		free(to);
+	}
+	return rc;
+}
+
+static int write_hf(const struct ft_model *m, const char *dir, enum ft_dtype dtype)
+{
+	int rc = write_config(m, dir, dtype);
+	if (rc == FT_OK)
+		rc = write_weights(m, dir, dtype);
+	if (rc == FT_OK)
+		rc = copy_tokenizer(m, dir);
+	return rc == FT_OK ? card_write(m, dir, dtype) : rc;
+}
+
+const struct ft_format format_hf = {
+	.name = "hf",
+	.summary = "a Hugging Face folder",
+	.write = write_hf,
+};

@@ -1,0 +1,180 @@
+/* verify.c - whether an exported model is the model it was made of: what was
+ * written is opened as any model is, and compared. */
+#include "ft/err.h"
+#include "ft/mem.h"
+#include "ft/model.h"
+#include "priv.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Rows of the probe, in tokens; the longest also bounded by the model. */
+static const size_t probe_rows[] = { 1, 7, 33 };
+enum { PROBE_ROWS = sizeof probe_rows / sizeof *probe_rows, PROBE_TOKENS = 1 + 7 + 33 };
+
+struct probe {
+	int32_t ids[PROBE_TOKENS], labels[PROBE_TOKENS], offsets[PROBE_ROWS + 1];
+	struct ft_batch batch;
+};
+
+/* Ids spread over the vocabulary, the same for every model with this size of it. */
+static int make_probe(const struct ft_model *m, struct probe *p)
+{
+	const json_t *meta = ft_model_meta(m), *config = json_object_get(meta, "config");
+	int64_t vocabulary = ft_json_int(config, "vocab_size", 1, NULL);
+	int64_t longest = ft_json_int(meta, "max_length", 1, NULL);
+	size_t t = 0;
+	if (vocabulary < 1 || longest < 1)
+		return ft_fail(FT_EFORMAT, "config: no vocab_size, or no length");
+	for (size_t r = 0; r < PROBE_ROWS; r++) {
+		p->offsets[r] = (int32_t)t;
+		for (size_t i = 0; i < probe_rows[r] && (int64_t)i < longest; i++, t++) {
+			p->ids[t] = (int32_t)((t * 2654435761u + r) % (uint64_t)vocabulary);
+			p->labels[t] = i % 3 == 0 ? (int32_t)(t * 40503u % (uint64_t)vocabulary) : FT_IGNORE;
+		}
+	}
+	p->offsets[PROBE_ROWS] = (int32_t)t;
+	p->batch = (struct ft_batch){ .ids = p->ids, .offsets = p->offsets, .tokens = t, .rows = PROBE_ROWS };
+	if (ft_model_task(m) == FT_TASK_LM) {
+		p->batch.labels = p->labels;
+		p->batch.nlabels = t;
+	}
+	return FT_OK;
+}
+
+/* What the model makes of the probe: logits, losses of a language model, or
+ * vectors of a model without head. From malloc; NULL on failure. */
+static float *run_probe(struct ft_model *m, const struct probe *p, size_t *n)
+{
+	struct ft_graph *g = ft_graph_new();
+	struct ft_output out = { 0 };
+	const float *from = NULL;
+	float *copy = NULL;
+	size_t width = 1;
+	if (!g)
+		return NULL;
+	int rc = ft_model_task(m) == FT_TASK_NONE ? ft_model_vectors(m, g, &p->batch, "pooler", false, &from, &width)
+	                                          : ft_model_eval(m, g, &p->batch, &out);
+	if (rc == FT_OK && ft_model_task(m) == FT_TASK_NONE)
+		*n = p->batch.rows * width;
+	else if (rc == FT_OK) {
+		from = out.logits ? out.logits : out.loss;
+		*n = out.logits ? out.units * out.outputs : out.units;
+	}
+	if (rc == FT_OK && !from)
+		ft_fail(FT_EFAIL, "the model gives nothing to compare");
+	if (from && (copy = ft_alloc(*n, sizeof *copy)))
+		memcpy(copy, from, *n * sizeof *copy);
+	ft_graph_free(g);
+	return copy;
+}
+
+static int differs(const char *what)
+{
+	return ft_fail(FT_EFAIL, "the exported model is not the one it was made of: %s", what);
+}
+
+static int compare_meta(const struct ft_model *a, const struct ft_model *b)
+{
+	static const char *const keys[] = { "architecture", "max_length" };
+	const json_t *x = ft_model_meta(a), *y = ft_model_meta(b);
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+		if (!json_equal(json_object_get(x, keys[i]), json_object_get(y, keys[i])))
+			return differs(keys[i]);
+	if (ft_model_task(a) != ft_model_task(b) || ft_model_outputs(a) != ft_model_outputs(b))
+		return differs("its head");
+	for (size_t i = 0; i < ft_model_outputs(a); i++)
+		if (ft_model_label(a, i) && (!ft_model_label(b, i) || strcmp(ft_model_label(a, i), ft_model_label(b, i))))
+			return differs("its labels");
+	const json_t *ours = json_object_get(json_object_get(x, "tokenizer"), "digest");
+	const json_t *theirs = json_object_get(json_object_get(y, "tokenizer"), "digest");
+	if (ours && !json_equal(ours, theirs))
+		return ft_fail(FT_EMATCH, "%s: its tokenizer has digest %s; %s was made with %s", ft_model_dir(a),
+		               theirs ? json_string_value(theirs) : "(none)", ft_model_name(a), json_string_value(ours));
+	return FT_OK;
+}
+
+/* Each weight must come back with exactly the bits that rounding gives. */
+static int compare_params(const struct ft_model *a, const struct ft_model *b, enum ft_dtype dtype)
+{
+	float wide[256];
+	unsigned char narrow[sizeof wide];
+	if (ft_model_params(a) != ft_model_params(b))
+		return differs("its number of tensors");
+	for (size_t i = 0; i < ft_model_params(a); i++) {
+		const struct ft_param *x = ft_model_param(a, i), *y = ft_model_find(b, x->name);
+		if (!y || y->fresh || y->rank != x->rank || y->t.rows != x->t.rows || y->t.cols != x->t.cols)
+			return differs(x->file);
+		size_t n = (size_t)x->t.rows * (size_t)x->t.cols, some;
+		for (size_t at = 0; at < n; at += some) {
+			some = n - at < 256 ? n - at : 256;
+			int rc = ft_narrow(narrow, x->t.data + at, dtype, some);
+			rc = rc < 0 ? rc : ft_widen(wide, narrow, dtype, some);
+			if (rc < 0)
+				return rc;
+			if (memcmp(wide, y->t.data + at, some * sizeof *wide))
+				return differs(x->file);
+		}
+	}
+	return FT_OK;
+}
+
+/* How far rounding the weights may move an output: some steps of the type,
+ * relative to the largest output. It guards against gross mistakes only; that
+ * the weights are right has been checked bit by bit. */
+static double allowed(enum ft_dtype dtype, const float *out, size_t n)
+{
+	double largest = 1;
+	for (size_t i = 0; i < n; i++)
+		largest = fmax(largest, fabs((double)out[i]));
+	return dtype == FT_F32 ? 0 : largest * 16 * (dtype == FT_F16 ? 0x1p-10 : 0x1p-7);
+}
+
+static int compare_outputs(struct ft_model *a, struct ft_model *b, enum ft_dtype dtype, struct ft_verified *v)
+{
+	struct probe p;
+	size_t n = 0, other = 0;
+	float *x = NULL, *y = NULL;
+	int rc = make_probe(a, &p);
+	if (rc < 0)
+		return rc;
+	x = run_probe(a, &p, &n);
+	y = x ? run_probe(b, &p, &other) : NULL;
+	if (!y) {
+		rc = ft_last_error();
+		goto out;
+	}
+	v->rows = p.batch.rows;
+	v->tokens = p.batch.tokens;
+	v->allowed = allowed(dtype, x, n);
+	bool close = n == other;
+	for (size_t i = 0; close && i < n; i++) {
+		double d = fabs((double)x[i] - (double)y[i]);
+		close = d <= v->allowed; /* false for a NaN, too */
+		v->difference = fmax(v->difference, d);
+	}
+	if (!close)
+		rc = ft_fail(FT_EFAIL,
+		             "the exported model is not the one it was made of: an output of the probe differs by %g, allowed is %g",
+		             v->difference, v->allowed);
+out:
+	free(x);
+	free(y);
+	return rc;
+}
+
+int ft_export_verify(struct ft_model *m, const char *dir, enum ft_dtype dtype, struct ft_verified *v)
+{
+	*v = (struct ft_verified){ .params = ft_model_params(m) };
+	struct ft_model *back = ft_model_open(dir, NULL, 0);
+	if (!back)
+		return ft_context(ft_last_error(), "the exported model cannot be opened");
+	int rc = compare_meta(m, back);
+	if (rc == FT_OK)
+		rc = compare_params(m, back, dtype);
+	if (rc == FT_OK)
+		rc = compare_outputs(m, back, dtype, v);
+	ft_model_free(back);
+	return rc;
+}

@@ -1,0 +1,98 @@
+/* dropout.c - residual + dropout(x) (Srivastava et al., 2014).
+ *
+ * The mask is not kept: it is drawn again from its key on the way back. */
+#include "priv.h"
+
+struct drop {
+	struct ft_dropout d;
+	float *y;
+	const float *x, *residual;
+};
+
+static void drop_range(void *ctx, size_t from, size_t n)
+{
+	const struct drop *s = ctx;
+	ft_kernels()->dropout_add(s->y + from, s->x + from, s->residual ? s->residual + from : NULL, &s->d, from, n);
+}
+
+static void add_range(void *ctx, size_t from, size_t n)
+{
+	const struct drop *s = ctx;
+	ft_kernels()->add(s->y + from, s->x + from, n);
+}
+
+/* A tensor with x's numbers: in x's memory when whatever made x can do without
+ * on its way back, else a copy. */
+static struct ft_tensor *take_over(struct ft_graph *g, struct ft_tensor *x)
+{
+	if (!graph_output_is_free(g, x)) {
+		struct ft_tensor *y = ft_graph_tensor(g, x->rows, x->cols);
+		if (y)
+			memcpy(y->data, x->data, tensor_size(x) * sizeof *y->data);
+		return y;
+	}
+	struct ft_tensor *y = ft_graph_alloc(g, sizeof *y);
+	if (!y)
+		return NULL;
+	*y = (struct ft_tensor){ .data = x->data, .rows = x->rows, .cols = x->cols };
+	x->data = NULL;
+	return y;
+}
+
+struct ft_tensor *ft_dropout_add(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *residual, float p)
+{
+	struct ft_tensor *in[2] = { x, residual };
+	if (!graph_ready(g, in, residual ? 2 : 1))
+		return NULL;
+	struct ft_dropout d = graph_dropout(g, p);
+	if (d.p == 0 && !residual)
+		return x;
+	struct ft_tensor *y = take_over(g, x);
+	if (!y)
+		return NULL;
+	struct drop s = { .d = d, .y = y->data, .x = y->data, .residual = residual ? residual->data : NULL };
+	if (d.p == 0)
+		s.x = residual->data;
+	graph_each(tensor_size(y), d.p > 0 ? drop_range : add_range, &s);
+	struct node *n = graph_record(g, OP_dropout_add, y, in, 2);
+	if (n)
+		n->drop = d;
+	return y;
+}
+
+static int residual_back(struct ft_graph *g, struct ft_tensor *residual, const float *dy)
+{
+	bool fresh;
+	float *dr = ft_grad(g, residual, &fresh);
+	if (!dr)
+		return FT_EFAIL;
+	struct drop s = { .y = dr, .x = dy };
+	if (fresh)
+		memcpy(dr, dy, tensor_size(residual) * sizeof *dr);
+	else
+		graph_each(tensor_size(residual), add_range, &s);
+	return FT_OK;
+}
+
+int op_dropout_add_back(struct ft_graph *g, struct node *n)
+{
+	struct ft_tensor *x = n->in[0], *residual = n->in[1];
+	if (residual && residual->needs_grad) {
+		int rc = residual_back(g, residual, n->out->grad);
+		if (rc < 0)
+			return rc;
+	}
+	if (!x->needs_grad)
+		return FT_OK;
+	/* When x's only use was here its gradient is ours, masked in place. */
+	float *dy = n->out->grad, *dx = graph_take_grad(n, x);
+	struct drop s = { .d = n->drop, .y = dy, .x = dy };
+	if (n->drop.p > 0)
+		graph_each(tensor_size(x), drop_range, &s);
+	bool fresh;
+	if (!dx && !(dx = ft_grad(g, x, &fresh)))
+		return FT_EFAIL;
+	if (dx != dy)
+		ft_kernels()->add(dx, dy, tensor_size(x));
+	return FT_OK;
+}

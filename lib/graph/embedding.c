@@ -1,0 +1,149 @@
+/* embedding.c - the sum of word, position and type vectors of a batch. */
+#include "priv.h"
+
+struct embed {
+	const struct ft_batch *b;
+	float *y;
+	int64_t width;
+	const struct ft_tensor *word, *position, *type;
+};
+
+static void embed_row(void *ctx, size_t r)
+{
+	const struct embed *e = ctx;
+	const struct ft_kernels *k = ft_kernels();
+	size_t width = (size_t)e->width;
+	for (int32_t t = e->b->offsets[r]; t < e->b->offsets[r + 1]; t++) {
+		float *y = e->y + (size_t)t * width;
+		memcpy(y, e->word->data + (size_t)e->b->ids[t] * width, width * sizeof *y);
+		if (e->position)
+			k->add(y, e->position->data + (size_t)(t - e->b->offsets[r]) * width, width);
+		if (e->type)
+			k->add(y, e->type->data + (e->b->types ? (size_t)e->b->types[t] : 0) * width, width);
+	}
+}
+
+/* Where a row of the batch came from, for messages. */
+static struct ft_span row_source(const struct ft_batch *b, size_t r)
+{
+	return b->src ? b->src[r] : (struct ft_span){ "a row", 5 };
+}
+
+static int check_tables(const struct ft_batch *b, const struct ft_tensor *word, const struct ft_tensor *position,
+                        const struct ft_tensor *type)
+{
+	for (size_t r = 0; r < b->rows; r++) {
+		struct ft_span src = row_source(b, r);
+		int32_t n = b->offsets[r + 1] - b->offsets[r];
+		if (position && n > position->rows)
+			return ft_fail(FT_EMATCH, "%.*s: %d tokens; the model has %lld positions", (int)src.n, src.p, n,
+			               (long long)position->rows);
+		for (int32_t t = b->offsets[r]; t < b->offsets[r + 1]; t++) {
+			if (b->ids[t] >= word->rows)
+				return ft_fail(FT_EMATCH, "%.*s: token id %d; the model's vocabulary has %lld", (int)src.n,
+				               src.p, b->ids[t], (long long)word->rows);
+			if (type && b->types && b->types[t] >= type->rows)
+				return ft_fail(FT_EMATCH, "%.*s: token type %d; the model has %lld types", (int)src.n, src.p,
+				               b->types[t], (long long)type->rows);
+		}
+	}
+	return FT_OK;
+}
+
+struct ft_tensor *ft_embed(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *word,
+                           struct ft_tensor *position, struct ft_tensor *type)
+{
+	struct ft_tensor *in[3] = { word, position, type };
+	if (!graph_ready(g, in, 1))
+		return NULL;
+	int rc = check_tables(b, word, position, type);
+	if (rc < 0)
+		return ft_graph_fail(g, rc), NULL;
+	struct ft_tensor *y = ft_graph_tensor(g, (int64_t)b->tokens, word->cols);
+	if (!y)
+		return NULL;
+	struct embed e = { .b = b, .y = y->data, .width = y->cols, .word = word, .position = position, .type = type };
+	ft_parallel(b->rows, embed_row, &e);
+	struct node *n = graph_record(g, OP_embed, y, in, 3);
+	if (n)
+		n->batch = b;
+	return y;
+}
+
+/* ---- backward: rows of a table get the sums of their tokens' gradients, in
+ * token order; items of work are blocks of columns ---- */
+#define COLUMNS 64
+
+enum table { WORD, POSITION, TYPE };
+
+struct scatter {
+	const struct ft_batch *b;
+	enum table which;
+	const float *dy;
+	float *grad;
+	size_t width;
+};
+
+/* The row of the table that token t used. */
+static size_t table_row(const struct scatter *s, int32_t t, int32_t start)
+{
+	switch (s->which) {
+	case WORD: return (size_t)s->b->ids[t];
+	case POSITION: return (size_t)(t - start);
+	case TYPE: break;
+	}
+	return s->b->types ? s->b->types[t] : 0;
+}
+
+static void scatter_columns(void *ctx, size_t i)
+{
+	const struct scatter *s = ctx;
+	size_t from = i * COLUMNS, n = s->width - from < COLUMNS ? s->width - from : COLUMNS;
+	for (size_t r = 0; r < s->b->rows; r++)
+		for (int32_t t = s->b->offsets[r]; t < s->b->offsets[r + 1]; t++)
+			ft_kernels()->add(s->grad + table_row(s, t, s->b->offsets[r]) * s->width + from,
+			                  s->dy + (size_t)t * s->width + from, n);
+}
+
+/* Rows used for the first time since the gradient was cleared get their zeros. */
+static void touch_rows(const struct scatter *s, struct ft_tensor *table)
+{
+	if (!table->has_grad)
+		memset(table->touched, 0, (size_t)table->rows);
+	for (size_t r = 0; r < s->b->rows; r++)
+		for (int32_t t = s->b->offsets[r]; t < s->b->offsets[r + 1]; t++) {
+			size_t row = table_row(s, t, s->b->offsets[r]);
+			if (!table->touched[row])
+				memset(table->grad + row * s->width, 0, s->width * sizeof *table->grad);
+			table->touched[row] = 1;
+		}
+	table->has_grad = true;
+}
+
+static int scatter(struct ft_graph *g, struct node *n, enum table which, struct ft_tensor *table)
+{
+	if (!table || !table->needs_grad)
+		return FT_OK;
+	struct scatter s = { .b = n->batch, .which = which, .dy = n->out->grad, .width = (size_t)table->cols };
+	if (table->touched && table->grad && !table->dense) {
+		touch_rows(&s, table);
+		s.grad = table->grad;
+	} else {
+		bool fresh;
+		s.grad = ft_grad(g, table, &fresh);
+		if (!s.grad)
+			return FT_EFAIL;
+		if (fresh)
+			memset(s.grad, 0, tensor_size(table) * sizeof *s.grad);
+	}
+	ft_parallel((s.width + COLUMNS - 1) / COLUMNS, scatter_columns, &s);
+	return FT_OK;
+}
+
+int op_embed_back(struct ft_graph *g, struct node *n)
+{
+	int rc = scatter(g, n, WORD, n->in[0]);
+	if (rc == FT_OK)
+		rc = scatter(g, n, POSITION, n->in[1]);
+	return rc < 0 ? rc : scatter(g, n, TYPE, n->in[2]);
+}

@@ -1,0 +1,323 @@
+/* graph.c - the tape: memory of a pass, recording, the walk back. */
+#include "ft/rng.h"
+#include "priv.h"
+
+#include <stdlib.h>
+
+/* Freed buffers of one size, to be used again within the pass. */
+struct bucket {
+	size_t n; /* floats */
+	float **free;
+	size_t count, cap;
+};
+
+struct ft_graph {
+	enum ft_mode mode;
+	uint64_t key; /* of (seed, step) */
+	uint64_t sites; /* dropouts so far in this pass */
+	int error;
+	double macs;
+
+	/* pass: small things that live for the pass. layer[now]: tensors; in
+	 * FT_INFER the two change places at every ft_layer_end(). */
+	struct ft_arena pass, layer[2];
+	int now;
+	size_t peak;
+
+	struct node *nodes;
+	size_t count, cap;
+	struct bucket *buckets;
+	size_t nbuckets, bucket_cap;
+
+	struct scratch {
+		float *p;
+		size_t n;
+	} *scratch; /* [threads] */
+	int threads;
+};
+
+struct ft_graph *ft_graph_new(void)
+{
+	struct ft_graph *g = ft_alloc(1, sizeof *g);
+	if (!g)
+		return NULL;
+	g->threads = ft_threads();
+	g->scratch = ft_alloc((size_t)g->threads, sizeof *g->scratch);
+	if (!g->scratch) {
+		free(g);
+		return NULL;
+	}
+	return g;
+}
+
+static void forget_buckets(struct ft_graph *g)
+{
+	for (size_t i = 0; i < g->nbuckets; i++)
+		free(g->buckets[i].free);
+	g->nbuckets = 0;
+}
+
+void ft_graph_free(struct ft_graph *g)
+{
+	if (!g)
+		return;
+	forget_buckets(g);
+	free(g->buckets);
+	for (int i = 0; i < g->threads; i++)
+		free(g->scratch[i].p);
+	free(g->scratch);
+	free(g->nodes);
+	ft_arena_free(&g->pass);
+	ft_arena_free(&g->layer[0]);
+	ft_arena_free(&g->layer[1]);
+	free(g);
+}
+
+void ft_graph_begin(struct ft_graph *g, enum ft_mode mode, uint64_t seed, uint64_t step)
+{
+	g->key = ft_mix(seed, step);
+	g->mode = mode;
+	g->sites = 0;
+	g->error = FT_OK;
+	g->macs = 0;
+	g->count = 0;
+	g->now = 0;
+	ft_arena_reset(&g->pass);
+	ft_arena_reset(&g->layer[0]);
+	ft_arena_reset(&g->layer[1]);
+	forget_buckets(g);
+}
+
+enum ft_mode ft_graph_mode(const struct ft_graph *g) { return g->mode; }
+int ft_graph_error(const struct ft_graph *g) { return g->error; }
+double ft_graph_macs(const struct ft_graph *g) { return g->macs; }
+void graph_count(struct ft_graph *g, double macs) { g->macs += macs; }
+bool graph_training(const struct ft_graph *g) { return g->mode == FT_TRAIN; }
+size_t ft_graph_peak(const struct ft_graph *g) { return g->peak; }
+
+int ft_graph_fail(struct ft_graph *g, int code)
+{
+	if (g->error == FT_OK)
+		g->error = code;
+	return code;
+}
+
+/* ---- memory ---- */
+static void note_peak(struct ft_graph *g)
+{
+	size_t used = g->pass.used + g->layer[0].used + g->layer[1].used;
+	if (used > g->peak)
+		g->peak = used;
+}
+
+void *ft_graph_alloc(struct ft_graph *g, size_t bytes)
+{
+	void *p = ft_arena_get(&g->pass, bytes);
+	if (!p)
+		ft_graph_fail(g, FT_EFAIL);
+	note_peak(g);
+	return p;
+}
+
+static struct bucket *find_bucket(struct ft_graph *g, size_t n)
+{
+	for (size_t i = 0; i < g->nbuckets; i++)
+		if (g->buckets[i].n == n)
+			return &g->buckets[i];
+	return NULL;
+}
+
+float *graph_floats(struct ft_graph *g, size_t n)
+{
+	struct bucket *b = find_bucket(g, n);
+	if (b && b->count)
+		return b->free[--b->count];
+	size_t bytes;
+	void *p = ft_mul(n, sizeof(float), &bytes) ? ft_arena_get(&g->layer[g->now], bytes) : NULL;
+	if (!p)
+		ft_graph_fail(g, FT_EFAIL);
+	note_peak(g);
+	return p;
+}
+
+void graph_release(struct ft_graph *g, float *p, size_t n)
+{
+	struct bucket *b = p ? find_bucket(g, n) : NULL;
+	if (!p)
+		return;
+	if (!b) {
+		if (ft_grow(&g->buckets, &g->bucket_cap, g->nbuckets + 1, sizeof *b) < 0)
+			return; /* then it is not used again in this pass: no harm */
+		b = &g->buckets[g->nbuckets++];
+		*b = (struct bucket){ .n = n };
+	}
+	if (ft_grow(&b->free, &b->cap, b->count + 1, sizeof *b->free) == FT_OK)
+		b->free[b->count++] = p;
+}
+
+struct ft_tensor *ft_graph_tensor(struct ft_graph *g, int64_t rows, int64_t cols)
+{
+	struct ft_tensor *t = ft_graph_alloc(g, sizeof *t);
+	if (!t)
+		return NULL;
+	*t = (struct ft_tensor){ .rows = rows, .cols = cols };
+	t->data = graph_floats(g, tensor_size(t));
+	return t->data ? t : NULL;
+}
+
+float *graph_scratch(struct ft_graph *g, size_t n)
+{
+	struct scratch *s = &g->scratch[ft_thread_id()];
+	if (s->n < n) {
+		free(s->p);
+		s->p = malloc(n * sizeof *s->p);
+		s->n = s->p ? n : 0;
+		if (!s->p)
+			ft_fail_memory(n * sizeof *s->p);
+	}
+	return s->p;
+}
+
+struct ft_dropout graph_dropout(struct ft_graph *g, float p)
+{
+	/* An odd constant steps the key from site to site; Philox mixes it. */
+	return (struct ft_dropout){ .key = g->key + 0x9E3779B97F4A7C15u * ++g->sites, .p = graph_training(g) ? p : 0 };
+}
+
+/* ---- recording ---- */
+bool graph_ready(struct ft_graph *g, struct ft_tensor *const *in, int n)
+{
+	if (g->error)
+		return false;
+	for (int i = 0; i < n; i++)
+		if (!in[i])
+			return ft_graph_fail(g, ft_fail(FT_EFAIL, "an operation lacks an operand")), false;
+	return true;
+}
+
+struct node *graph_record(struct ft_graph *g, enum op op, struct ft_tensor *out, struct ft_tensor *const *in, int n)
+{
+	bool wanted = false;
+	for (int i = 0; i < n; i++)
+		wanted = wanted || (in[i] && in[i]->needs_grad);
+	if (g->mode == FT_INFER || !wanted)
+		return NULL;
+	if (ft_grow(&g->nodes, &g->cap, g->count + 1, sizeof *g->nodes) < 0) {
+		ft_graph_fail(g, FT_EFAIL);
+		return NULL;
+	}
+	struct node *node = &g->nodes[g->count++];
+	*node = (struct node){ .op = op, .out = out };
+	memcpy(node->in, in, (size_t)n * sizeof *in);
+	out->needs_grad = true;
+	return node;
+}
+
+struct ft_tensor *ft_layer_end(struct ft_graph *g, struct ft_tensor *x)
+{
+	/* Nothing recorded so far (also below a frozen trunk): nothing to keep. */
+	if (g->count > 0 || !graph_ready(g, &x, 1))
+		return x;
+	float *old = x->data;
+	g->now = !g->now;
+	ft_arena_reset(&g->layer[g->now]);
+	forget_buckets(g);
+	x->data = graph_floats(g, tensor_size(x));
+	if (!x->data)
+		return NULL;
+	memcpy(x->data, old, tensor_size(x) * sizeof *old);
+	return x;
+}
+
+/* ---- gradients ---- */
+
+/* A table with rows marked as touched becomes dense: the others get their zeros. */
+static void make_dense(struct ft_tensor *t)
+{
+	for (int64_t r = 0; r < t->rows; r++)
+		if (!t->has_grad || !t->touched[r])
+			memset(t->grad + r * t->cols, 0, (size_t)t->cols * sizeof *t->grad);
+	t->dense = true;
+	t->has_grad = true;
+}
+
+float *ft_grad(struct ft_graph *g, struct ft_tensor *t, bool *fresh)
+{
+	if (t->touched && !t->dense)
+		make_dense(t);
+	*fresh = !t->has_grad;
+	if (!t->grad)
+		t->grad = graph_floats(g, tensor_size(t));
+	t->has_grad = true;
+	return t->grad;
+}
+
+float *graph_take_grad(struct node *n, struct ft_tensor *t)
+{
+	if (t->grad || t->has_grad || tensor_size(t) != tensor_size(n->out))
+		return NULL;
+	t->grad = n->out->grad;
+	t->has_grad = true;
+	n->out->grad = NULL;
+	return t->grad;
+}
+
+bool graph_output_is_free(const struct ft_graph *g, const struct ft_tensor *x)
+{
+	if (!x->needs_grad)
+		return true;
+	const struct node *n = g->count ? &g->nodes[g->count - 1] : NULL;
+	return n && n->out == x && (n->op == OP_linear || n->op == OP_layer_norm);
+}
+
+static int (*const backward[OP_COUNT])(struct ft_graph *, struct node *) = {
+#define X(name) [OP_##name] = op_##name##_back,
+#include "ops.def"
+#undef X
+};
+
+int ft_backward(struct ft_graph *g, struct ft_tensor *loss)
+{
+	if (!graph_ready(g, &loss, 1))
+		return g->error;
+	bool fresh;
+	float *ones = ft_grad(g, loss, &fresh);
+	if (!ones)
+		return g->error;
+	for (size_t i = 0; i < tensor_size(loss); i++)
+		ones[i] = 1.0f;
+	for (size_t i = g->count; i-- > 0;) {
+		struct node *n = &g->nodes[i];
+		int rc = n->out->has_grad ? backward[n->op](g, n) : FT_OK;
+		if (rc < 0)
+			ft_graph_fail(g, rc);
+		if (g->error)
+			return g->error;
+		/* Whoever used this output has been walked already. */
+		graph_release(g, n->out->grad, tensor_size(n->out));
+		graph_release(g, n->out->data, tensor_size(n->out));
+		n->out->grad = n->out->data = NULL;
+	}
+	g->count = 0;
+	return FT_OK;
+}
+
+/* ---- ranges ---- */
+struct ranges {
+	graph_range *f;
+	void *ctx;
+	size_t n;
+};
+
+static void one_range(void *ctx, size_t i)
+{
+	const struct ranges *r = ctx;
+	size_t from = i * RUN;
+	r->f(r->ctx, from, r->n - from < RUN ? r->n - from : RUN);
+}
+
+void graph_each(size_t n, graph_range *f, void *ctx)
+{
+	struct ranges r = { f, ctx, n };
+	ft_parallel((n + RUN - 1) / RUN, one_range, &r);
+}

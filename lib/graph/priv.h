@@ -1,0 +1,70 @@
+/* priv.h - what the files of lib/graph share: the tape's inside. */
+#ifndef FT_GRAPH_PRIV_H
+#define FT_GRAPH_PRIV_H
+
+#include "ft/err.h"
+#include "ft/graph.h"
+#include "ft/kernels.h"
+#include "ft/thread.h"
+
+#include <string.h>
+
+enum op {
+#define X(name) OP_##name,
+#include "ops.def"
+#undef X
+	OP_COUNT
+};
+
+/* One recorded operation. What beyond inputs and output a backward needs is in
+ * the fields below; each operation's file says which it uses for what. */
+#define NODE_INPUTS 4
+struct node {
+	enum op op;
+	struct ft_tensor *out, *in[NODE_INPUTS];
+	const struct ft_batch *batch;
+	const void *data[2];
+	float *saved;
+	float real;
+	int64_t whole;
+	struct ft_dropout drop;
+};
+
+/* Records `op` when a gradient is wanted through it: then out needs one, and the
+ * node is returned for the operation to add to. NULL: not recorded. */
+struct node *graph_record(struct ft_graph *g, enum op op, struct ft_tensor *out, struct ft_tensor *const *in, int n);
+
+/* Memory for n floats from the pool of the pass, or NULL with the pass failed. */
+float *graph_floats(struct ft_graph *g, size_t n);
+/* Gives it back to the pool. */
+void graph_release(struct ft_graph *g, float *p, size_t n);
+/* Scratch of the calling thread, grown on demand; NULL: out of memory. */
+float *graph_scratch(struct ft_graph *g, size_t n);
+/* The random numbers of the next dropout of the pass. */
+struct ft_dropout graph_dropout(struct ft_graph *g, float p);
+bool graph_training(const struct ft_graph *g); /* dropout is on */
+void graph_count(struct ft_graph *g, double macs);
+
+/* Hands the gradient of n->out over to `t` when t has none yet: an operation
+ * whose backward works in place. Returns the array, else NULL. */
+float *graph_take_grad(struct node *n, struct ft_tensor *t);
+
+/* True when x is the newest recorded output and its operation does not look at
+ * its output on the way back, or when x is not recorded at all. */
+bool graph_output_is_free(const struct ft_graph *g, const struct ft_tensor *x);
+
+/* Runs f over [0, n) in runs of whole multiples of 64 elements. */
+#define RUN ((size_t)16384)
+typedef void graph_range(void *ctx, size_t from, size_t n);
+void graph_each(size_t n, graph_range *f, void *ctx);
+
+static inline size_t tensor_size(const struct ft_tensor *t) { return (size_t)t->rows * (size_t)t->cols; }
+
+/* True when the operation can go on: no error so far, no operand missing. */
+bool graph_ready(struct ft_graph *g, struct ft_tensor *const *in, int n);
+
+#define X(name) int op_##name##_back(struct ft_graph *g, struct node *n);
+#include "ops.def"
+#undef X
+
+#endif

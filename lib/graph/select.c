@@ -1,0 +1,96 @@
+/* select.c - from tokens to fewer rows: first token, mean, chosen tokens. */
+#include "priv.h"
+
+struct ft_tensor *ft_gather(struct ft_graph *g, struct ft_tensor *x, const int32_t *index, int64_t n)
+{
+	if (!graph_ready(g, &x, 1))
+		return NULL;
+	struct ft_tensor *y = ft_graph_tensor(g, n, x->cols);
+	if (!y)
+		return NULL;
+	for (int64_t i = 0; i < n; i++)
+		memcpy(y->data + i * x->cols, x->data + index[i] * x->cols, (size_t)x->cols * sizeof *y->data);
+	struct node *node = graph_record(g, OP_gather, y, &x, 1);
+	if (node)
+		node->data[0] = index;
+	return y;
+}
+
+/* dx, zeroed when it was fresh; NULL: out of memory. */
+static float *zeroed_grad(struct ft_graph *g, struct ft_tensor *x)
+{
+	bool fresh;
+	float *dx = ft_grad(g, x, &fresh);
+	if (dx && fresh)
+		memset(dx, 0, tensor_size(x) * sizeof *dx);
+	return dx;
+}
+
+int op_gather_back(struct ft_graph *g, struct node *n)
+{
+	struct ft_tensor *x = n->in[0], *y = n->out;
+	const int32_t *index = n->data[0];
+	float *dx = zeroed_grad(g, x);
+	for (int64_t i = 0; dx && i < y->rows; i++)
+		ft_kernels()->add(dx + index[i] * x->cols, y->grad + i * x->cols, (size_t)x->cols);
+	return dx ? FT_OK : FT_EFAIL;
+}
+
+struct ft_tensor *ft_first(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x)
+{
+	if (!graph_ready(g, &x, 1))
+		return NULL;
+	struct ft_tensor *y = ft_graph_tensor(g, (int64_t)b->rows, x->cols);
+	if (!y)
+		return NULL;
+	for (size_t r = 0; r < b->rows; r++)
+		memcpy(y->data + (int64_t)r * x->cols, x->data + b->offsets[r] * x->cols,
+		       (size_t)x->cols * sizeof *y->data);
+	struct node *n = graph_record(g, OP_first, y, &x, 1);
+	if (n)
+		n->batch = b;
+	return y;
+}
+
+int op_first_back(struct ft_graph *g, struct node *n)
+{
+	struct ft_tensor *x = n->in[0];
+	float *dx = zeroed_grad(g, x);
+	for (size_t r = 0; dx && r < n->batch->rows; r++)
+		ft_kernels()->add(dx + n->batch->offsets[r] * x->cols, n->out->grad + (int64_t)r * x->cols,
+		                  (size_t)x->cols);
+	return dx ? FT_OK : FT_EFAIL;
+}
+
+struct ft_tensor *ft_mean(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x)
+{
+	if (!graph_ready(g, &x, 1))
+		return NULL;
+	struct ft_tensor *y = ft_graph_tensor(g, (int64_t)b->rows, x->cols);
+	if (!y)
+		return NULL;
+	for (size_t r = 0; r < b->rows; r++) {
+		int32_t from = b->offsets[r], len = b->offsets[r + 1] - from;
+		float *out = y->data + (int64_t)r * x->cols;
+		ft_kernels()->column_sums(out, x->data + from * x->cols, (size_t)x->cols, (size_t)len, (size_t)x->cols, false);
+		for (int64_t c = 0; c < x->cols; c++)
+			out[c] /= (float)len;
+	}
+	struct node *n = graph_record(g, OP_mean, y, &x, 1);
+	if (n)
+		n->batch = b;
+	return y;
+}
+
+int op_mean_back(struct ft_graph *g, struct node *n)
+{
+	struct ft_tensor *x = n->in[0];
+	float *dx = zeroed_grad(g, x);
+	for (size_t r = 0; dx && r < n->batch->rows; r++) {
+		int32_t from = n->batch->offsets[r], end = n->batch->offsets[r + 1];
+		for (int32_t t = from; t < end; t++)
+			ft_kernels()->axpy(dx + t * x->cols, 1.0f / (float)(end - from), n->out->grad + (int64_t)r * x->cols,
+			                   (size_t)x->cols);
+	}
+	return dx ? FT_OK : FT_EFAIL;
+}

@@ -1,0 +1,54 @@
+/* mlm.c - the masked-language-model head: the decoder is tied to the word
+ * embeddings, and only supervised tokens are ever decoded. */
+#include "../model/priv.h"
+
+static int describe(struct ft_model *m)
+{
+	return m->family->describe_mlm(m);
+}
+
+/* The tokens that have a label, and their labels: [*n] each, of the pass. */
+static int32_t *supervised(struct ft_graph *g, const struct ft_batch *b, int32_t **labels, int64_t *n)
+{
+	int32_t *index = ft_graph_alloc(g, b->tokens * sizeof *index);
+	*labels = ft_graph_alloc(g, b->tokens * sizeof **labels);
+	*n = 0;
+	if (!index || !*labels)
+		return NULL;
+	for (size_t t = 0; t < b->tokens; t++) {
+		if (b->labels[t] == FT_IGNORE)
+			continue;
+		index[*n] = (int32_t)t;
+		(*labels)[(*n)++] = b->labels[t];
+	}
+	return index;
+}
+
+static int run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *hidden,
+               struct head_output *out)
+{
+	if (!b->labels)
+		return ft_graph_error(g);
+	if (b->nlabels != b->tokens)
+		return ft_fail(FT_EMATCH, "labels of rows, for a head that has one label a token; ft-batch --mask makes them");
+	int32_t *labels;
+	int64_t n;
+	int32_t *index = supervised(g, b, &labels, &n);
+	if (!index || n == 0)
+		return ft_graph_error(g);
+	struct ft_tensor *x = ft_gather(g, hidden, index, n);
+	x = m->family->mlm(m, g, x);
+	out->loss = ft_linear_cross_entropy(g, x, site_tensor(m, g, "embed.word.weight"), site_tensor(m, g, "head.bias"),
+	                                    labels);
+	out->supervised = n;
+	out->weight = (double)n;
+	return ft_graph_error(g);
+}
+
+const struct ft_head head_mlm = {
+	.name = "mlm",
+	.task = FT_TASK_LM,
+	.architecture = "ForMaskedLM",
+	.describe = describe,
+	.run = run,
+};

@@ -1,0 +1,119 @@
+/* text.c - rows of tokens as text, with what is supervised marked.
+ *
+ * Pieces of a word must be decoded together, and marks fall anywhere. So the row is
+ * cut into runs of equal marking, and the text of a run is what decoding it
+ * together with the run before adds to the decoded run before.
+ */
+#include "ft/err.h"
+#include "ft/lines.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct writer {
+	struct ft_buf *out;
+	const struct ft_tok *tok;
+	const struct ft_lines_row *row;
+	bool colour;
+	struct ft_buf before, both; /* decoded: the run before, and with this one */
+};
+
+int ft_lines_clean(struct ft_buf *b, const char *p, size_t n)
+{
+	int rc = FT_OK;
+
+	for (size_t i = 0; i < n && !rc; i++) {
+		unsigned char c = (unsigned char)p[i];
+
+		rc = c < 0x20 || c == 0x7f ? ft_buf_printf(b, "\\x%02x", c) : ft_buf_append(b, p + i, 1);
+	}
+	return rc;
+}
+
+/* The label that marks token i, FT_IGNORE when there is none. With names, equal
+ * labels make one run; of hidden tokens, neighbours do. */
+static int32_t mark_of(const struct ft_lines_row *row, size_t i)
+{
+	if (!row->labels || row->labels[i] == FT_IGNORE)
+		return FT_IGNORE;
+	return row->names ? row->labels[i] : 0;
+}
+
+static int put_name(struct writer *w, int32_t label)
+{
+	const char *name = label >= 0 ? json_string_value(json_array_get(w->row->names, (size_t)label)) : NULL;
+	int rc = ft_buf_append(w->out, "/", 1);
+
+	if (rc < 0)
+		return rc;
+	if (!name)
+		return ft_buf_printf(w->out, "%d", label);
+	return ft_lines_clean(w->out, name, strlen(name));
+}
+
+/* The hidden text of a run, when it is not what stands there. */
+static int put_hidden(struct writer *w, size_t from, size_t to)
+{
+	const struct ft_lines_row *row = w->row;
+	int rc;
+
+	if (!memcmp(row->ids + from, row->labels + from, (to - from) * sizeof *row->ids))
+		return FT_OK;
+	w->both.len = 0;
+	rc = ft_tok_decode(w->tok, row->labels + from, to - from, false, &w->both);
+	if (!rc)
+		rc = ft_buf_printf(w->out, "→");
+	return rc < 0 ? rc : ft_lines_clean(w->out, (const char *)w->both.data, w->both.len);
+}
+
+static bool begins_with(const struct ft_buf *b, const struct ft_buf *with)
+{
+	return b->len >= with->len && (!with->len || !memcmp(b->data, with->data, with->len));
+}
+
+static int put_run(struct writer *w, size_t last, size_t from, size_t to)
+{
+	const int32_t *ids = w->row->ids;
+	int32_t mark = mark_of(w->row, from);
+	size_t skip = 0;
+	int rc;
+
+	w->before.len = w->both.len = 0;
+	rc = ft_tok_decode(w->tok, ids + last, from - last, false, &w->before);
+	if (!rc)
+		rc = ft_tok_decode(w->tok, ids + last, to - last, false, &w->both);
+	if (!rc && begins_with(&w->both, &w->before))
+		skip = w->before.len;
+	else if (!rc) { /* the text before changes with what follows: decode on its own */
+		w->both.len = 0;
+		rc = ft_tok_decode(w->tok, ids + from, to - from, false, &w->both);
+		if (!rc && from)
+			rc = ft_buf_append(w->out, " ", 1);
+	}
+	for (; !rc && skip < w->both.len && w->both.data[skip] == ' '; skip++)
+		rc = ft_buf_append(w->out, " ", 1); /* spaces stay outside the marks */
+	if (!rc && mark != FT_IGNORE)
+		rc = ft_buf_printf(w->out, "%s", w->colour ? "\033[32m" : "«");
+	if (!rc)
+		rc = ft_lines_clean(w->out, (const char *)w->both.data + skip, w->both.len - skip);
+	if (!rc && mark != FT_IGNORE)
+		rc = w->row->names ? put_name(w, mark) : put_hidden(w, from, to);
+	if (!rc && mark != FT_IGNORE)
+		rc = ft_buf_printf(w->out, "%s", w->colour ? "\033[0m" : "»");
+	return rc;
+}
+
+int ft_lines_text(struct ft_buf *b, const struct ft_tok *t, const struct ft_lines_row *row, bool colour)
+{
+	struct writer w = { .out = b, .tok = t, .row = row, .colour = colour };
+	int rc = FT_OK;
+
+	for (size_t last = 0, from = 0, to; from < row->n && !rc; last = from, from = to) {
+		for (to = from + 1; to < row->n && mark_of(row, to) == mark_of(row, from); to++)
+			;
+		rc = put_run(&w, last, from, to);
+	}
+	ft_buf_free(&w.before);
+	ft_buf_free(&w.both);
+	return rc;
+}

@@ -1,0 +1,112 @@
+/* priv.h - what the files of lib/metric share.
+ *
+ * One file a task says what is kept of a row (`add`) and how the metrics
+ * follow from the kept rows and their weights (`values`).
+ */
+#ifndef FT_METRIC_PRIV_H
+#define FT_METRIC_PRIV_H
+
+#include "ft/metric.h"
+
+enum metric_id {
+#define X(id, name, tasks, better, help) METRIC_##id,
+#include "metrics.def"
+#undef X
+	METRIC_COUNT
+};
+
+struct metric_kind {
+	int (*add)(struct ft_metric *t, const struct ft_output *out, const struct ft_batch *b);
+	/* Called once before values(); NULL when there is nothing to prepare. */
+	int (*prepare)(struct ft_metric *t);
+	/* Bytes of scratch for one call of values(). */
+	size_t (*scratch)(const struct ft_metric *t);
+	/* Sets v[id] of the task's metrics; `weight` has one entry a kept row, NULL
+	 * means 1 each. What stays NaN is undefined. */
+	void (*values)(const struct ft_metric *t, const uint32_t *weight, void *scratch, double *v);
+	/* Adds what is not one number: classes, confusion matrix, outputs. NULL: nothing. */
+	int (*detail)(const struct ft_metric *t, const json_t *labels, json_t *result);
+	void (*free)(struct ft_metric *t);
+};
+
+struct classify_row {
+	int32_t label, predicted;
+	float loss, confidence; /* confidence: the top probability */
+};
+
+struct regress_row {
+	float loss, squared, absolute; /* the errors are means over outputs */
+};
+
+struct lm_row {
+	double loss; /* summed over tokens */
+	uint32_t tokens, right;
+};
+
+/* Sums over (x predicted, y target), x and y less an offset near their means,
+ * so that variances do not drown in rounding. */
+struct moments {
+	double x0, y0, w, x, y, xx, yy, xy, squared, absolute;
+};
+
+struct ft_metric {
+	const struct metric_kind *kind;
+	enum ft_task task;
+	size_t outputs;
+	int resamples;
+	uint64_t seed;
+	double threshold;
+	size_t rows; /* kept */
+	union {
+		struct {
+			struct classify_row *row; /* [rows] */
+			size_t cap;
+		} classify;
+		struct {
+			float *loss;   /* [rows] */
+			uint8_t *bits; /* [rows, outputs]: bit 0 true, bit 1 predicted */
+			size_t loss_cap, bits_cap;
+		} multilabel;
+		struct {
+			struct regress_row *row;
+			float *value;        /* [rows, outputs, 2]: predicted, target; NULL when wide */
+			uint32_t *order;     /* [outputs, 2, rows]: rows by rising value; after prepare */
+			struct moments *sum; /* [outputs] when wide, else NULL */
+			size_t row_cap, value_cap;
+		} regress;
+		struct {
+			struct lm_row *row;
+			size_t cap;
+			bool unscored; /* a batch came without logits: no accuracy */
+		} lm;
+	};
+};
+
+extern const struct metric_kind metric_classify, metric_multilabel, metric_regress, metric_lm;
+
+/* Precision, recall and F1 from counts; prf.c. */
+struct prf {
+	uint64_t both, predicted, actual; /* both: true positives */
+};
+double prf_precision(const struct prf *c);
+double prf_recall(const struct prf *c);
+double prf_f1(const struct prf *c);
+/* Sets the macro, micro and weighted entries of v. */
+void prf_averages(const struct prf *c, size_t n, double *v);
+/* result.classes = {label: {precision, recall, f1, support, predicted}}. */
+int prf_detail(const struct prf *c, size_t n, const json_t *labels, json_t *result);
+
+/* stderr[id] of t's values, or with `base` of the differences t - base; NaN
+ * where undefined. */
+int metric_bootstrap(struct ft_metric *t, struct ft_metric *base, double *error);
+/* The values themselves. */
+int metric_values(struct ft_metric *t, double *v);
+
+/* FT_ECRITERION naming row r of the batch. */
+int metric_not_finite(const struct ft_batch *b, size_t r, const char *what);
+/* A number, or null when it is not finite. New reference. */
+json_t *metric_number(double v);
+/* The name of class i: from `labels`, else its number, printed into buf. */
+const char *metric_label(const json_t *labels, size_t i, char buf[24]);
+
+#endif

@@ -1,0 +1,284 @@
+/* model.c - opening, describing, planning and writing a model. */
+#include "ft/tok.h"
+#include "priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct ft_family *const families[] = {
+#define X(name) &family_##name,
+#include "families.def"
+#undef X
+};
+
+json_t *ft_model_meta(const struct ft_model *m) { return m->meta; }
+struct ft_reader *ft_model_reader(const struct ft_model *m) { return m->reader; }
+const char *ft_model_name(const struct ft_model *m) { return m->name; }
+const char *ft_model_dir(const struct ft_model *m) { return m->dir; }
+size_t ft_model_params(const struct ft_model *m) { return m->count; }
+struct ft_param *ft_model_param(const struct ft_model *m, size_t i) { return m->params[i]; }
+enum ft_task ft_model_task(const struct ft_model *m) { return m->head->task; }
+size_t ft_model_outputs(const struct ft_model *m) { return m->outputs; }
+
+const char *ft_model_label(const struct ft_model *m, size_t i)
+{
+	return json_string_value(json_array_get(m->labels, i));
+}
+
+const char *ft_model_architecture(const struct ft_model *m)
+{
+	return json_string_value(json_object_get(m->meta, "architecture"));
+}
+
+void ft_model_loss(struct ft_model *m, double smoothing, const float *weights)
+{
+	m->loss = (struct ft_loss_options){ .smoothing = (float)smoothing, .weights = weights };
+}
+
+void ft_model_dropout(struct ft_model *m, double p)
+{
+	m->shape.dropout = m->shape.attention_dropout = m->shape.head_dropout = (float)p;
+}
+
+int64_t config_size(const struct ft_model *m, const char *key, int64_t absent, int64_t least, int64_t most, int *err)
+{
+	int64_t v = ft_json_int(m->config, key, absent, err);
+	if (v >= least && v <= most)
+		return v;
+	int rc = json_object_get(m->config, key)
+	                 ? ft_fail(FT_EFORMAT, "%s: %lld is not in %lld .. %lld", key, (long long)v, (long long)least,
+	                           (long long)most)
+	                 : ft_fail(FT_EFORMAT, "%s: missing", key);
+	if (!*err)
+		*err = rc;
+	return least;
+}
+
+/* ---- meta of a folder ---- */
+static bool exists(const char *dir, const char *file)
+{
+	char *path = ft_format("%s/%s", dir, file);
+	bool there = path && access(path, R_OK) == 0;
+	free(path);
+	return there;
+}
+
+static int describe_tokenizer(struct ft_model *m)
+{
+	if (!exists(m->dir, "tokenizer.json") && !exists(m->dir, "vocab.txt"))
+		return FT_OK; /* a model may be only weights; ft-tokenize will say so */
+	struct ft_tok *t = ft_tok_open(m->dir);
+	if (!t)
+		return ft_last_error();
+	int rc = json_object_set_new(m->meta, "tokenizer", ft_tok_describe(t));
+	ft_tok_free(t);
+	return rc < 0 ? ft_fail(FT_EFAIL, "out of memory for a tokenizer's description") : FT_OK;
+}
+
+static int meta_of_folder(struct ft_model *m)
+{
+	m->meta = json_pack("{s:s, s:O, s:{s:s}}", "family", "", "config", ft_hf_config(m->hf), "base", "path", m->dir);
+	if (!m->meta)
+		return ft_fail(FT_EUSAGE, "%s: the name is not UTF-8", m->dir);
+	m->config = json_object_get(m->meta, "config");
+	int rc = head_from_config(m);
+	return rc < 0 ? rc : describe_tokenizer(m);
+}
+
+/* ---- where the base lies ---- */
+static char *find_base(const struct ft_model *m, const char *stream, const char *base)
+{
+	const char *hint = json_string_value(json_object_get(json_object_get(m->meta, "base"), "path"));
+	if (base || !hint)
+		return ft_strdup(base ? base : ".");
+	struct stat st;
+	const char *slash = stream ? strrchr(stream, '/') : NULL;
+	if (stat(hint, &st) < 0 && slash && hint[0] != '/') {
+		char *beside = ft_format("%.*s/%s", (int)(slash - stream), stream, hint);
+		if (beside && stat(beside, &st) == 0)
+			return beside;
+		free(beside);
+	}
+	return ft_strdup(hint);
+}
+
+static int check_digest(struct ft_model *m)
+{
+	const char *want = json_string_value(json_object_get(json_object_get(m->meta, "base"), "digest"));
+	const char *have = ft_hf_digest(m->hf);
+	if (!have)
+		return ft_last_error();
+	if (want && strcmp(want, have) != 0)
+		return ft_fail(FT_EMATCH, "%s is based on a model with digest %s; %s has %s (--base says where it lies)",
+		               m->name, want, m->dir, have);
+	json_object_set_new(json_object_get(m->meta, "base"), "digest", json_string(have));
+	return FT_OK;
+}
+
+/* ---- opening ---- */
+static int open_stream(struct ft_model *m, const char *path, const char *base)
+{
+	m->reader = ft_reader_open(path, "model");
+	if (!m->reader)
+		return ft_last_error();
+	m->meta = json_deep_copy(ft_reader_meta(m->reader));
+	m->config = json_object_get(m->meta, "config");
+	if (!json_is_object(m->config) || !json_is_object(json_object_get(m->meta, "base")))
+		return ft_fail(FT_EFORMAT, "%s: the header names no config or no base", m->name);
+	m->dir = find_base(m, path, base);
+	return m->dir ? FT_OK : FT_EFAIL;
+}
+
+static int open_folder(struct ft_model *m, const char *path, unsigned flags)
+{
+	m->dir = ft_strdup(path);
+	m->hf = m->dir ? ft_hf_open(path, flags & FT_MODEL_BARE ? FT_HF_BARE : 0) : NULL;
+	return m->hf ? meta_of_folder(m) : ft_last_error();
+}
+
+static int find_family(struct ft_model *m)
+{
+	int err = 0;
+	const char *type = ft_json_str(m->config, "model_type", NULL, &err);
+	if (!type)
+		return ft_fail(FT_EFORMAT, "%s: config.json does not say its model_type", m->dir);
+	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+		if (strcmp(families[i]->name, type) == 0)
+			m->family = families[i];
+	if (!m->family)
+		return ft_fail(FT_EFORMAT, "%s: model_type '%s' is not supported; supported:"
+#define X(name) " " #name
+#include "families.def"
+#undef X
+		               , m->dir, type);
+	json_object_set_new(m->meta, "family", json_string(m->family->name));
+	return FT_OK;
+}
+
+static int describe(struct ft_model *m)
+{
+	int rc = find_family(m);
+	rc = rc ? rc : head_find(m);
+	if (rc < 0)
+		return rc;
+	m->own_names = m->head->task == FT_TASK_NONE;
+	rc = m->family->describe(m);
+	rc = rc ? rc : m->head->describe(m);
+	if (rc < 0)
+		return ft_context(rc, "%s: config.json", m->dir);
+	char *name = ft_format("%s%s", m->family->class_name, m->head->architecture);
+	json_object_set_new(m->meta, "architecture", json_string(name ? name : ""));
+	json_object_set_new(m->meta, "max_length", json_integer(m->shape.positions));
+	free(name);
+	return params_index(m);
+}
+
+static bool is_top(const struct ft_param *p)
+{
+	return strncmp(p->name, "head.", 5) == 0;
+}
+
+/* Another head than the base's: its parameters are made anew. */
+static void renew_head(struct ft_model *m, const json_t *old)
+{
+	m->new_head = !json_equal(old, json_object_get(m->meta, "head"));
+	for (size_t i = 0; m->new_head && i < m->count; i++)
+		m->params[i]->fresh = is_top(m->params[i]);
+}
+
+static int load(struct ft_model *m, unsigned flags)
+{
+	bool init = json_is_true(json_object_get(m->meta, "init"));
+	if (!m->hf)
+		m->hf = ft_hf_open(m->dir, init || flags & FT_MODEL_BARE ? FT_HF_BARE : 0);
+	if (!m->hf)
+		return ft_context(ft_last_error(), "%s: its base (--base says where it lies)", m->name);
+	int rc = check_digest(m);
+	if (rc < 0 || flags & FT_MODEL_BARE)
+		return rc;
+	rc = params_load(m);
+	return rc < 0 || !m->reader ? rc : params_read(m, m->reader);
+}
+
+/* A plan's head and seed enter meta before the model is described. */
+static int plan_meta(struct ft_model *m, const struct ft_plan *p)
+{
+	int rc = 0;
+	if (p->head)
+		rc |= json_object_set(m->meta, "head", (json_t *)p->head);
+	if (p->init)
+		rc |= json_object_set_new(m->meta, "init", json_true());
+	rc |= json_object_set_new(m->meta, "seed", json_integer(p->seed));
+	json_object_del(m->meta, "trained");
+	return rc ? ft_fail(FT_EFAIL, "out of memory for a plan") : FT_OK;
+}
+
+static struct ft_model *open_model(const char *path, const char *base, const struct ft_plan *plan, unsigned flags)
+{
+	struct ft_model *m = ft_alloc(1, sizeof *m);
+	struct stat st;
+	if (!m || !(m->name = ft_strdup(path))) {
+		free(m);
+		return NULL;
+	}
+	bool folder = strcmp(path, "-") != 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+	unsigned hf_flags = plan && plan->init ? flags | FT_MODEL_BARE : flags;
+	int rc = folder ? open_folder(m, path, hf_flags) : open_stream(m, path, base);
+	/* The head the base itself has: what its checkpoint's head tensors are for. */
+	json_t *old = rc == FT_OK ? json_deep_copy(json_object_get(m->meta, "head")) : NULL;
+	if (rc == FT_OK && plan)
+		rc = plan_meta(m, plan);
+	rc = rc ? rc : describe(m);
+	if (rc == FT_OK)
+		renew_head(m, old);
+	json_decref(old);
+	rc = rc ? rc : load(m, flags);
+	if (rc == FT_OK && plan)
+		rc = rules_make(m, plan);
+	if (rc == FT_OK && rules_apply(m) == FT_OK)
+		return m;
+	ft_model_free(m);
+	return NULL;
+}
+
+struct ft_model *ft_model_open(const char *path, const char *base, unsigned flags)
+{
+	return open_model(path, base, NULL, flags);
+}
+
+struct ft_model *ft_model_plan(const char *path, const char *base, const struct ft_plan *p, unsigned flags)
+{
+	return open_model(path, base, p, flags);
+}
+
+void ft_model_free(struct ft_model *m)
+{
+	if (!m)
+		return;
+	params_free(m);
+	ft_hf_close(m->hf);
+	ft_reader_close(m->reader);
+	json_decref(m->meta);
+	free(m->name);
+	free(m->dir);
+	free(m);
+}
+
+int ft_model_write(struct ft_model *m, struct ft_writer *w)
+{
+	int rc = FT_OK;
+	for (size_t i = 0; rc == FT_OK && i < m->count; i++) {
+		struct ft_param *p = m->params[i];
+		if (!p->stored)
+			continue;
+		struct ft_tensor_desc d = { .name = { p->name, strlen(p->name) }, .dtype = "F32", .rank = p->rank };
+		size_t elements = (size_t)p->t.rows * (size_t)p->t.cols;
+		d.bytes = elements * sizeof(float);
+		d.shape[0] = p->rank == 2 ? p->t.rows : p->t.cols;
+		d.shape[1] = p->t.cols;
+		rc = ft_tensor_write(w, &d, p->t.data);
+	}
+	return rc;
+}

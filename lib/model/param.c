@@ -1,0 +1,310 @@
+/* param.c - the parameters of a model: declared, found, loaded, initialised. */
+#include "ft/rng.h"
+#include "ft/thread.h"
+#include "priv.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_MAX_ 160
+
+/* ---- declaring ---- */
+static char *format_name(const char *fmt, int layer)
+{
+	const char *at = strstr(fmt, "%d");
+	return at ? ft_format("%.*s%d%s", (int)(at - fmt), fmt, layer, at + 2) : ft_strdup(fmt);
+}
+
+/* The name in a checkpoint: with the family's prefix when the checkpoint has a head. */
+static char *file_name(const struct ft_model *m, const char *fmt, int layer)
+{
+	char *name = format_name(*fmt == '@' ? fmt + 1 : fmt, layer);
+	if (!name || *fmt == '@' || m->own_names)
+		return name;
+	char *full = ft_format("%s%s", m->family->prefix, name);
+	free(name);
+	return full;
+}
+
+int param_add(struct ft_model *m, enum param_kind kind, int layer, const char *name, const char *file, int64_t rows,
+              int64_t cols)
+{
+	int rc = ft_grow(&m->params, &m->cap, m->count + 1, sizeof *m->params);
+	struct ft_param *p = rc < 0 ? NULL : ft_alloc(1, sizeof *p);
+	if (!p)
+		return FT_EFAIL;
+	m->params[m->count++] = p;
+	p->name = format_name(name, layer);
+	p->file = file_name(m, file, layer);
+	p->rank = kind == PARAM_WEIGHT || kind == PARAM_TABLE ? 2 : 1;
+	p->layer = layer;
+	p->trains = true;
+	p->decays = p->rank == 2;
+	p->rate = 1;
+	p->t = (struct ft_tensor){ .rows = rows, .cols = cols };
+	p->kind = kind;
+	return p->name && p->file ? FT_OK : FT_EFAIL;
+}
+
+static int param_pair(struct ft_model *m, enum param_kind kind, int layer, const char *name, const char *file,
+                      int64_t rows, int64_t cols)
+{
+	char ours[NAME_MAX_], theirs[NAME_MAX_];
+	snprintf(ours, sizeof ours, "%s.weight", name);
+	snprintf(theirs, sizeof theirs, "%s.weight", file);
+	int rc = param_add(m, kind, layer, ours, theirs, rows, cols);
+	if (rc < 0)
+		return rc;
+	snprintf(ours, sizeof ours, "%s.bias", name);
+	snprintf(theirs, sizeof theirs, "%s.bias", file);
+	return param_add(m, kind == PARAM_NORM ? PARAM_NORM_BIAS : PARAM_BIAS, layer, ours, theirs, 1,
+	                 kind == PARAM_NORM ? cols : rows);
+}
+
+int param_linear(struct ft_model *m, int layer, const char *name, const char *file, int64_t out, int64_t in)
+{
+	return param_pair(m, PARAM_WEIGHT, layer, name, file, out, in);
+}
+
+int param_norm(struct ft_model *m, int layer, const char *name, const char *file, int64_t width)
+{
+	return param_pair(m, PARAM_NORM, layer, name, file, 1, width);
+}
+
+/* ---- finding ---- */
+static uint32_t hash_name(const char *s)
+{
+	uint32_t h = 2166136261u; /* FNV-1a; the names are our own */
+	for (; *s; s++)
+		h = (h ^ (unsigned char)*s) * 16777619u;
+	return h;
+}
+
+int params_index(struct ft_model *m)
+{
+	free(m->index);
+	for (m->slots = 64; m->slots < 2 * m->count; m->slots *= 2)
+		;
+	m->index = ft_alloc(m->slots, sizeof *m->index);
+	if (!m->index)
+		return FT_EFAIL;
+	for (size_t i = 0; i < m->count; i++) {
+		size_t at = hash_name(m->params[i]->name) & (m->slots - 1);
+		while (m->index[at])
+			at = (at + 1) & (m->slots - 1);
+		m->index[at] = (uint32_t)i + 1;
+	}
+	return FT_OK;
+}
+
+struct ft_param *ft_model_find(const struct ft_model *m, const char *name)
+{
+	for (size_t at = hash_name(name) & (m->slots - 1); m->index[at]; at = (at + 1) & (m->slots - 1))
+		if (strcmp(m->params[m->index[at] - 1]->name, name) == 0)
+			return m->params[m->index[at] - 1];
+	return NULL;
+}
+
+void params_free(struct ft_model *m)
+{
+	for (size_t i = 0; i < m->count; i++) {
+		struct ft_param *p = m->params[i];
+		free(p->name);
+		free(p->file);
+		free(p->t.data);
+		free(p->t.grad);
+		free(p->t.touched);
+		free(p);
+	}
+	free(m->params);
+	free(m->index);
+}
+
+/* ---- initial values: a function of (seed, name, row) ---- */
+struct init {
+	struct ft_param *p;
+	uint64_t seed;
+	float range;
+};
+
+static void init_row(void *ctx, size_t row)
+{
+	const struct init *s = ctx;
+	struct ft_rng r;
+	ft_rng_init(&r, s->seed, row);
+	float *x = s->p->t.data + (int64_t)row * s->p->t.cols;
+	for (int64_t c = 0; c < s->p->t.cols; c++)
+		x[c] = s->range * (float)ft_rng_normal(&r);
+}
+
+static void init_param(const struct ft_model *m, struct ft_param *p)
+{
+	int64_t seed = ft_json_int(m->meta, "seed", 0, NULL);
+	struct init s = { .p = p, .seed = ft_mix((uint64_t)seed, hash_name(p->name)), .range = m->shape.init_range };
+	switch (p->kind) {
+	case PARAM_WEIGHT:
+	case PARAM_TABLE: ft_parallel((size_t)p->t.rows, init_row, &s); break;
+	case PARAM_NORM:
+		for (int64_t i = 0; i < p->t.cols; i++)
+			p->t.data[i] = 1;
+		break;
+	case PARAM_BIAS:
+	case PARAM_NORM_BIAS: break; /* zero */
+	}
+}
+
+/* ---- loading ---- */
+
+/* The names a checkpoint may give to what the family calls `file`: with or
+ * without prefix, with TensorFlow's names of a norm's weight and bias. */
+static const struct ft_stored *find_stored(const struct ft_model *m, const char *file)
+{
+	size_t n = strlen(m->family->prefix);
+	const char *bare = strncmp(file, m->family->prefix, n) == 0 ? file + n : file;
+	static const char *const legacy[][2] = { { ".weight", ".gamma" }, { ".bias", ".beta" } };
+	for (int form = 0; form < 4; form++) {
+		char name[NAME_MAX_ + 16];
+		snprintf(name, sizeof name, "%s%s", form & 1 ? m->family->prefix : "", bare);
+		for (int i = 0; form & 2 && i < 2; i++) {
+			char *end = strrchr(name, '.');
+			if (end && strcmp(end, legacy[i][0]) == 0) {
+				strcpy(end, legacy[i][1]);
+				break;
+			}
+		}
+		const struct ft_stored *t = ft_hf_find(m->hf, name);
+		if (t)
+			return t;
+	}
+	return NULL;
+}
+
+static int load_stored(const struct ft_model *m, struct ft_param *p, const struct ft_stored *t)
+{
+	int64_t rows = t->rank == 2 ? t->shape[0] : 1, cols = t->rank ? t->shape[t->rank - 1] : 1;
+	if (t->rank != p->rank || rows != p->t.rows || cols != p->t.cols)
+		return ft_fail(FT_EFORMAT, "%s: tensor '%s' has shape [%lld, %lld], config.json asks for [%lld, %lld]", m->dir,
+		               t->name, (long long)rows, (long long)cols, (long long)p->t.rows, (long long)p->t.cols);
+	int rc = ft_widen(p->t.data, t->data, t->dtype, (size_t)(rows * cols));
+	return rc < 0 ? ft_context(rc, "%s: tensor '%s'", m->dir, t->name) : FT_OK;
+}
+
+static int alloc_param(struct ft_param *p)
+{
+	size_t n;
+	if (!ft_mul((size_t)p->t.rows, (size_t)p->t.cols, &n))
+		return ft_fail(FT_EFAIL, "%s: its size does not fit", p->name);
+	p->t.data = ft_alloc(n, sizeof(float));
+	return p->t.data ? FT_OK : FT_EFAIL;
+}
+
+/* The head's and the pooler's parameters are made when the base lacks them. */
+static bool may_be_fresh(const struct ft_model *m, const struct ft_param *p)
+{
+	return json_object_get(m->meta, "init") || p->layer == (int)m->shape.layers;
+}
+
+int params_load(struct ft_model *m)
+{
+	for (size_t i = 0; i < m->count; i++) {
+		struct ft_param *p = m->params[i];
+		int rc = alloc_param(p);
+		if (rc < 0)
+			return rc;
+		const struct ft_stored *t = json_object_get(m->meta, "init") || p->fresh ? NULL : find_stored(m, p->file);
+		if (!t && !may_be_fresh(m, p))
+			return ft_fail(FT_EFORMAT, "%s: no tensor '%s'; config.json says that this is a %s with %lld layers",
+			               m->dir, p->file, m->family->name, (long long)m->shape.layers);
+		if (t) {
+			rc = load_stored(m, p, t);
+			if (rc < 0)
+				return rc;
+		} else {
+			p->fresh = true;
+			init_param(m, p);
+		}
+	}
+	return FT_OK;
+}
+
+/* Passes over a tensor of a head that the plan has replaced. */
+static int skip_data(struct ft_reader *r, const struct ft_tensor_desc *d)
+{
+	void *nowhere = ft_alloc(d->bytes, 1);
+	int rc = nowhere ? ft_tensor_data(r, d, nowhere) : FT_EFAIL;
+	free(nowhere);
+	return rc;
+}
+
+int params_read(struct ft_model *m, struct ft_reader *r)
+{
+	for (;;) {
+		struct ft_tensor_desc d;
+		int rc = ft_tensor_read(r, &d);
+		if (rc <= 0)
+			return rc;
+		char name[NAME_MAX_];
+		snprintf(name, sizeof name, "%.*s", (int)(d.name.n < NAME_MAX_ ? d.name.n : NAME_MAX_ - 1), d.name.p);
+		struct ft_param *p = ft_model_find(m, name);
+		if (m->new_head && (!p || p->fresh)) {
+			rc = skip_data(r, &d);
+			if (rc < 0)
+				return rc;
+			continue;
+		}
+		if (!p)
+			return ft_reader_fail(r, FT_EFORMAT, "the model has no parameter '%s'", name);
+		int64_t rows = d.rank == 2 ? d.shape[0] : 1, cols = d.rank ? d.shape[d.rank - 1] : 1;
+		if (d.rank != p->rank || rows != p->t.rows || cols != p->t.cols || strcmp(d.dtype, "F32") != 0)
+			return ft_reader_fail(r, FT_EFORMAT, "'%s' is not a float32 tensor of the shape it must have", name);
+		rc = ft_tensor_data(r, &d, p->t.data);
+		if (rc < 0)
+			return rc;
+		p->stored = true;
+	}
+}
+
+/* ---- sites ---- */
+static struct ft_param *find_site(struct ft_model *m, struct ft_graph *g, const char *end, const char *fmt, va_list ap)
+{
+	char name[NAME_MAX_];
+	vsnprintf(name, sizeof name - 8, fmt, ap);
+	strcat(name, end);
+	struct ft_param *p = ft_model_find(m, name);
+	if (!p)
+		ft_graph_fail(g, ft_fail(FT_EFAIL, "no parameter '%s'", name));
+	return p;
+}
+
+#define FIND(end, out)                                    \
+	do {                                              \
+		va_list ap;                               \
+		va_start(ap, fmt);                        \
+		out = find_site(m, g, end, fmt, ap);      \
+		va_end(ap);                               \
+	} while (0)
+
+struct ft_tensor *site_tensor(struct ft_model *m, struct ft_graph *g, const char *fmt, ...)
+{
+	struct ft_param *p;
+	FIND("", p);
+	return p ? &p->t : NULL;
+}
+
+struct ft_tensor *site_linear(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x, const char *fmt, ...)
+{
+	struct ft_param *w, *b;
+	FIND(".weight", w);
+	FIND(".bias", b);
+	return w && b ? ft_linear(g, x, &w->t, &b->t) : NULL;
+}
+
+struct ft_tensor *site_norm(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x, const char *fmt, ...)
+{
+	struct ft_param *w, *b;
+	FIND(".weight", w);
+	FIND(".bias", b);
+	return w && b ? ft_layer_norm(g, x, &w->t, &b->t, m->shape.eps) : NULL;
+}

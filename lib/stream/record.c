@@ -1,0 +1,228 @@
+/* record.c - what the records of the three streams hold: examples, batches,
+ * tensors. */
+#include "ft/err.h"
+#include "ft/stream.h"
+#include "ft/tensor.h"
+#include "priv.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int check_ids(const struct ft_reader *r, const int32_t *ids, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ids[i] < 0)
+			return ft_reader_fail(r, FT_EFORMAT, "ids: token %zu is %d; ids are not negative", i, ids[i]);
+	return FT_OK;
+}
+
+static int check_targets(const struct ft_reader *r, const float *t, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!isfinite(t[i]))
+			return ft_reader_fail(r, FT_EFORMAT, "targets: number %zu is not finite", i);
+	return FT_OK;
+}
+
+/* ---- examples ---- */
+int ft_example_read(struct ft_reader *r, struct ft_example *e)
+{
+	struct ft_rec rec;
+	int rc = ft_reader_next(r, &rec), err = 0;
+	if (rc <= 0)
+		return rc;
+	size_t ntypes;
+	*e = (struct ft_example){ 0 };
+	e->ids = ft_rec_array(&rec, "ids", 4, &e->n, &err);
+	e->types = ft_rec_array(&rec, "types", 1, &ntypes, &err);
+	e->labels = ft_rec_array(&rec, "labels", 4, &e->nlabels, &err);
+	e->targets = ft_rec_array(&rec, "targets", 4, &e->ntargets, &err);
+	if (err)
+		return ft_context(err, "%s: record %lld", ft_reader_name(r), (long long)ft_reader_count(r));
+	const struct ft_field *src = ft_rec_find(&rec, "src");
+	if (src && src->type == FT_STR)
+		e->src = src->bytes;
+	if (!e->n)
+		return ft_reader_fail(r, FT_EFORMAT, "ids: there are none");
+	if (e->types && ntypes != e->n)
+		return ft_reader_fail(r, FT_EFORMAT, "types has %zu entries, expected %zu", ntypes, e->n);
+	if (e->labels && e->nlabels != 1 && e->nlabels != e->n)
+		return ft_reader_fail(r, FT_EFORMAT, "labels has %zu entries, expected 1 or %zu", e->nlabels, e->n);
+	rc = check_ids(r, e->ids, e->n);
+	if (rc == FT_OK)
+		rc = check_targets(r, e->targets, e->ntargets);
+	return rc < 0 ? rc : 1;
+}
+
+int ft_example_write(struct ft_writer *w, const struct ft_example *e)
+{
+	struct ft_rec rec = { .count = 0 };
+	ft_rec_bin(&rec, "ids", e->ids, e->n * sizeof *e->ids);
+	if (e->types)
+		ft_rec_bin(&rec, "types", e->types, e->n);
+	if (e->labels)
+		ft_rec_bin(&rec, "labels", e->labels, e->nlabels * sizeof *e->labels);
+	if (e->targets)
+		ft_rec_bin(&rec, "targets", e->targets, e->ntargets * sizeof *e->targets);
+	if (e->src.p)
+		ft_rec_str(&rec, "src", e->src);
+	return ft_writer_put(w, &rec);
+}
+
+/* ---- batches ---- */
+static int check_offsets(const struct ft_reader *r, const int32_t *offsets, size_t n, size_t tokens)
+{
+	if (n < 2)
+		return ft_reader_fail(r, FT_EFORMAT, "offsets has %zu entries, expected one more than rows", n);
+	if (offsets[0] != 0 || offsets[n - 1] < 0 || (size_t)offsets[n - 1] != tokens)
+		return ft_reader_fail(r, FT_EFORMAT, "offsets go from %d to %d, expected 0 to %zu (the number of ids)",
+		                      offsets[0], offsets[n - 1], tokens);
+	for (size_t i = 1; i < n; i++)
+		if (offsets[i] <= offsets[i - 1])
+			return ft_reader_fail(r, FT_EFORMAT, "offsets: entry %zu does not rise", i);
+	return FT_OK;
+}
+
+static int check_batch(const struct ft_reader *r, const struct ft_batch *b, size_t ntypes, size_t noffsets, size_t nsrc)
+{
+	int rc = check_offsets(r, b->offsets, noffsets, b->tokens);
+	if (rc < 0)
+		return rc;
+	if (b->types && ntypes != b->tokens)
+		return ft_reader_fail(r, FT_EFORMAT, "types has %zu entries, expected %zu", ntypes, b->tokens);
+	if (b->labels && b->nlabels != b->rows && b->nlabels != b->tokens)
+		return ft_reader_fail(r, FT_EFORMAT, "labels has %zu entries, expected %zu (rows) or %zu (tokens)",
+		                      b->nlabels, b->rows, b->tokens);
+	if (b->targets && b->ntargets % b->rows)
+		return ft_reader_fail(r, FT_EFORMAT, "targets has %zu entries, expected a multiple of %zu rows",
+		                      b->ntargets, b->rows);
+	if (b->src && nsrc != b->rows)
+		return ft_reader_fail(r, FT_EFORMAT, "src has %zu entries, expected %zu", nsrc, b->rows);
+	rc = check_ids(r, b->ids, b->tokens);
+	return rc < 0 ? rc : check_targets(r, b->targets, b->ntargets);
+}
+
+int ft_batch_read(struct ft_reader *r, struct ft_batch *b)
+{
+	struct ft_rec rec;
+	int rc = ft_reader_next(r, &rec), err = 0;
+	if (rc <= 0)
+		return rc;
+	size_t ntypes, noffsets;
+	*b = (struct ft_batch){ .epoch = -1 };
+	b->ids = ft_rec_array(&rec, "ids", 4, &b->tokens, &err);
+	b->offsets = ft_rec_array(&rec, "offsets", 4, &noffsets, &err);
+	b->types = ft_rec_array(&rec, "types", 1, &ntypes, &err);
+	b->labels = ft_rec_array(&rec, "labels", 4, &b->nlabels, &err);
+	b->targets = ft_rec_array(&rec, "targets", 4, &b->ntargets, &err);
+	if (err)
+		return ft_context(err, "%s: record %lld", ft_reader_name(r), (long long)ft_reader_count(r));
+	const struct ft_field *src = ft_rec_find(&rec, "src"), *epoch = ft_rec_find(&rec, "epoch");
+	if (src && src->type == FT_STRS)
+		b->src = src->strs;
+	if (epoch && epoch->type == FT_INT)
+		b->epoch = epoch->i;
+	b->rows = noffsets ? noffsets - 1 : 0;
+	rc = check_batch(r, b, ntypes, noffsets, b->src ? src->nstrs : 0);
+	return rc < 0 ? rc : 1;
+}
+
+int ft_batch_write(struct ft_writer *w, const struct ft_batch *b)
+{
+	struct ft_rec rec = { .count = 0 };
+	ft_rec_bin(&rec, "ids", b->ids, b->tokens * sizeof *b->ids);
+	ft_rec_bin(&rec, "offsets", b->offsets, (b->rows + 1) * sizeof *b->offsets);
+	if (b->types)
+		ft_rec_bin(&rec, "types", b->types, b->tokens);
+	if (b->labels)
+		ft_rec_bin(&rec, "labels", b->labels, b->nlabels * sizeof *b->labels);
+	if (b->targets)
+		ft_rec_bin(&rec, "targets", b->targets, b->ntargets * sizeof *b->targets);
+	if (b->src)
+		ft_rec_strs(&rec, "src", b->src, b->rows);
+	if (b->epoch >= 0)
+		ft_rec_int(&rec, "epoch", b->epoch);
+	return ft_writer_put(w, &rec);
+}
+
+/* ---- tensors ---- */
+static int parse_shape(const struct ft_reader *r, const struct ft_rec *rec, struct ft_tensor_desc *d)
+{
+	size_t rank, elements = 1;
+	int err = 0;
+	const int64_t *shape = ft_rec_array(rec, "shape", 8, &rank, &err);
+	if (err || (!shape && rank) || rank > FT_RANK)
+		return ft_reader_fail(r, FT_EFORMAT, "shape: must be a bin of at most %d int64", FT_RANK);
+	int dtype = ft_dtype_parse(d->dtype, strlen(d->dtype));
+	if (dtype < 0)
+		return ft_reader_fail(r, FT_EFORMAT, "dtype: '%s' is not known", d->dtype);
+	d->rank = (int)rank;
+	for (size_t i = 0; i < rank; i++) {
+		d->shape[i] = shape[i];
+		if (shape[i] < 0 || !ft_mul(elements, (size_t)shape[i], &elements))
+			return ft_reader_fail(r, FT_EFORMAT, "shape: the number of elements does not fit");
+	}
+	size_t bytes;
+	if (!ft_mul(elements, ft_dtype_size((enum ft_dtype)dtype), &bytes) || bytes != d->bytes)
+		return ft_reader_fail(r, FT_EFORMAT, "bytes: %zu does not follow from shape and dtype", d->bytes);
+	return FT_OK;
+}
+
+int ft_tensor_read(struct ft_reader *r, struct ft_tensor_desc *d)
+{
+	struct ft_rec rec;
+	int rc = ft_reader_next(r, &rec);
+	if (rc <= 0)
+		return rc;
+	*d = (struct ft_tensor_desc){ .rank = 0 };
+	const struct ft_field *name = ft_rec_find(&rec, "tensor"), *dtype = ft_rec_find(&rec, "dtype");
+	const struct ft_field *bytes = ft_rec_find(&rec, "bytes");
+	if (!name || name->type != FT_STR)
+		return ft_reader_fail(r, FT_EFORMAT, "expected the name of a tensor");
+	if (!dtype || dtype->type != FT_STR || dtype->bytes.n >= sizeof d->dtype)
+		return ft_reader_fail(r, FT_EFORMAT, "a tensor without a dtype");
+	if (!bytes || bytes->type != FT_INT || bytes->i < 0)
+		return ft_reader_fail(r, FT_EFORMAT, "a tensor without its number of bytes");
+	d->name = name->bytes;
+	d->bytes = (size_t)bytes->i;
+	memcpy(d->dtype, dtype->bytes.p, dtype->bytes.n);
+	rc = parse_shape(r, &rec, d);
+	return rc < 0 ? rc : 1;
+}
+
+int ft_tensor_data(struct ft_reader *r, const struct ft_tensor_desc *d, void *dest)
+{
+	/* The descriptor's name lies in the record that the next read replaces. */
+	size_t bytes = d->bytes, at = 0;
+	while (at < bytes) {
+		struct ft_rec rec;
+		int rc = ft_reader_next(r, &rec);
+		if (rc < 0)
+			return rc;
+		const struct ft_field *data = rc ? ft_rec_find(&rec, "data") : NULL;
+		if (!data || data->type != FT_BIN || !data->bytes.n || data->bytes.n > bytes - at)
+			return ft_reader_fail(r, FT_EFORMAT, "expected 1 to %zu bytes of tensor data", bytes - at);
+		memcpy((char *)dest + at, data->bytes.p, data->bytes.n);
+		at += data->bytes.n;
+	}
+	return FT_OK;
+}
+
+int ft_tensor_write(struct ft_writer *w, const struct ft_tensor_desc *d, const void *data)
+{
+	struct ft_rec rec = { .count = 0 };
+	ft_rec_str(&rec, "tensor", d->name);
+	ft_rec_str(&rec, "dtype", (struct ft_span){ d->dtype, strlen(d->dtype) });
+	ft_rec_bin(&rec, "shape", d->shape, (size_t)d->rank * sizeof *d->shape);
+	ft_rec_int(&rec, "bytes", (int64_t)d->bytes);
+	int rc = ft_writer_put(w, &rec);
+	for (size_t at = 0; rc == FT_OK && at < d->bytes;) {
+		size_t n = d->bytes - at < TENSOR_CHUNK ? d->bytes - at : TENSOR_CHUNK;
+		rec.count = 0;
+		ft_rec_bin(&rec, "data", (const char *)data + at, n);
+		rc = ft_writer_put(w, &rec);
+		at += n;
+	}
+	return rc;
+}

@@ -1,0 +1,439 @@
+/* kernels.c - the numeric kernels, compiled once for each instruction set.
+ *
+ * Written over vectors of 16 floats (GNU C vector extensions), which every
+ * instruction set executes lane by lane alike. FT_KERNELS names the table.
+ */
+#include "ft/kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+#pragma GCC diagnostic ignored "-Wpsabi" /* vectors stay inside this file */
+
+#define LANES 16
+typedef float vf __attribute__((vector_size(4 * LANES)));
+typedef int32_t vi __attribute__((vector_size(4 * LANES)));
+typedef uint32_t vu __attribute__((vector_size(4 * LANES)));
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vf load(const float *p)
+{
+	vf v;
+	memcpy(&v, p, sizeof v);
+	return v;
+}
+
+INLINE void store(float *p, vf v) { memcpy(p, &v, sizeof v); }
+INLINE vf splat(float x) { return (vf){ 0 } + x; }
+
+/* The first n < LANES floats; the other lanes are `fill`. */
+INLINE vf load_part(const float *p, size_t n, float fill)
+{
+	vf v = splat(fill);
+	memcpy(&v, p, n * sizeof *p);
+	return v;
+}
+
+INLINE void store_part(float *p, vf v, size_t n) { memcpy(p, &v, n * sizeof *p); }
+INLINE vf choose(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
+INLINE vf vabs(vf x) { return (vf)((vi)x & 0x7fffffff); }
+INLINE vf with_sign(vf magnitude, vf sign) { return (vf)((vi)magnitude | ((vi)sign & INT32_MIN)); }
+INLINE vf vmax(vf a, vf b) { return choose(a > b, a, b); }
+
+/* Lanes are summed in a fixed tree. */
+INLINE float sum(vf v)
+{
+	float a[LANES];
+	memcpy(a, &v, sizeof a);
+	for (int step = LANES / 2; step; step /= 2)
+		for (int i = 0; i < step; i++)
+			a[i] += a[i + step];
+	return a[0];
+}
+
+INLINE float largest(vf v)
+{
+	float m = v[0];
+	for (int i = 1; i < LANES; i++)
+		m = v[i] > m ? v[i] : m;
+	return m;
+}
+
+/* for each whole vector at i, then once for the rest with n_ elements */
+#define EACH_VECTOR(n) size_t i = 0; for (; i + LANES <= (n); i += LANES)
+#define REST(n) const size_t rest = (n) - i; if (rest)
+
+/* ---- functions of a vector ---- */
+
+/* exp(x), relative error below 1e-7: x = n ln 2 + r, a minimax polynomial in r,
+ * and n into the exponent. Below -87.3 it is 0; NaN stays NaN. */
+INLINE vf vexp(vf x)
+{
+	const vf high = splat(88.3762626f), low = splat(-87.3365448f);
+	vf t = choose(x > high, high, x);
+	t = choose(t < low, low, t);
+	const vf magic = splat(12582912.0f); /* 1.5 2^23: adding it rounds to a whole number */
+	vf n = (t * 1.44269504f + magic) - magic;
+	vf r = t - n * 0.693359375f;
+	r = r - n * -2.12194440e-4f;
+	vf p = r * 1.3814505655e-3f + 8.3687053993e-3f;
+	p = p * r + 4.1668388993e-2f;
+	p = p * r + 1.6666521132e-1f;
+	p = p * r + 4.9999994040e-1f;
+	p = p * r * r + r + 1.0f;
+	vi e = (__builtin_convertvector(n, vi) + 127) << 23;
+	vf y = p * (vf)e;
+	y = choose(x < low, splat(0), y);
+	return choose(x == x, y, x);
+}
+
+/* erf(x), absolute error below 5e-8: 1 - exp(-t P(t)) for t = |x|, where P is a
+ * weighted minimax fit of -log(erfc(t))/t on (0, 4]. */
+INLINE vf verf(vf x)
+{
+	vf t = vabs(x);
+	t = choose(t > 4.0f, splat(4.0f), t);
+	vf p = t * -8.043708476e-6f + 1.060255381e-4f;
+	p = p * t + -5.879462697e-4f;
+	p = p * t + 1.576751005e-3f;
+	p = p * t + -5.877076183e-5f;
+	p = p * t + -1.921715029e-2f;
+	p = p * t + 1.027992144e-1f;
+	p = p * t + 6.366161108e-1f;
+	p = p * t + 1.128379345f;
+	vf y = 1.0f - vexp(-t * p);
+	y = with_sign(y, x);
+	return choose(x == x, y, x);
+}
+
+/* tanh(x): an odd polynomial near 0, else (1 - e) / (1 + e) with e = exp(-2|x|). */
+INLINE vf vtanh(vf x)
+{
+	vf t = vabs(x), e = vexp(-2.0f * t), s = x * x;
+	vf far = (1.0f - e) / (1.0f + e);
+	far = with_sign(far, x);
+	vf near = s * -8.8632355e-3f + 2.1869488e-2f; /* Taylor: 62/2835, -1382/155925 */
+	near = near * s + -5.3968254e-2f;
+	near = near * s + 1.3333333e-1f;
+	near = near * s + -3.3333333e-1f;
+	near = near * s * x + x;
+	return choose(t < 0.3f, near, far);
+}
+
+/* ---- activations ---- */
+#define SQRT_HALF 0.70710678f
+#define INV_SQRT_2PI 0.39894228f
+#define SQRT_2_OVER_PI 0.79788456f
+
+INLINE vf gelu1(vf x) { return 0.5f * x * (1.0f + verf(x * SQRT_HALF)); }
+
+INLINE vf gelu_slope(vf x)
+{
+	return 0.5f * (1.0f + verf(x * SQRT_HALF)) + x * INV_SQRT_2PI * vexp(-0.5f * x * x);
+}
+
+INLINE vf gelu_tanh1(vf x)
+{
+	return 0.5f * x * (1.0f + vtanh(SQRT_2_OVER_PI * (x + 0.044715f * x * x * x)));
+}
+
+INLINE vf gelu_tanh_slope(vf x)
+{
+	vf t = vtanh(SQRT_2_OVER_PI * (x + 0.044715f * x * x * x));
+	return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * SQRT_2_OVER_PI * (1.0f + 3.0f * 0.044715f * x * x);
+}
+
+#define MAP(name, f)                                                           \
+	static void name(float *y, const float *x, size_t n)                   \
+	{                                                                      \
+		EACH_VECTOR(n) store(y + i, f(load(x + i)));                   \
+		REST(n) store_part(y + i, f(load_part(x + i, rest, 0)), rest); \
+	}
+#define MAP_BACK(name, slope)                                                                    \
+	static void name(float *dx, const float *dy, const float *x, size_t n)                   \
+	{                                                                                        \
+		EACH_VECTOR(n) store(dx + i, load(dy + i) * slope(load(x + i)));                 \
+		REST(n) store_part(dx + i, load_part(dy + i, rest, 0) * slope(load_part(x + i, rest, 0)), rest); \
+	}
+MAP(gelu, gelu1)
+MAP_BACK(gelu_back, gelu_slope)
+MAP(gelu_tanh, gelu_tanh1)
+MAP_BACK(gelu_tanh_back, gelu_tanh_slope)
+MAP(tanh_, vtanh)
+
+/* ---- sums ---- */
+static void add(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] += x[i];
+}
+
+static void axpy(float *y, float a, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] += a * x[i];
+}
+
+static double sum_squares(const float *x, size_t n)
+{
+	double total = 0;
+	while (n) { /* float sums over short runs only */
+		size_t run = n < 4096 ? n : 4096;
+		vf s = splat(0);
+		EACH_VECTOR(run) s += load(x + i) * load(x + i);
+		REST(run) {
+			vf v = load_part(x + i, rest, 0);
+			s += v * v;
+		}
+		total += sum(s);
+		x += run;
+		n -= run;
+	}
+	return total;
+}
+
+static float dot(const float *a, const float *b, size_t n)
+{
+	vf s = splat(0);
+	EACH_VECTOR(n) s += load(a + i) * load(b + i);
+	REST(n) s += load_part(a + i, rest, 0) * load_part(b + i, rest, 0);
+	return sum(s);
+}
+
+static void add_bias(float *y, size_t ld, const float *bias, size_t rows, size_t cols)
+{
+	for (size_t r = 0; r < rows; r++)
+		add(y + r * ld, bias, cols);
+}
+
+static void column_sums(float *out, const float *x, size_t ld, size_t rows, size_t cols, bool keep)
+{
+	size_t c = 0;
+	for (; c + LANES <= cols; c += LANES) {
+		vf s = keep ? load(out + c) : splat(0);
+		for (size_t r = 0; r < rows; r++)
+			s += load(x + r * ld + c);
+		store(out + c, s);
+	}
+	for (; c < cols; c++) {
+		float s = keep ? out[c] : 0;
+		for (size_t r = 0; r < rows; r++)
+			s += x[r * ld + c];
+		out[c] = s;
+	}
+}
+
+/* ---- softmax ---- */
+static float row_max(const float *x, size_t n)
+{
+	vf m = splat(-INFINITY);
+	EACH_VECTOR(n) m = vmax(load(x + i), m);
+	REST(n) m = vmax(load_part(x + i, rest, -INFINITY), m);
+	return largest(m);
+}
+
+static float softmax(float *x, float scale, size_t n)
+{
+	float top = row_max(x, n) * scale; /* scale > 0 */
+	vf total = splat(0);
+	EACH_VECTOR(n) {
+		vf e = vexp(load(x + i) * scale - top);
+		total += e;
+		store(x + i, e);
+	}
+	REST(n) {
+		vf e = vexp(load_part(x + i, rest, -INFINITY) * scale - top);
+		total += e;
+		store_part(x + i, e, rest);
+	}
+	float s = sum(total), inverse = 1.0f / s;
+	for (i = 0; i < n; i++)
+		x[i] *= inverse;
+	return top + logf(s);
+}
+
+static void softmax_again(float *x, float scale, float lse, size_t n)
+{
+	EACH_VECTOR(n) store(x + i, vexp(load(x + i) * scale - lse));
+	REST(n) store_part(x + i, vexp(load_part(x + i, rest, 0) * scale - lse), rest);
+}
+
+static float log_sum_exp(const float *x, size_t n)
+{
+	float top = row_max(x, n);
+	vf total = splat(0);
+	EACH_VECTOR(n) total += vexp(load(x + i) - top);
+	REST(n) total += vexp(load_part(x + i, rest, -INFINITY) - top);
+	return top + logf(sum(total));
+}
+
+static void softmax_back(float *dp, const float *p, float d, float scale, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		dp[i] = p[i] * (dp[i] - d) * scale;
+}
+
+/* ---- layer norm ---- */
+static void layer_norm(float *y, const float *x, const float *w, const float *b, size_t n, float eps, float *mean,
+                       float *rstd)
+{
+	vf s = splat(0);
+	{
+		EACH_VECTOR(n) s += load(x + i);
+		REST(n) s += load_part(x + i, rest, 0);
+	}
+	float m = sum(s) / (float)n;
+	s = splat(0);
+	{
+		EACH_VECTOR(n) {
+			vf d = load(x + i) - m;
+			s += d * d;
+		}
+		REST(n) {
+			vf d = load_part(x + i, rest, m) - m;
+			s += d * d;
+		}
+	}
+	float r = 1.0f / sqrtf(sum(s) / (float)n + eps);
+	for (size_t i = 0; i < n; i++)
+		y[i] = (x[i] - m) * r * w[i] + b[i];
+	*mean = m;
+	*rstd = r;
+}
+
+static void layer_norm_back(float *dx, bool keep, float *dw, float *db, const float *dy, const float *x,
+                            const float *w, size_t n, float mean, float rstd)
+{
+	vf s1 = splat(0), s2 = splat(0);
+	EACH_VECTOR(n) {
+		vf g = load(dy + i) * load(w + i);
+		s1 += g;
+		s2 += g * ((load(x + i) - mean) * rstd);
+	}
+	REST(n) {
+		vf g = load_part(dy + i, rest, 0) * load_part(w + i, rest, 0);
+		s1 += g;
+		s2 += g * ((load_part(x + i, rest, mean) - mean) * rstd);
+	}
+	float m1 = sum(s1) / (float)n, m2 = sum(s2) / (float)n;
+	if (dw)
+		for (i = 0; i < n; i++)
+			dw[i] += dy[i] * ((x[i] - mean) * rstd);
+	if (db)
+		add(db, dy, n);
+	if (!dx)
+		return;
+	for (i = 0; i < n; i++) {
+		float v = (dy[i] * w[i] - m1 - (x[i] - mean) * rstd * m2) * rstd;
+		dx[i] = keep ? dx[i] + v : v;
+	}
+}
+
+/* ---- dropout ---- */
+
+/* Philox4x32-7 over 16 lanes: 64 random words for elements 64 block … + 63.
+ * Seven rounds pass BigCrush (Salmon et al., SC 2011) and are the authors' own
+ * choice for speed. Lane l of word j belongs to element 16 j + l. */
+INLINE void philox64(uint32_t out[4][LANES], uint64_t key, uint64_t block)
+{
+	uint32_t c0[LANES], c1[LANES], c2[LANES], c3[LANES];
+	for (int l = 0; l < LANES; l++) {
+		c0[l] = (uint32_t)block;
+		c1[l] = (uint32_t)(block >> 32);
+		c2[l] = (uint32_t)l;
+		c3[l] = 0;
+	}
+	uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+	for (int round = 0; round < 7; round++) {
+		for (int l = 0; l < LANES; l++) {
+			uint64_t a = (uint64_t)0xD2511F53u * c0[l], b = (uint64_t)0xCD9E8D57u * c2[l];
+			uint32_t n0 = (uint32_t)(b >> 32) ^ c1[l] ^ k0, n2 = (uint32_t)(a >> 32) ^ c3[l] ^ k1;
+			c1[l] = (uint32_t)b;
+			c3[l] = (uint32_t)a;
+			c0[l] = n0;
+			c2[l] = n2;
+		}
+		k0 += 0x9E3779B9u;
+		k1 += 0xBB67AE85u;
+	}
+	memcpy(out[0], c0, sizeof c0);
+	memcpy(out[1], c1, sizeof c1);
+	memcpy(out[2], c2, sizeof c2);
+	memcpy(out[3], c3, sizeof c3);
+}
+
+/* y = residual + dropout(x), 64 elements at a time; residual NULL counts as 0. */
+static void dropout_add(float *y, const float *x, const float *residual, const struct ft_dropout *d, uint64_t first,
+                        size_t n)
+{
+	const uint32_t least = (uint32_t)((double)d->p * 4294967296.0);
+	const float scale = 1.0f / (1.0f - d->p);
+	for (size_t at = 0; at < n; at += 64) {
+		uint32_t bits[4][LANES];
+		const uint32_t *flat = &bits[0][0];
+		size_t run = n - at < 64 ? n - at : 64;
+		philox64(bits, d->key, (first + at) / 64);
+		if (residual) {
+			for (size_t i = 0; i < run; i++)
+				y[at + i] = residual[at + i] + (flat[i] >= least ? x[at + i] * scale : 0.0f);
+		} else {
+			for (size_t i = 0; i < run; i++)
+				y[at + i] = flat[i] >= least ? x[at + i] * scale : 0.0f;
+		}
+	}
+}
+
+static void dropout(float *y, const float *x, const struct ft_dropout *d, uint64_t first, size_t n)
+{
+	dropout_add(y, x, NULL, d, first, n);
+}
+
+/* ---- optimizers ---- */
+static void adamw(float *w, const float *g, float *m, float *v, const struct ft_adamw *o, size_t n)
+{
+	/* As torch.optim.AdamW orders it: decay first, then the step. */
+	const float step = o->rate / o->correct1, root = 1.0f / sqrtf(o->correct2);
+	const float keep = 1.0f - o->decay, a1 = 1.0f - o->beta1, a2 = 1.0f - o->beta2;
+	for (size_t i = 0; i < n; i++) {
+		float gi = g[i] * o->scale;
+		m[i] = m[i] + (gi - m[i]) * a1;
+		v[i] = v[i] * o->beta2 + gi * gi * a2;
+		w[i] = w[i] * keep - step * m[i] / (__builtin_sqrtf(v[i]) * root + o->eps);
+	}
+}
+
+static void sgd(float *w, const float *g, float *m, float rate, float momentum, float decay, float scale, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		m[i] = momentum * m[i] + (g[i] * scale + decay * w[i]);
+		w[i] -= rate * m[i];
+	}
+}
+
+#define STRING(x) #x
+#define NAME(x) STRING(x)
+extern const struct ft_kernels FT_KERNELS;
+const struct ft_kernels FT_KERNELS = {
+	.name = NAME(FT_KERNELS) + sizeof "ft_kernels", /* what follows ft_kernels_ */
+	.gelu = gelu,
+	.gelu_back = gelu_back,
+	.gelu_tanh = gelu_tanh,
+	.gelu_tanh_back = gelu_tanh_back,
+	.tanh = tanh_,
+	.add = add,
+	.axpy = axpy,
+	.sum_squares = sum_squares,
+	.dot = dot,
+	.add_bias = add_bias,
+	.column_sums = column_sums,
+	.softmax = softmax,
+	.softmax_again = softmax_again,
+	.log_sum_exp = log_sum_exp,
+	.softmax_back = softmax_back,
+	.layer_norm = layer_norm,
+	.layer_norm_back = layer_norm_back,
+	.dropout = dropout,
+	.dropout_add = dropout_add,
+	.adamw = adamw,
+	.sgd = sgd,
+};

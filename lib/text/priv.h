@@ -1,0 +1,64 @@
+/* priv.h - what the files of lib/text share.
+ *
+ * source.c gives the bytes of one file after another, text.c cuts them into
+ * lines, delim.c and jsonl.c make rows of lines.
+ */
+#ifndef FT_TEXT_PRIV_H
+#define FT_TEXT_PRIV_H
+
+#include "ft/text.h"
+
+/* ---- source.c ---- */
+struct source;
+struct source *source_open(const char *path, const char *member); /* NULL on failure */
+/* Goes to the next file: 1, 0: there is none, <0. */
+int source_next(struct source *s);
+/* Its name in messages: "train.tsv", "data.zip/train.tsv". */
+const char *source_name(const struct source *s);
+/* Its name for the choice of a format: without a suffix of compression. */
+const char *source_base(const struct source *s);
+/* A block of its bytes, borrowed until the next call: 1, 0: the end, <0. */
+int source_read(struct source *s, const char **p, size_t *n);
+const json_t *source_inputs(const struct source *s);
+void source_close(struct source *s);
+
+/* ---- text.c ---- */
+enum { COLUMN_TEXT, COLUMN_PAIR, COLUMN_LABEL, COLUMNS };
+#define NO_COLUMN SIZE_MAX
+struct field { size_t at, n; }; /* in `line` */
+
+struct ft_text {
+	struct source *source;
+	enum ft_text_format wanted, format;
+	int header;
+	char *column[COLUMNS]; /* as asked for, or NULL */
+	size_t max_line;
+	int64_t blank;
+
+	const char *block;     /* bytes of the source not yet in a line */
+	size_t block_n;
+	struct ft_buf line;    /* the row's line or lines */
+	size_t number, first;  /* of the last line read; of the row's first line */
+	struct ft_buf src;
+
+	struct field *fields;  /* delim.c */
+	size_t nfields, fields_cap, expected; /* expected 0: not yet known */
+	size_t index[COLUMNS];
+	bool pending;          /* the first line is a row, too */
+	json_t *object;        /* jsonl.c */
+};
+
+/* Appends the next line, with its line end, to t->line: 1, 0: the file has
+ * ended, <0. */
+int text_line(struct ft_text *t);
+/* As that, for a row of one line: t->line is that line without its end. */
+int text_plain_line(struct ft_text *t);
+/* Fails with "file:line: reason"; the line is the row's first. */
+int text_fail(const struct ft_text *t, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- delim.c, jsonl.c: 1, 0, <0; begin is called before the first row of a file ---- */
+int delim_begin(struct ft_text *t);
+int delim_next(struct ft_text *t, struct ft_row *row);
+int jsonl_next(struct ft_text *t, struct ft_row *row);
+
+#endif

@@ -1,0 +1,305 @@
+/* added.c - tokens that are looked for in the text itself, before any word is
+ * cut: [SEP], [MASK] and what a user has added.
+ *
+ * Those that are not normalised are searched in the raw text, the others, in
+ * normal form, in the normalised text between. The search takes the leftmost
+ * match and of those the longest, and goes on behind it, even when the match is
+ * then refused because it had to be a word of its own.
+ */
+#include "ft/err.h"
+#include "priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- loading ---- */
+
+const struct tok_added *tok_added_find(const struct ft_tok *t, int32_t id)
+{
+	size_t low = 0, high = t->nadded;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if (t->added[mid].id == id)
+			return &t->added[mid];
+		if (t->added[mid].id < id)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	const struct tok_added *x = a, *y = b;
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+static int append(struct ft_tok *t, const struct tok_added *a, const char *content)
+{
+	int rc = ft_grow(&t->added, &t->added_cap, t->nadded + 1, sizeof *t->added);
+	if (rc < 0)
+		return rc;
+	t->added[t->nadded] = *a;
+	t->added[t->nadded].content = ft_strdup(content);
+	return t->added[t->nadded].content ? (t->nadded++, FT_OK) : FT_EFAIL;
+}
+
+/* One element of added_tokens. `next` is the id of the next token that the
+ * model's vocabulary does not have. */
+static int load_one(struct ft_tok *t, const json_t *v, int64_t *next)
+{
+	int err = FT_OK;
+	struct tok_added a = { 0 };
+	const char *content = ft_json_str(v, "content", NULL, &err);
+	int64_t id = ft_json_int(v, "id", -1, &err);
+	a.special = ft_json_bool(v, "special", false, &err);
+	a.single_word = ft_json_bool(v, "single_word", false, &err);
+	a.lstrip = ft_json_bool(v, "lstrip", false, &err);
+	a.rstrip = ft_json_bool(v, "rstrip", false, &err);
+	a.normalized = ft_json_bool(v, "normalized", !a.special, &err);
+	if (err < 0)
+		return err;
+	size_t n = content ? json_string_length(json_object_get(v, "content")) : 0;
+	if (!n || strlen(content) != n)
+		return ft_fail(FT_EFORMAT, "content must be a string that is not empty and holds no NUL");
+	a.id = tok_vocab_id(&t->vocab, content, n);
+	if (a.id < 0) {
+		if (*next > INT32_MAX)
+			return ft_fail(FT_EFORMAT, "too many tokens");
+		a.id = (int32_t)(*next)++;
+	}
+	/* The reference gives the id it expects and only warns. */
+	if (a.id != id)
+		return ft_fail(FT_EFORMAT, "'%s' has id %lld where %d is expected", content, (long long)id,
+		               a.id);
+	return append(t, &a, content);
+}
+
+int tok_added_load(struct ft_tok *t, const json_t *list, const char *where)
+{
+	if (!list || json_is_null(list))
+		return FT_OK;
+	if (!json_is_array(list))
+		return ft_fail(FT_EFORMAT, "%s: added_tokens must be an array", where);
+	int64_t next = (int64_t)t->vocab.count;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		int rc = load_one(t, json_array_get(list, i), &next);
+		if (rc < 0)
+			return ft_context(rc, "%s: added_tokens[%zu]", where, i);
+	}
+	return FT_OK;
+}
+
+int tok_added_special(struct ft_tok *t, const char *content)
+{
+	struct tok_added a = { .id = tok_vocab_id(&t->vocab, content, strlen(content)), .special = true };
+	if (a.id < 0)
+		return FT_OK;
+	for (size_t i = 0; i < t->nadded; i++)
+		if (t->added[i].id == a.id)
+			return FT_OK;
+	return append(t, &a, content);
+}
+
+static int add_content(struct tok_matcher *m, const char *s, size_t n, size_t index)
+{
+	if (!n) /* a token of which the normal form leaves nothing matches nowhere */
+		return FT_OK;
+	m->first[(unsigned char)*s] = true;
+	return tok_vocab_add(&m->contents, s, n, (int64_t)index);
+}
+
+static int finish_matcher(struct tok_matcher *m)
+{
+	m->only = -1;
+	for (int c = 0, many = 0; c < 256; c++)
+		if (m->first[c])
+			m->only = many++ ? -1 : c;
+	return m->contents.count ? tok_vocab_build(&m->contents, true, "added_tokens") : FT_OK;
+}
+
+/* Adds token i to the matcher it belongs to. */
+static int finish_one(struct ft_tok *t, size_t i, struct ft_tok_scratch *s)
+{
+	struct tok_added *a = &t->added[i];
+	if (i && a[-1].id == a->id)
+		return ft_fail(FT_EFORMAT, "added_tokens: '%s' is there twice", a->content);
+	if (!a->normalized)
+		return add_content(&t->raw, a->content, strlen(a->content), i);
+	s->n = 0;
+	int rc = tok_normalize(t, a->content, strlen(a->content), 0, s);
+	if (rc < 0)
+		return rc;
+	a->normal = ft_strndup(s->n ? s->text : "", s->n);
+	return a->normal ? add_content(&t->normalized, a->normal, s->n, i) : FT_EFAIL;
+}
+
+int tok_added_finish(struct ft_tok *t)
+{
+	struct ft_tok_text x = { .scratch = ft_alloc(1, sizeof *x.scratch) };
+	int rc = x.scratch ? FT_OK : FT_EFAIL;
+	if (t->nadded)
+		qsort(t->added, t->nadded, sizeof *t->added, compare_ids);
+	for (size_t i = 0; i < t->nadded && rc == FT_OK; i++)
+		rc = finish_one(t, i, x.scratch);
+	ft_tok_text_free(&x);
+	if (rc == FT_OK)
+		rc = finish_matcher(&t->raw);
+	return rc == FT_OK ? finish_matcher(&t->normalized) : rc;
+}
+
+void tok_added_free(struct ft_tok *t)
+{
+	for (size_t i = 0; i < t->nadded; i++) {
+		free(t->added[i].content);
+		free(t->added[i].normal);
+	}
+	free(t->added);
+	tok_vocab_free(&t->raw.contents);
+	tok_vocab_free(&t->normalized.contents);
+}
+
+/* ---- searching ---- */
+
+static size_t next_candidate(const struct tok_matcher *m, const char *s, size_t n, size_t i)
+{
+	if (m->only >= 0) {
+		const char *p = memchr(s + i, m->only, n - i);
+		return p ? (size_t)(p - s) : n;
+	}
+	while (i < n && !m->first[(unsigned char)s[i]])
+		i++;
+	return i;
+}
+
+/* The leftmost-longest match from *start on: the token's index, or -1. */
+static int32_t next_match(const struct tok_matcher *m, const char *s, size_t n, size_t *start, size_t *end)
+{
+	size_t len;
+	for (size_t i = next_candidate(m, s, n, *start); i < n; i = next_candidate(m, s, n, i + 1)) {
+		int32_t index = tok_vocab_longest(&m->contents, m->contents.seed, "", 0, s + i, n - i, &len);
+		if (index >= 0) {
+			*start = i;
+			*end = i + len;
+			return index;
+		}
+	}
+	return -1;
+}
+
+/* The character that ends at s + i, i > 0; and where it begins. */
+static int32_t char_before(const char *s, size_t i, size_t *begin)
+{
+	size_t at = i - 1;
+	while (at > 0 && i - at < 4 && ((unsigned char)s[at] & 0xc0) == 0x80)
+		at--;
+	int32_t c;
+	if (tok_utf8_get(s + at, i - at, &c, NULL) != i - at) {
+		at = i - 1;
+		c = 0xFFFD;
+	}
+	*begin = at;
+	return c;
+}
+
+static bool stands_alone(const char *s, size_t n, size_t start, size_t end)
+{
+	int32_t c;
+	size_t begin;
+	if (start > 0 && tok_is_word(char_before(s, start, &begin)))
+		return false;
+	return end == n || (tok_utf8_get(s + end, n - end, &c, NULL), !tok_is_word(c));
+}
+
+static size_t strip_left(const struct ft_tok *t, const char *s, size_t i)
+{
+	size_t begin;
+	while (i > 0 && tok_flags(t, char_before(s, i, &begin)) & TOK_WHITE)
+		i = begin;
+	return i;
+}
+
+static size_t strip_right(const struct ft_tok *t, const char *s, size_t n, size_t i)
+{
+	int32_t c;
+	for (size_t len; i < n; i += len) {
+		len = tok_utf8_get(s + i, n - i, &c, NULL);
+		if (!(tok_flags(t, c) & TOK_WHITE))
+			break;
+	}
+	return i;
+}
+
+/* What the caller does with the text between matches, and with a match. */
+struct sink {
+	const struct ft_tok *t;
+	struct ft_tok_text *x;
+	int type;
+	int (*gap)(const struct sink *k, size_t from, size_t to);
+	int (*hit)(const struct sink *k, int32_t id, size_t from, size_t to);
+	const char *text; /* raw text */
+};
+
+static int search(const struct sink *k, const struct tok_matcher *m, const char *s, size_t n)
+{
+	size_t done = 0, start = 0, end = 0;
+	int rc = FT_OK;
+	int32_t index;
+	while (rc == FT_OK && m->contents.count && (index = next_match(m, s, n, &start, &end)) >= 0) {
+		const struct tok_added *a = &k->t->added[index];
+		size_t from = start, to = end;
+		start = end;
+		if (a->single_word && !stands_alone(s, n, from, to))
+			continue;
+		if (a->lstrip) {
+			from = strip_left(k->t, s, from);
+			from = from > done ? from : done;
+		}
+		if (a->rstrip)
+			to = strip_right(k->t, s, n, to);
+		if (done < from)
+			rc = k->gap(k, done, from);
+		if (rc == FT_OK)
+			rc = k->hit(k, a->id, from, to);
+		done = to;
+	}
+	return rc == FT_OK && done < n ? k->gap(k, done, n) : rc;
+}
+
+/* ---- in normalised text ---- */
+
+static int split_normal(const struct sink *k, size_t from, size_t to)
+{
+	return tok_split(k->t, from, to, k->type, k->x);
+}
+
+static int hit_normal(const struct sink *k, int32_t id, size_t from, size_t to)
+{
+	const struct tok_span *map = k->x->scratch->map;
+	return tok_emit(k->x, id, k->type, map[from].begin, map[to - 1].end);
+}
+
+/* ---- in raw text ---- */
+
+static int split_raw(const struct sink *k, size_t from, size_t to)
+{
+	struct ft_tok_scratch *s = k->x->scratch;
+	if (!k->t->normalized.contents.count)
+		return tok_split_raw(k->t, k->text + from, to - from, (uint32_t)from, k->type, k->x);
+	s->n = 0;
+	int rc = tok_normalize(k->t, k->text + from, to - from, (uint32_t)from, s);
+	struct sink inner = { k->t, k->x, k->type, split_normal, hit_normal, NULL };
+	return rc == FT_OK ? search(&inner, &k->t->normalized, s->text, s->n) : rc;
+}
+
+static int hit_raw(const struct sink *k, int32_t id, size_t from, size_t to)
+{
+	return tok_emit(k->x, id, k->type, (uint32_t)from, (uint32_t)to);
+}
+
+int tok_added_split(const struct ft_tok *t, const char *text, size_t n, int type, struct ft_tok_text *x)
+{
+	struct sink k = { t, x, type, split_raw, hit_raw, text };
+	return search(&k, &t->raw, text, n);
+}

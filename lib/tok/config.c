@@ -1,0 +1,173 @@
+/* config.c - tokenizer_config.json and special_tokens_map.json, and the older
+ * form of a tokenizer that consists of these and vocab.txt, one piece a line. */
+#include "ft/err.h"
+#include "priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct { const char *key, *absent; } roles[TOK_ROLES] = {
+	[TOK_PAD] = { "pad_token", "[PAD]" }, [TOK_UNK] = { "unk_token", "[UNK]" }, [TOK_CLS] = { "cls_token",
+	                                                                                         "[CLS]" },
+	[TOK_SEP] = { "sep_token", "[SEP]" }, [TOK_MASK] = { "mask_token", "[MASK]" },
+};
+
+/* A file that need not be there. */
+static int read_json(const char *path, json_t **out)
+{
+	struct ft_buf text = { 0 };
+	bool missing;
+	int rc = tok_read_file(path, &text, &missing);
+	if (rc == FT_OK && !missing) {
+		*out = ft_json_parse(path, (const char *)text.data, text.len);
+		rc = *out ? FT_OK : ft_last_error();
+		if (rc == FT_OK && !json_is_object(*out))
+			rc = ft_fail(FT_EFORMAT, "%s: must be an object", path);
+	}
+	ft_buf_free(&text);
+	return rc;
+}
+
+/* A special token is named by a string or by {"content": "[SEP]", ...}. */
+static const char *token_name(const json_t *obj, const char *key)
+{
+	const json_t *v = json_object_get(obj, key);
+	return json_string_value(json_is_object(v) ? json_object_get(v, "content") : v);
+}
+
+int tok_config_read(struct tok_config *c, const char *dir)
+{
+	c->path = ft_format("%s/tokenizer_config.json", dir);
+	char *special = ft_format("%s/special_tokens_map.json", dir);
+	int rc = c->path && special ? read_json(c->path, &c->tokenizer) : FT_EFAIL;
+	if (rc == FT_OK)
+		rc = read_json(special, &c->special);
+	for (int i = 0; i < TOK_ROLES; i++) {
+		const char *name = token_name(c->tokenizer, roles[i].key);
+		if (!name)
+			name = token_name(c->special, roles[i].key);
+		c->token[i] = name ? name : roles[i].absent;
+	}
+	free(special);
+	return rc;
+}
+
+void tok_config_free(struct tok_config *c)
+{
+	json_decref(c->tokenizer);
+	json_decref(c->special);
+	free(c->path);
+}
+
+/* ---- vocab.txt ---- */
+
+static int read_lines(struct tok_vocab *v, const char *path, const struct ft_buf *text)
+{
+	const char *at = (const char *)text->data, *end = at + text->len;
+	size_t line = 0;
+	while (end > at && (end[-1] == '\n' || end[-1] == '\r')) /* empty lines at the end are no pieces */
+		end--;
+	if (end - at >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0)
+		at += 3;
+	for (const char *next; at < end; at = next, line++) {
+		const char *stop = memchr(at, '\n', (size_t)(end - at));
+		next = stop ? stop + 1 : end;
+		stop = stop ? stop : end;
+		if (stop > at && stop[-1] == '\r')
+			stop--;
+		size_t n = (size_t)(stop - at);
+		if (ft_utf8_invalid(at, n) || memchr(at, '\0', n))
+			return ft_fail(FT_EFORMAT, "%s:%zu: not UTF-8 text", path, line + 1);
+		int rc = tok_vocab_add(v, at, n, (int64_t)line);
+		if (rc < 0)
+			return ft_context(rc, "%s:%zu", path, line + 1);
+	}
+	return line ? FT_OK : ft_fail(FT_EFORMAT, "%s: is empty", path);
+}
+
+/* added_tokens_decoder, {"100": {"content": "[UNK]", ...}}, as added_tokens. */
+static json_t *added_list(const json_t *decoder)
+{
+	json_t *list = json_array(), *value;
+	const char *key;
+	json_object_foreach((json_t *)decoder, key, value) {
+		json_t *copy = json_copy(value);
+		if (!json_is_object(copy) || json_object_set_new(copy, "id", json_integer(strtoll(key, NULL,
+		                                                                                  10))) < 0
+		    || json_array_append(list, copy) < 0) {
+			json_decref(list);
+			list = NULL;
+		}
+		json_decref(copy);
+		if (!list)
+			break;
+	}
+	return list;
+}
+
+static int load_added(struct ft_tok *t, const struct tok_config *c)
+{
+	json_t *list = added_list(json_object_get(c->tokenizer, "added_tokens_decoder"));
+	int rc = list ? tok_added_load(t, list, c->path)
+	              : ft_fail(FT_EFORMAT, "%s: added_tokens_decoder must hold objects", c->path);
+	json_decref(list);
+	for (int i = 0; i < TOK_ROLES && rc == FT_OK; i++)
+		rc = tok_added_special(t, c->token[i]);
+	return rc == FT_OK ? tok_added_finish(t) : rc;
+}
+
+/* The bytes of vocab.txt and all that was taken from the files beside it. */
+static int digest(struct ft_tok *t, const struct ft_buf *text, const struct tok_config *c)
+{
+	json_t *o = json_pack("{s:b, s:b, s:b, s:s, s:s, s:s, s:s, s:s}", "lower", t->normal.lower, "chinese",
+	                      t->normal.chinese, "strip", t->normal.strip, "pad", c->token[TOK_PAD], "unk",
+	                      c->token[TOK_UNK], "cls", c->token[TOK_CLS], "sep", c->token[TOK_SEP], "mask",
+	                      c->token[TOK_MASK]);
+	const json_t *added = json_object_get(c->tokenizer, "added_tokens_decoder");
+	if (o && added)
+		json_object_set(o, "added", (json_t *)added);
+	char *options = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	int rc = options ? tok_set_digest(t, text->data, text->len, options, strlen(options))
+	                 : ft_fail(FT_EFAIL, "out of memory for a digest");
+	json_decref(o);
+	free(options);
+	return rc;
+}
+
+static int load_wordpiece(struct ft_tok *t, const char *path, const struct tok_config *c)
+{
+	json_t *model = json_pack("{s:s, s:s, s:s, s:i}", "type", "WordPiece", "unk_token", c->token[TOK_UNK],
+	                          "continuing_subword_prefix", "##", "max_input_chars_per_word", 100);
+	/* A piece that stands on two lines has the id of the later one, as in the reference. */
+	int rc = model ? tok_load_model(t, model, true, path) : ft_fail(FT_EFAIL, "out of memory");
+	json_decref(model);
+	return rc;
+}
+
+int tok_load_vocab_txt(struct ft_tok *t, const char *path, const struct ft_buf *text,
+                       const struct tok_config *c)
+{
+	int err = FT_OK;
+	bool lower = ft_json_bool(c->tokenizer, "do_lower_case", true, &err);
+	bool chinese = ft_json_bool(c->tokenizer, "tokenize_chinese_chars", true, &err);
+	bool strip = ft_json_bool(c->tokenizer, "strip_accents", lower, &err);
+	if (err < 0)
+		return ft_context(err, "%s", c->path);
+	tok_set_normal(t, true, chinese, strip, lower);
+	int rc = read_lines(&t->vocab, path, text);
+	if (rc == FT_OK)
+		rc = load_wordpiece(t, path, c);
+	if (rc < 0)
+		return rc;
+	int32_t cls = tok_vocab_id(&t->vocab, c->token[TOK_CLS], strlen(c->token[TOK_CLS]));
+	int32_t sep = tok_vocab_id(&t->vocab, c->token[TOK_SEP], strlen(c->token[TOK_SEP]));
+	if (cls < 0 || sep < 0)
+		return ft_fail(FT_EFORMAT, "%s: the special token '%s' is not in the vocabulary", path,
+		               c->token[cls < 0 ? TOK_CLS : TOK_SEP]);
+	t->decoder.cleanup = true;
+	t->decoder.prefix = ft_strdup("##");
+	rc = t->decoder.prefix ? load_added(t, c) : FT_EFAIL;
+	if (rc == FT_OK)
+		rc = tok_template_bert(t, cls, sep);
+	return rc == FT_OK ? digest(t, text, c) : rc;
+}

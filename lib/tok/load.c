@@ -1,0 +1,204 @@
+/* load.c - from a folder's files to a tokenizer: tokenizer.json, or else
+ * vocab.txt with the options of tokenizer_config.json (config.c). */
+#include "ft/err.h"
+#include "priv.h"
+#include "vocab_json.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define X(name, type) extern const struct tok_kind tok_##name;
+#include "tokenizers.def"
+#undef X
+static const struct { const char *type; const struct tok_kind *kind; } kinds[] = {
+#define X(name, type) { type, &tok_##name },
+#include "tokenizers.def"
+#undef X
+};
+#define KINDS (sizeof kinds / sizeof *kinds)
+
+int tok_read_file(const char *path, struct ft_buf *out, bool *missing)
+{
+	FILE *f = fopen(path, "rb");
+	*missing = !f && errno == ENOENT;
+	if (!f)
+		return *missing ? FT_OK : ft_fail_errno("%s", path);
+	int rc = FT_OK;
+	size_t got = 1;
+	while (rc == FT_OK && got) {
+		rc = ft_buf_reserve(out, (size_t)1 << 16);
+		if (rc == FT_OK) {
+			got = fread(out->data + out->len, 1, out->cap - out->len, f);
+			out->len += got;
+		}
+	}
+	if (rc == FT_OK && ferror(f))
+		rc = ft_fail_errno("%s", path);
+	fclose(f);
+	return rc;
+}
+
+int tok_set_digest(struct ft_tok *t, const void *a, size_t an, const void *b, size_t bn)
+{
+	struct ft_digest *d = ft_digest_new();
+	if (!d)
+		return FT_EFAIL;
+	ft_digest_add(d, a, an);
+	ft_digest_add(d, b, bn);
+	ft_digest_hex(d, t->digest);
+	ft_digest_free(d);
+	return FT_OK;
+}
+
+void tok_set_normal(struct ft_tok *t, bool clean, bool chinese, bool strip, bool lower)
+{
+	t->normal.clean = clean;
+	t->normal.chinese = chinese;
+	t->normal.strip = strip;
+	t->normal.lower = lower;
+	for (int c = 0; c < 0x80; c++) {
+		unsigned flags = t->chars[c];
+		if (clean && flags & TOK_DROPPED)
+			continue;
+		t->breaks[c] = flags & TOK_WHITE ? TOK_WHITE : flags & TOK_PUNCT;
+		if (c > ' ' && !t->breaks[c])
+			t->letter[c] = (uint8_t)(lower && c >= 'A' && c <= 'Z' ? c + 32 : c);
+	}
+}
+
+/* ---- tokenizer.json ---- */
+
+static int load_normalizer(struct ft_tok *t, const json_t *v)
+{
+	if (!v || json_is_null(v)) {
+		tok_set_normal(t, false, false, false, false);
+		return FT_OK;
+	}
+	int err = FT_OK;
+	const char *type = ft_json_str(v, "type", "?", &err);
+	if (err < 0 || strcmp(type, "BertNormalizer") != 0)
+		return ft_fail(FT_EFORMAT, "type '%s' is not supported (BertNormalizer is)", err < 0 ? "?"
+		               : type);
+	bool clean = ft_json_bool(v, "clean_text", true, &err);
+	bool chinese = ft_json_bool(v, "handle_chinese_chars", true, &err);
+	bool lower = ft_json_bool(v, "lowercase", true, &err);
+	bool strip = ft_json_bool(v, "strip_accents", lower, &err); /* null: as lowercase */
+	tok_set_normal(t, clean, chinese, strip, lower);
+	return err;
+}
+
+static int load_pretokenizer(const json_t *v)
+{
+	const char *type = json_string_value(json_object_get(v, "type"));
+	if (!type || strcmp(type, "BertPreTokenizer") != 0)
+		return ft_fail(FT_EFORMAT, "type '%s' is not supported (BertPreTokenizer is)", type ? type
+		               : "none");
+	return FT_OK;
+}
+
+/* A decoder that is not known hinders decoding only. */
+static int load_decoder(struct ft_tok *t, const json_t *v)
+{
+	if (!v || json_is_null(v))
+		return FT_OK;
+	int err = FT_OK;
+	const char *type = ft_json_str(v, "type", "?", &err), *prefix = ft_json_str(v, "prefix", "##", &err);
+	t->decoder.cleanup = ft_json_bool(v, "cleanup", true, &err);
+	if (err < 0)
+		return err;
+	bool known = strcmp(type, "WordPiece") == 0;
+	char **text = known ? &t->decoder.prefix : &t->decoder.unsupported;
+	return (*text = ft_strdup(known ? prefix : type)) ? FT_OK : FT_EFAIL;
+}
+
+int tok_load_model(struct ft_tok *t, const json_t *model, bool repeats, const char *where)
+{
+	int err = FT_OK;
+	if (!json_is_object(model))
+		return ft_fail(FT_EFORMAT, "%s: model is missing or not an object", where);
+	/* Files of the first versions do not name the type. */
+	bool wordpiece = json_object_get(model, "max_input_chars_per_word") != NULL;
+	const char *type = ft_json_str(model, "type", wordpiece ? "WordPiece" : "none", &err);
+	if (err < 0)
+		return ft_context(err, "%s: model", where);
+	for (size_t i = 0; i < KINDS && !t->kind; i++)
+		if (strcmp(kinds[i].type, type) == 0)
+			t->kind = kinds[i].kind;
+	if (!t->kind)
+		return ft_fail(FT_EFORMAT, "%s: model.type '%s' is not supported (WordPiece is)", where,
+		               type);
+	int rc = t->vocab.count ? tok_vocab_build(&t->vocab, repeats, where) : FT_OK;
+	return rc == FT_OK ? t->kind->load(t, model, where) : rc;
+}
+
+static int load_parts(struct ft_tok *t, const json_t *root, const char *where)
+{
+	static const struct { const char *key; int (*load)(struct ft_tok *, const json_t *); } parts[] = {
+		{ "normalizer", load_normalizer }, { "decoder", load_decoder },
+	};
+	int err = FT_OK;
+	const char *version = ft_json_str(root, "version", "1.0", &err);
+	if (err < 0 || strcmp(version, "1.0") != 0)
+		return ft_fail(FT_EFORMAT, "%s: version '%s' is not supported (1.0 is)", where, err < 0 ? "?"
+		               : version);
+	int rc = tok_load_model(t, json_object_get(root, "model"), false, where);
+	if (rc == FT_OK && (rc = load_pretokenizer(json_object_get(root, "pre_tokenizer"))) < 0)
+		rc = ft_context(rc, "%s: pre_tokenizer", where);
+	for (size_t i = 0; i < 2 && rc == FT_OK; i++)
+		if ((rc = parts[i].load(t, json_object_get(root, parts[i].key))) < 0)
+			rc = ft_context(rc, "%s: %s", where, parts[i].key);
+	if (rc == FT_OK)
+		rc = tok_added_load(t, json_object_get(root, "added_tokens"), where);
+	if (rc == FT_OK && (rc = tok_added_finish(t)) < 0)
+		rc = ft_context(rc, "%s", where);
+	return rc == FT_OK ? tok_template_load(t, json_object_get(root, "post_processor"), where) : rc;
+}
+
+static int load_json(struct ft_tok *t, const char *path, const struct ft_buf *text)
+{
+	json_t *root = tok_json_parse(path, (const char *)text->data, text->len, &t->vocab);
+	int rc = root ? FT_OK : ft_last_error();
+	if (rc == FT_OK && !json_is_object(root))
+		rc = ft_fail(FT_EFORMAT, "%s: must be an object", path);
+	if (rc == FT_OK)
+		rc = load_parts(t, root, path);
+	if (rc == FT_OK)
+		rc = tok_set_digest(t, text->data, text->len, "", 0);
+	json_decref(root);
+	return rc;
+}
+
+/* ---- the folder ---- */
+
+int tok_load(struct ft_tok *t, const char *dir)
+{
+	bool missing = true;
+	struct ft_buf text = { 0 };
+	struct tok_config config = { 0 };
+	tok_chars_fill(t->chars);
+	for (int i = 0; i < TOK_ROLES; i++)
+		t->role[i] = -1;
+	char *json = ft_format("%s/tokenizer.json", dir), *vocab = ft_format("%s/vocab.txt", dir);
+	int rc = json && vocab ? tok_config_read(&config, dir) : FT_EFAIL;
+	if (rc == FT_OK)
+		rc = tok_read_file(json, &text, &missing);
+	if (rc == FT_OK && !missing) {
+		rc = load_json(t, json, &text);
+	} else if (rc == FT_OK) {
+		rc = tok_read_file(vocab, &text, &missing);
+		if (rc == FT_OK && missing)
+			rc = ft_fail(FT_EFORMAT, "%s: has neither tokenizer.json nor vocab.txt", dir);
+		if (rc == FT_OK)
+			rc = tok_load_vocab_txt(t, vocab, &text, &config);
+	}
+	for (int i = 0; i < TOK_ROLES && rc == FT_OK; i++)
+		if (i != TOK_UNK)
+			t->role[i] = ft_tok_id(t, config.token[i]);
+	tok_config_free(&config);
+	ft_buf_free(&text);
+	free(json);
+	free(vocab);
+	return rc;
+}

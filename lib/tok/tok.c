@@ -1,0 +1,131 @@
+/* tok.c - a tokenizer as its callers see it: open, encode, look up, describe. */
+#include "ft/err.h"
+#include "priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct ft_tok *ft_tok_open(const char *dir)
+{
+	struct ft_tok *t = ft_alloc(1, sizeof *t);
+	if (t && tok_load(t, dir) < 0) {
+		ft_tok_free(t);
+		t = NULL;
+	}
+	return t;
+}
+
+void ft_tok_free(struct ft_tok *t)
+{
+	if (!t)
+		return;
+	if (t->kind)
+		t->kind->unload(t);
+	tok_vocab_free(&t->vocab);
+	tok_added_free(t);
+	free(t->single.steps);
+	free(t->pair.steps);
+	free(t->decoder.prefix);
+	free(t->decoder.unsupported);
+	free(t);
+}
+
+/* ---- encoding ---- */
+
+int tok_text_reserve(struct ft_tok_text *x, size_t more)
+{
+	size_t need, cap = x->cap;
+	if (!ft_add(x->n, more, &need))
+		return ft_fail_memory(SIZE_MAX);
+	if (need <= x->cap)
+		return FT_OK;
+	/* Four arrays grow together; `cap` counts only what all have. */
+	int rc = ft_grow(&x->ids, &cap, need, sizeof *x->ids);
+	if (rc == FT_OK)
+		rc = ft_grow(&x->types, &(size_t){ x->cap }, need, sizeof *x->types);
+	if (rc == FT_OK)
+		rc = ft_grow(&x->begin, &(size_t){ x->cap }, need, sizeof *x->begin);
+	if (rc == FT_OK)
+		rc = ft_grow(&x->end, &(size_t){ x->cap }, need, sizeof *x->end);
+	if (rc == FT_OK)
+		x->cap = cap;
+	return rc;
+}
+
+void ft_tok_text_free(struct ft_tok_text *x)
+{
+	free(x->ids);
+	free(x->types);
+	free(x->begin);
+	free(x->end);
+	if (x->scratch) {
+		free(x->scratch->text);
+		free(x->scratch->map);
+		free(x->scratch->marks);
+		free(x->scratch);
+	}
+	*x = (struct ft_tok_text){ 0 };
+}
+
+int ft_tok_encode(const struct ft_tok *t, const char *text, size_t n, int type, struct ft_tok_text *x)
+{
+	if (n > UINT32_MAX)
+		return ft_fail(FT_EFORMAT, "a text of %zu bytes; texts must be smaller than 4 GiB", n);
+	if (!x->scratch && !(x->scratch = ft_alloc(1, sizeof *x->scratch)))
+		return FT_EFAIL;
+	return n ? tok_added_split(t, text, n, type, x) : FT_OK;
+}
+
+/* ---- looking up ---- */
+
+size_t ft_tok_size(const struct ft_tok *t)
+{
+	size_t above = t->nadded ? (size_t)t->added[t->nadded - 1].id + 1 : 0;
+	return above > t->vocab.ids ? above : t->vocab.ids;
+}
+
+const char *ft_tok_piece(const struct ft_tok *t, int32_t id)
+{
+	const char *piece = tok_vocab_piece(&t->vocab, id);
+	const struct tok_added *a = piece ? NULL : tok_added_find(t, id);
+	return a ? a->content : piece;
+}
+
+int32_t ft_tok_id(const struct ft_tok *t, const char *piece)
+{
+	int32_t id = tok_vocab_id(&t->vocab, piece, strlen(piece));
+	for (size_t i = 0; id < 0 && i < t->nadded; i++)
+		if (strcmp(t->added[i].content, piece) == 0)
+			id = t->added[i].id;
+	return id;
+}
+
+bool ft_tok_is_special(const struct ft_tok *t, int32_t id)
+{
+	const struct tok_added *a = tok_added_find(t, id);
+	return a && a->special;
+}
+
+json_t *ft_tok_describe(const struct ft_tok *t)
+{
+	static const char *const names[TOK_ROLES] = { "pad", "unk", "cls", "sep", "mask" };
+	json_t *d = json_pack("{s:s, s:s, s:I}", "digest", t->digest, "type", t->kind->name, "vocab",
+	                      (json_int_t)ft_tok_size(t));
+	json_t *special = json_array();
+	bool ok = d && special;
+	for (int i = 0; i < TOK_ROLES && ok; i++)
+		ok = json_object_set_new(d, names[i], t->role[i] < 0 ? json_null()
+		                         : json_integer(t->role[i])) == 0;
+	for (size_t i = 0; i < t->nadded && ok; i++)
+		ok = !t->added[i].special || json_array_append_new(special,
+		                                                   json_integer(t->added[i].id)) == 0;
+	if (ok)
+		ok = json_object_set(d, "special", special) == 0;
+	json_decref(special);
+	if (!ok) {
+		json_decref(d);
+		ft_fail(FT_EFAIL, "out of memory for a tokenizer's description");
+		return NULL;
+	}
+	return d;
+}

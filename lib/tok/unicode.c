@@ -1,0 +1,191 @@
+/* unicode.c - characters as the reference sees them: pinned properties from
+ * unicode_data.h, letter case and decomposition from libutf8proc with the
+ * reference's differences; UTF-8. The only file with utf8proc.h.
+ *
+ * A newer libutf8proc does not change the result: what Unicode assigns later
+ * has no entry in the pinned tables, and properties of assigned characters that
+ * are used here (decomposition, combining class, lower case) are stable.
+ */
+#include "priv.h"
+
+#include <string.h>
+#include <utf8proc.h>
+
+struct tok_range { int32_t first, last; };
+struct tok_class { int32_t first, last; int class; };
+struct tok_case { int32_t first, last, add; };
+#include "unicode_data.h"
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+static bool in(const struct tok_range *r, size_t n, int32_t c)
+{
+	while (n) {
+		size_t half = n / 2;
+		if (c > r[half].last) {
+			r += half + 1;
+			n -= half + 1;
+		} else if (c < r[half].first) {
+			n = half;
+		} else {
+			return true;
+		}
+	}
+	return false;
+}
+
+static const struct { const struct tok_range *r; size_t n; uint8_t flag; } sets[] = {
+	{ dropped, COUNT(dropped), TOK_DROPPED }, { white, COUNT(white), TOK_WHITE },
+	{ chinese, COUNT(chinese), TOK_CHINESE }, { marks, COUNT(marks), TOK_MARK },
+	{ punctuation, COUNT(punctuation), TOK_PUNCT },
+};
+
+void tok_chars_fill(uint8_t table[TOK_TABLE])
+{
+	memset(table, 0, TOK_TABLE);
+	for (size_t i = 0; i < COUNT(sets); i++)
+		for (size_t k = 0; k < sets[i].n; k++)
+			for (int32_t c = sets[i].r[k].first; c <= sets[i].r[k].last && c < TOK_TABLE; c++)
+				table[c] |= sets[i].flag;
+	for (size_t k = 0; k < COUNT(combining); k++)
+		for (int32_t c = combining[k].first; c <= combining[k].last && c < TOK_TABLE; c++)
+			table[c] |= TOK_COMBINING;
+}
+
+unsigned tok_chars_above(int32_t c)
+{
+	unsigned flags = 0;
+	for (size_t i = 0; i < COUNT(sets); i++)
+		if (in(sets[i].r, sets[i].n, c))
+			flags |= sets[i].flag;
+	return flags;
+}
+
+bool tok_is_word(int32_t c)
+{
+	switch (utf8proc_category(c)) {
+	case UTF8PROC_CATEGORY_LU: case UTF8PROC_CATEGORY_LL: case UTF8PROC_CATEGORY_LT:
+	case UTF8PROC_CATEGORY_LM: case UTF8PROC_CATEGORY_LO: case UTF8PROC_CATEGORY_MN:
+	case UTF8PROC_CATEGORY_MC: case UTF8PROC_CATEGORY_ME: case UTF8PROC_CATEGORY_ND:
+	case UTF8PROC_CATEGORY_NL: case UTF8PROC_CATEGORY_PC: return true;
+	default: return in(more_word, COUNT(more_word), c);
+	}
+}
+
+int tok_combining(int32_t c)
+{
+	for (size_t i = 0; i < COUNT(combining); i++)
+		if (c >= combining[i].first && c <= combining[i].last)
+			return combining[i].class;
+	/* Only marks that are removed are asked for otherwise. */
+	return in(marks, COUNT(marks), c) ? utf8proc_get_property(c)->combining_class : 0;
+}
+
+size_t tok_decompose(int32_t c, int32_t out[TOK_DECOMPOSED])
+{
+	out[0] = c;
+	bool hangul = c >= 0xAC00 && c <= 0xD7A3;
+	if (!hangul && utf8proc_get_property(c)->decomp_seqindex == UINT16_MAX)
+		return 1;
+	if (in(whole, COUNT(whole), c))
+		return 1;
+	int last = 0;
+	utf8proc_ssize_t n = utf8proc_decompose_char(c, out, TOK_DECOMPOSED, UTF8PROC_DECOMPOSE, &last);
+	if (n >= 1 && n <= TOK_DECOMPOSED)
+		return (size_t)n;
+	out[0] = c;
+	return 1;
+}
+
+size_t tok_lower(int32_t c, int32_t out[2])
+{
+	if (c == 0x130) { /* the one character whose lower case is two */
+		out[0] = 'i';
+		out[1] = 0x307;
+		return 2;
+	}
+	out[0] = utf8proc_tolower(c);
+	if (out[0] == c && c >= more_lower[0].first)
+		for (size_t i = 0; i < COUNT(more_lower); i++)
+			if (c >= more_lower[i].first && c <= more_lower[i].last)
+				out[0] = c + more_lower[i].add;
+	return 1;
+}
+
+/* ---- UTF-8 ---- */
+
+size_t tok_utf8_get(const char *text, size_t n, int32_t *c, bool *bad)
+{
+	/* By the first byte: length, and the range of the second byte, which
+	 * excludes overlong forms, surrogates and what is above U+10FFFF. */
+	const unsigned char *s = (const unsigned char *)text;
+	unsigned char b = s[0], low = 0x80, high = 0xbf;
+	if (b < 0x80) {
+		*c = b;
+		return 1;
+	}
+	size_t len = b < 0xc2 ? 0 : b < 0xe0 ? 2 : b < 0xf0 ? 3 : b < 0xf5 ? 4 : 0;
+	if (b == 0xe0)
+		low = 0xa0;
+	else if (b == 0xed)
+		high = 0x9f;
+	else if (b == 0xf0)
+		low = 0x90;
+	else if (b == 0xf4)
+		high = 0x8f;
+	int32_t v = b & (0x7f >> len);
+	size_t i = 1;
+	for (; i < len && i < n && s[i] >= low && s[i] <= high; i++) {
+		v = v << 6 | (s[i] & 0x3f);
+		low = 0x80;
+		high = 0xbf;
+	}
+	*c = v;
+	if (i == len)
+		return len;
+	*c = 0xFFFD;
+	if (bad)
+		*bad = true;
+	return i;
+}
+
+size_t tok_utf8_put(int32_t c, char out[4])
+{
+	if (c < 0x80) {
+		out[0] = (char)c;
+		return 1;
+	}
+	if (c < 0x800) {
+		out[0] = (char)(0xc0 | c >> 6);
+		out[1] = (char)(0x80 | (c & 0x3f));
+		return 2;
+	}
+	if (c < 0x10000) {
+		out[0] = (char)(0xe0 | c >> 12);
+		out[1] = (char)(0x80 | (c >> 6 & 0x3f));
+		out[2] = (char)(0x80 | (c & 0x3f));
+		return 3;
+	}
+	out[0] = (char)(0xf0 | c >> 18);
+	out[1] = (char)(0x80 | (c >> 12 & 0x3f));
+	out[2] = (char)(0x80 | (c >> 6 & 0x3f));
+	out[3] = (char)(0x80 | (c & 0x3f));
+	return 4;
+}
+
+size_t ft_utf8_invalid(const char *text, size_t n)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < n;) {
+		uint64_t eight;
+		if (n - i >= 8 && (memcpy(&eight, text + i, 8), (eight & 0x8080808080808080u) == 0)) {
+			i += 8;
+			continue;
+		}
+		int32_t c;
+		bool bad = false;
+		i += tok_utf8_get(text + i, n - i, &c, &bad);
+		count += bad;
+	}
+	return count;
+}

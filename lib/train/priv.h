@@ -1,0 +1,28 @@
+/* priv.h - what the files of lib/train share. */
+#ifndef FT_TRAIN_PRIV_H
+#define FT_TRAIN_PRIV_H
+
+#include "ft/cli.h"
+#include "ft/err.h"
+#include "ft/train.h"
+#include <stdio.h>
+
+/* ---- log.c: one JSON object a line; no clock, so equal runs give equal logs ---- */
+struct log;
+struct log *log_open(const char *path); /* NULL path: a log that keeps nothing */
+int log_put(struct log *l, json_t *entry_taken);
+int log_close(struct log *l); /* makes it durable; frees */
+void log_free(struct log *l);
+
+/* ---- validate.c: the model on a stream that is read again each time ---- */
+struct validator;
+struct validator *validator_new(struct ft_model *m, const char *path, const char *metric);
+/* Runs over the stream. *better: the best so far. *result: new reference. */
+int validator_run(struct validator *v, struct ft_graph *g, int64_t step, json_t **result, bool *better);
+/* The weights of the best run come back. */
+void validator_restore(struct validator *v);
+int64_t validator_best_step(const struct validator *v);
+const json_t *validator_best(const struct validator *v);
+void validator_free(struct validator *v);
+
+#endif

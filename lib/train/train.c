@@ -1,0 +1,284 @@
+/* train.c - the fold: batches in, optimizer steps out. */
+#include "ft/tensor.h"
+#include "priv.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct run {
+	struct ft_model *m;
+	struct ft_reader *data;
+	const struct ft_train_options *o;
+	struct ft_graph *graph;
+	struct ft_optim *optim;
+	struct log *log;
+	struct validator *valid;
+	int schedule;
+	double rate;
+	int64_t warmup, total; /* steps; total 0: unknown */
+	int64_t epochs;        /* 0: unknown */
+
+	int64_t batch, step;   /* done so far */
+	int64_t epoch, unbettered;
+	bool stop;
+	/* the step being accumulated */
+	double loss_sum, weight;
+	int64_t supervised, in_step, tokens;
+	struct ft_buf sources; /* names of its rows, for messages */
+	/* of the whole run */
+	int64_t all_tokens, all_units;
+	double last_loss, smooth, began;
+};
+
+/* ---- what the stream announces ---- */
+static int plan_steps(struct run *r)
+{
+	const json_t *meta = ft_reader_meta(r->data);
+	int err = 0;
+	int64_t batches = ft_json_int(meta, "batches", 0, &err);
+	r->epochs = ft_json_int(meta, "epochs", 0, &err);
+	if (err)
+		return ft_context(err, "%s: meta", ft_reader_name(r->data));
+	r->total = (batches + r->o->accumulate - 1) / r->o->accumulate;
+	if (r->o->steps && (!r->total || r->o->steps < r->total))
+		r->total = r->o->steps;
+	bool needs_total = strcmp(r->o->schedule, "constant") != 0 || (r->o->warmup > 0 && r->o->warmup < 1);
+	if (!r->total && needs_total)
+		return ft_fail(FT_EUSAGE, "%s does not say how many batches it has: give --steps N, or --schedule constant "
+		               "with --warmup 0", ft_reader_name(r->data));
+	r->warmup = r->o->warmup < 1 ? (int64_t)ceil(r->o->warmup * (double)r->total) : (int64_t)r->o->warmup;
+	return FT_OK;
+}
+
+static double default_rate(const struct ft_model *m)
+{
+	/* 5e-5 is the common rate for a width of 768; what suits Adam falls with the
+	 * width (Yang et al., "Tensor Programs V", 2022). */
+	int64_t width = ft_json_int(json_object_get(ft_model_meta(m), "config"), "hidden_size", 768, NULL);
+	return 5e-5 * 768 / (double)(width > 0 ? width : 768);
+}
+
+/* ---- errors that name rows ---- */
+static int name_row(struct run *r, const struct ft_batch *b, size_t row)
+{
+	if (!b->src || r->sources.len > 160)
+		return FT_OK;
+	return ft_buf_printf(&r->sources, "%s%.*s", r->sources.len ? ", " : "", (int)b->src[row].n, b->src[row].p);
+}
+
+static int not_finite(struct run *r, const char *what, double value)
+{
+	return ft_fail(FT_ECRITERION, "step %lld: the %s is %g (rows: %s); the step was not applied",
+	               (long long)r->step + 1, what, value,
+	               r->sources.len ? (const char *)r->sources.data : "the stream does not name them");
+}
+
+/* The rows whose own loss is not finite. */
+static int bad_loss(struct run *r, const struct ft_batch *b, const struct ft_output *out)
+{
+	r->sources.len = 0;
+	for (size_t i = 0; i < out->units && out->units == b->rows; i++)
+		if (!isfinite(out->loss[i]) && name_row(r, b, i) < 0)
+			return FT_EFAIL;
+	for (size_t i = 0; i < b->rows && out->units != b->rows; i++)
+		if (name_row(r, b, i) < 0)
+			return FT_EFAIL;
+	ft_optim_clear(r->optim);
+	return not_finite(r, "loss", out->loss_sum);
+}
+
+/* ---- one step ---- */
+static int log_step(struct run *r, double norm, double rate)
+{
+	return log_put(r->log, json_pack("{s:I, s:I, s:f, s:f, s:f, s:I, s:I}", "step", (json_int_t)r->step, "epoch",
+	                                 (json_int_t)r->epoch, "loss", r->last_loss, "lr", rate, "norm", norm, "tokens",
+	                                 (json_int_t)r->tokens, "supervised", (json_int_t)r->supervised));
+}
+
+static void show_progress(struct run *r)
+{
+	double seconds = ft_now() - r->began, share = r->total ? (double)r->step / (double)r->total : 0;
+	long left = share > 0 ? (long)(seconds / share - seconds + 0.5) : 0;
+	char end[32] = "";
+	if (r->total)
+		snprintf(end, sizeof end, "  %ld:%02ld left", left / 60, left % 60);
+	r->smooth = r->step == 1 ? r->last_loss : 0.95 * r->smooth + 0.05 * r->last_loss;
+	ft_progress("step %lld/%lld  loss %.4f  %.0f tokens/s%s", (long long)r->step, (long long)r->total, r->smooth,
+	            (double)r->all_tokens / (seconds > 0 ? seconds : 1), end);
+}
+
+static int apply_step(struct run *r)
+{
+	if (r->supervised == 0 || r->weight <= 0)
+		return ft_fail(FT_EFORMAT, "%s: batches %lld to %lld: nothing is supervised (no labels, or all ignored)",
+		               ft_reader_name(r->data), (long long)(r->batch - r->in_step + 1), (long long)r->batch);
+	double scale = 1 / r->weight, norm = ft_optim_norm(r->optim) * scale;
+	if (!isfinite(norm)) {
+		ft_optim_clear(r->optim);
+		return not_finite(r, "gradient norm", norm);
+	}
+	/* As torch.nn.utils.clip_grad_norm_. */
+	if (r->o->clip > 0 && norm > r->o->clip)
+		scale *= r->o->clip / (norm + 1e-6);
+	double rate = r->rate * ft_schedule(r->schedule, r->step, r->warmup, r->total);
+	ft_optim_step(r->optim, rate, scale);
+	r->step++;
+	r->last_loss = r->loss_sum / r->weight;
+	r->all_tokens += r->tokens;
+	r->all_units += r->supervised;
+	int rc = log_step(r, norm, rate);
+	show_progress(r);
+	r->loss_sum = r->weight = 0;
+	r->supervised = r->in_step = r->tokens = 0;
+	r->sources.len = 0;
+	if (r->o->steps && r->step >= r->o->steps)
+		r->stop = true;
+	return rc;
+}
+
+static int validate(struct run *r)
+{
+	json_t *result;
+	bool better;
+	if (!r->valid)
+		return FT_OK;
+	int rc = validator_run(r->valid, r->graph, r->step, &result, &better);
+	if (rc < 0) {
+		json_decref(result);
+		return rc;
+	}
+	r->unbettered = better ? 0 : r->unbettered + 1;
+	if (r->o->patience && r->unbettered >= r->o->patience)
+		r->stop = true;
+	const json_t *loss = json_object_get(result, "loss"), *accuracy = json_object_get(result, "accuracy");
+	if (accuracy)
+		ft_note("step %lld: validation loss %.4f, accuracy %.4f%s", (long long)r->step, json_number_value(loss),
+		        json_number_value(accuracy), better ? " (best)" : "");
+	else
+		ft_note("step %lld: validation loss %.4f%s", (long long)r->step, json_number_value(loss),
+		        better ? " (best)" : "");
+	return log_put(r->log, json_pack("{s:I, s:I, s:b, s:o}", "step", (json_int_t)r->step, "epoch",
+	                                 (json_int_t)r->epoch, "best", (int)better, "valid", result));
+}
+
+static int take_batch(struct run *r, const struct ft_batch *b)
+{
+	struct ft_output out;
+	ft_graph_begin(r->graph, FT_TRAIN, (uint64_t)r->o->seed, (uint64_t)r->batch);
+	for (size_t i = 0; i < b->rows; i++)
+		if (name_row(r, b, i) < 0)
+			return FT_EFAIL;
+	int rc = ft_model_step(r->m, r->graph, b, &out);
+	if (rc < 0)
+		return ft_context(rc, "%s: record %lld", ft_reader_name(r->data), (long long)ft_reader_count(r->data));
+	r->batch++;
+	r->in_step++;
+	if (!isfinite(out.loss_sum))
+		return bad_loss(r, b, &out);
+	r->loss_sum += out.loss_sum;
+	r->weight += out.weight;
+	r->supervised += out.supervised;
+	r->tokens += (int64_t)b->tokens;
+	if (r->in_step < r->o->accumulate)
+		return FT_OK;
+	rc = apply_step(r);
+	bool due = r->o->valid_every && r->step % r->o->valid_every == 0;
+	return rc == FT_OK && due ? validate(r) : rc;
+}
+
+/* An epoch's end is seen when the next one begins. */
+static int turn_epoch(struct run *r, const struct ft_batch *b)
+{
+	if (b->epoch < 0 || b->epoch == r->epoch)
+		return FT_OK;
+	int rc = r->batch && !r->o->valid_every ? validate(r) : FT_OK;
+	r->epoch = b->epoch;
+	return rc;
+}
+
+static int fold(struct run *r)
+{
+	struct ft_batch b;
+	int rc;
+	while ((rc = ft_batch_read(r->data, &b)) > 0) {
+		if (!r->stop)
+			rc = turn_epoch(r, &b);
+		if (rc >= 0 && !r->stop)
+			rc = take_batch(r, &b);
+		if (rc < 0)
+			return rc;
+		/* Stopped: what is left is read, so that its writer ends well and its
+		 * end is checked. */
+	}
+	if (rc == FT_OK && r->in_step && !r->stop)
+		rc = apply_step(r);
+	if (rc == FT_OK && r->step == 0)
+		rc = ft_fail(FT_EFORMAT, "%s: no batches", ft_reader_name(r->data));
+	bool seen = r->valid && r->o->valid_every && r->step % r->o->valid_every == 0;
+	if (rc == FT_OK && r->valid && !seen && !(r->o->patience && r->unbettered >= r->o->patience))
+		rc = validate(r);
+	return rc;
+}
+
+static int summarise(struct run *r)
+{
+	json_t *t = json_pack("{s:I, s:I, s:I, s:f, s:f, s:s, s:s}", "steps", (json_int_t)r->step, "tokens",
+	                      (json_int_t)r->all_tokens, "supervised", (json_int_t)r->all_units, "loss", r->last_loss,
+	                      "lr", r->rate, "kernels", ft_isa(), "blas", ft_blas_version());
+	if (t && r->valid) {
+		json_object_set_new(t, "best_step", json_integer(validator_best_step(r->valid)));
+		json_object_set(t, "valid", (json_t *)validator_best(r->valid));
+	}
+	return json_object_set_new(ft_model_meta(r->m), "trained", t) < 0 ? ft_fail(FT_EFAIL, "out of memory") : FT_OK;
+}
+
+static int open_run(struct run *r)
+{
+	int rc = ft_model_match(r->m, r->data);
+	rc = rc ? rc : plan_steps(r);
+	r->schedule = ft_schedule_parse(r->o->schedule);
+	if (rc < 0 || r->schedule < 0)
+		return rc < 0 ? rc : r->schedule;
+	r->rate = r->o->rate > 0 ? r->o->rate : default_rate(r->m);
+	if (r->o->dropout >= 0)
+		ft_model_dropout(r->m, r->o->dropout);
+	r->graph = ft_graph_new();
+	r->optim = r->graph ? ft_optim_new(r->m, &r->o->optim) : NULL;
+	r->log = r->optim ? log_open(r->o->log) : NULL;
+	if (!r->log)
+		return ft_last_error();
+	if (r->o->valid && !(r->valid = validator_new(r->m, r->o->valid, r->o->metric)))
+		return ft_last_error();
+	r->began = ft_now();
+	return FT_OK;
+}
+
+/* All that trained differs from the base from now on. */
+static void mark_trained(struct ft_model *m)
+{
+	for (size_t i = 0; i < ft_model_params(m); i++)
+		ft_model_param(m, i)->stored |= ft_model_param(m, i)->trains;
+}
+
+int ft_train(struct ft_model *m, struct ft_reader *data, const struct ft_train_options *o)
+{
+	struct run r = { .m = m, .data = data, .o = o };
+	int rc = open_run(&r);
+	rc = rc ? rc : fold(&r);
+	ft_progress_end();
+	if (rc == FT_OK && r.valid)
+		validator_restore(r.valid);
+	rc = rc ? rc : summarise(&r);
+	mark_trained(m);
+	if (r.log && rc == FT_OK) {
+		rc = log_close(r.log);
+		r.log = NULL;
+	}
+	log_free(r.log);
+	validator_free(r.valid);
+	ft_optim_free(r.optim);
+	ft_graph_free(r.graph);
+	ft_buf_free(&r.sources);
+	return rc;
+}

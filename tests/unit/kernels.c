@@ -1,0 +1,207 @@
+/* kernels.c - every kernel against plain double arithmetic, at lengths that end
+ * inside and outside a vector. */
+#include "ft/kernels.h"
+#include "ft/rng.h"
+#include "tests/tap.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define N 203
+
+static float x[N], y[N], z[N], out[N + 1];
+
+static void fill(float *v, double scale, uint64_t seed)
+{
+	struct ft_rng r;
+	ft_rng_init(&r, 7, seed);
+	for (int i = 0; i < N; i++)
+		v[i] = (float)(scale * ft_rng_normal(&r));
+}
+
+static double worst(const float *a, const double *want, int n)
+{
+	double most = 0;
+	for (int i = 0; i < n; i++) {
+		double d = fabs(a[i] - want[i]);
+		most = d <= most ? most : d;
+	}
+	return most;
+}
+
+static double gelu(double v) { return 0.5 * v * (1 + erf(v * M_SQRT1_2)); }
+static double gelu_tanh(double v) { return 0.5 * v * (1 + tanh(sqrt(2 / M_PI) * (v + 0.044715 * v * v * v))); }
+
+static void check_map(const char *name, void (*f)(float *, const float *, size_t), double (*g)(double))
+{
+	double want[N];
+	for (int n = 1; n <= N; n += 67) {
+		fill(x, 3, (uint64_t)n);
+		out[n] = 42;
+		f(out, x, (size_t)n);
+		for (int i = 0; i < n; i++)
+			want[i] = g(x[i]);
+		double w = worst(out, want, n);
+		ok(w < 1e-6 && out[n] == 42, "%s of %d, worst %.2g", name, n, w);
+	}
+	float extreme[6] = { 100, -100, 0, -0.0f, 1e-30f, NAN };
+	f(out, extreme, 6);
+	ok(fabs(out[0] - g(100)) < 1e-4 && fabs(out[1] - g(-100)) < 1e-4 && out[2] == 0 && isnan(out[5]), "%s at extremes", name);
+}
+
+static void check_slope(const char *name, void (*f)(float *, const float *, const float *, size_t), double (*g)(double))
+{
+	double want[N];
+	fill(x, 2, 3);
+	fill(y, 1, 4);
+	f(out, y, x, N);
+	for (int i = 0; i < N; i++)
+		want[i] = y[i] * (g(x[i] + 1e-5) - g(x[i] - 1e-5)) / 2e-5;
+	double w = worst(out, want, N);
+	ok(w < 2e-6, "slope of %s, worst %.2g", name, w);
+}
+
+static void check_softmax(void)
+{
+	const struct ft_kernels *k = ft_kernels();
+	double want[N], total = 0;
+	fill(x, 4, 9);
+	memcpy(out, x, sizeof x);
+	for (int i = 0; i < N; i++)
+		total += exp(0.3 * x[i]);
+	for (int i = 0; i < N; i++)
+		want[i] = exp(0.3 * x[i]) / total;
+	float lse = k->softmax(out, 0.3f, N);
+	ok(worst(out, want, N) < 1e-7, "softmax");
+	is_near(lse, log(total), 1e-6, "its log-sum-exp");
+	memcpy(out, x, sizeof x);
+	k->softmax_again(out, 0.3f, lse, N);
+	ok(worst(out, want, N) < 1e-6, "softmax again");
+	total = 0;
+	for (int i = 0; i < N; i++)
+		total += exp((double)x[i]);
+	is_near(k->log_sum_exp(x, N), log(total), 1e-6, "log-sum-exp");
+}
+
+static void check_layer_norm(void)
+{
+	const struct ft_kernels *k = ft_kernels();
+	double want[N], mean = 0, var = 0;
+	float m, r;
+	fill(x, 2, 11);
+	fill(y, 1, 12);
+	fill(z, 1, 13);
+	for (int i = 0; i < N; i++)
+		mean += x[i] / (double)N;
+	for (int i = 0; i < N; i++)
+		var += (x[i] - mean) * (x[i] - mean) / N;
+	for (int i = 0; i < N; i++)
+		want[i] = (x[i] - mean) / sqrt(var + 1e-5) * y[i] + z[i];
+	k->layer_norm(out, x, y, z, N, 1e-5f, &m, &r);
+	ok(worst(out, want, N) < 3e-6, "layer norm");
+}
+
+static void check_sums(void)
+{
+	const struct ft_kernels *k = ft_kernels();
+	double dot = 0, squares = 0, want[N];
+	fill(x, 1, 21);
+	fill(y, 1, 22);
+	for (int i = 0; i < N; i++) {
+		dot += (double)x[i] * y[i];
+		squares += (double)x[i] * x[i];
+	}
+	is_near(k->dot(x, y, N), dot, 1e-5, "dot");
+	is_near(k->sum_squares(x, N), squares, 1e-6, "sum of squares");
+	static float table[5 * N];
+	for (int r = 0; r < 5; r++)
+		fill(table + r * N, 1, 30 + (uint64_t)r);
+	for (int c = 0; c < N; c++) {
+		want[c] = 0;
+		for (int r = 0; r < 5; r++)
+			want[c] += table[r * N + c];
+	}
+	k->column_sums(out, table, N, 5, N, false);
+	ok(worst(out, want, N) < 1e-6, "column sums");
+}
+
+static void check_dropout(void)
+{
+	const struct ft_kernels *k = ft_kernels();
+	struct ft_dropout d = { .key = 99, .p = 0.1f };
+	enum { MANY = 200000 };
+	float *ones = malloc(MANY * sizeof *ones), *got = malloc(MANY * sizeof *got), *part = malloc(MANY * sizeof *part);
+	for (int i = 0; i < MANY; i++)
+		ones[i] = 1;
+	k->dropout(got, ones, &d, 0, MANY);
+	int zeros = 0, right = 1;
+	for (int i = 0; i < MANY; i++) {
+		zeros += got[i] == 0;
+		right = right && (got[i] == 0 || fabsf(got[i] - 1 / 0.9f) < 1e-6f);
+	}
+	/* five deviations of a binomial */
+	ok(abs(zeros - MANY / 10) < 5 * (int)sqrt(MANY * 0.09), "a tenth is dropped (%d of %d)", zeros, MANY);
+	ok(right, "the rest is scaled");
+	k->dropout(part, ones, &d, 6400, 1000);
+	ok(memcmp(part, got + 6400, 1000 * sizeof *part) == 0, "a part of the range draws the same");
+	d.key = 100;
+	k->dropout(part, ones, &d, 0, MANY);
+	int same = 0;
+	for (int i = 0; i < MANY; i++)
+		same += (part[i] == 0) == (got[i] == 0);
+	ok(abs(same - (int)(MANY * 0.82)) < 2000, "another key draws independently (%d agree)", same);
+	free(ones);
+	free(got);
+	free(part);
+}
+
+static void check_gemm(void)
+{
+	enum { M = 37, K = 53, C = 129 };
+	static float a[M * K], b[K * C], at[K * M], bt[C * K], c[M * C], bias[C];
+	struct ft_rng r;
+	ft_rng_init(&r, 1, 1);
+	for (int i = 0; i < M; i++)
+		for (int j = 0; j < K; j++)
+			at[j * M + i] = a[i * K + j] = (float)ft_rng_normal(&r);
+	for (int i = 0; i < K; i++)
+		for (int j = 0; j < C; j++)
+			bt[j * K + i] = b[i * C + j] = (float)ft_rng_normal(&r);
+	for (int j = 0; j < C; j++)
+		bias[j] = (float)j;
+	for (int form = 0; form < 4; form++) {
+		struct ft_gemm g = { .ta = form & 1, .tb = form & 2, .m = M, .n = C, .k = K, .alpha = 1, .bias = bias, .c = c, .ldc = C };
+		g.a = g.ta ? at : a;
+		g.lda = g.ta ? M : K;
+		g.b = g.tb ? bt : b;
+		g.ldb = g.tb ? K : C;
+		ft_gemm(&g);
+		double most = 0;
+		for (int i = 0; i < M; i++)
+			for (int j = 0; j < C; j++) {
+				double want = j;
+				for (int l = 0; l < K; l++)
+					want += (double)a[i * K + l] * b[l * C + j];
+				double e = fabs(want - c[i * C + j]);
+				most = e <= most ? most : e;
+			}
+		ok(most < 1e-4, "matrix product, form %d (worst %.2g)", form, most);
+	}
+}
+
+int main(void)
+{
+	const struct ft_kernels *k = ft_kernels();
+	printf("# kernels: %s\n", k->name);
+	check_map("gelu", k->gelu, gelu);
+	check_map("gelu_tanh", k->gelu_tanh, gelu_tanh);
+	check_map("tanh", k->tanh, tanh);
+	check_slope("gelu", k->gelu_back, gelu);
+	check_slope("gelu_tanh", k->gelu_tanh_back, gelu_tanh);
+	check_softmax();
+	check_layer_norm();
+	check_sums();
+	check_dropout();
+	check_gemm();
+	return tap_done();
+}

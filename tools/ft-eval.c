@@ -1,0 +1,435 @@
+/* ft-eval - measures a model on a batches stream, in one pass: what is kept of
+ * a row is its label, prediction and loss, never its logits. */
+#include "ft/cli.h"
+#include "ft/err.h"
+#include "ft/graph.h"
+#include "ft/metric.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *model_path, *baseline_path, *base, *predictions;
+static struct ft_list fail_below, fail_above;
+static bool as_json, list_metrics;
+static int64_t resamples = 1000, seed, limit;
+static double threshold = 0.5;
+
+static const struct ft_opt options[] = {
+	{ "model", 'm', FT_OPT_STR, &model_path, "MODEL", "measure MODEL: a folder, or a stream of ft-train", 0 },
+	{ "base", 0, FT_OPT_STR, &base, "DIR", "where the base model of a stream lies here", FT_OPT_QUIET },
+	{ "baseline", 0, FT_OPT_STR, &baseline_path, "MODEL", "compare with MODEL on the same examples", 0 },
+	{ "threshold", 0, FT_OPT_REAL, &threshold, "P",
+	  "probability from which on a label of a multi-label model is predicted (default: 0.5)", 0 },
+	{ "limit", 'n', FT_OPT_INT, &limit, "N", "measure the first N examples (default: all)", 0 },
+	{ "bootstrap", 0, FT_OPT_INT, &resamples, "N",
+	  "resamples of the examples for standard errors; 0: no standard errors (default: 1000)", 0 },
+	{ "seed", 0, FT_OPT_INT, &seed, "N", "seed of the resamples (default: 0)", 0 },
+	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Output", 0 },
+	{ "json", 0, FT_OPT_FLAG, &as_json, NULL, "print one line of JSON instead of a table", 0 },
+	{ "predictions", 'p', FT_OPT_STR, &predictions, "FILE", "write a JSON line for each example to FILE", FT_OPT_QUIET },
+	{ "fail-below", 0, FT_OPT_LIST, &fail_below, "METRIC=X",
+	  "exit with 3 when METRIC is below X, after the report; may be repeated", 0 },
+	{ "fail-above", 0, FT_OPT_LIST, &fail_above, "METRIC=X", "the same for METRIC above X, such as loss=0.5", 0 },
+	{ "metrics", 0, FT_OPT_FLAG, &list_metrics, NULL, "list the metrics and what they mean, and exit", 0 },
+	{ 0 },
+};
+
+/* One of at most two models on the same batches. */
+struct side {
+	struct ft_model *model;
+	struct ft_graph *graph;
+	struct ft_metric *metric;
+	struct ft_output out;
+};
+
+struct run {
+	struct ft_reader *data;
+	struct side side[2]; /* the model, the baseline */
+	size_t sides;
+	enum ft_task task;
+	json_t *labels;      /* names of the classes, or NULL */
+	struct ft_outfile *file; /* predictions, or NULL */
+	struct ft_buf text;  /* predictions not yet written */
+	float *probability;  /* [outputs] */
+	int64_t rows, tokens;
+};
+
+/* ---- criteria ---- */
+
+/* Splits "macro.f1=0.8"; *name is from malloc, NULL on failure. */
+static int parse_criterion(const char *option, const char *text, char **name, double *bound)
+{
+	const char *equals = strrchr(text, '=');
+	char *end = NULL;
+	*name = NULL;
+	*bound = equals ? strtod(equals + 1, &end) : NAN;
+	if (!equals || equals == text || end == equals + 1 || *end || !isfinite(*bound))
+		return ft_fail(FT_EUSAGE, "--%s: '%s' is not METRIC=NUMBER, such as accuracy=0.8", option, text);
+	*name = ft_strndup(text, (size_t)(equals - text));
+	return *name ? FT_OK : FT_EFAIL;
+}
+
+/* "classes.LABEL.f1" for one of the model's labels. */
+static bool is_class_metric(const char *name, const json_t *labels)
+{
+	static const char *const of[] = { ".precision", ".recall", ".f1" };
+	size_t i;
+	json_t *label;
+	if (strncmp(name, "classes.", 8) != 0)
+		return false;
+	json_array_foreach((json_t *)labels, i, label)
+	{
+		size_t n = json_string_length(label);
+		if (strncmp(name + 8, json_string_value(label), n) != 0)
+			continue;
+		for (size_t k = 0; k < sizeof of / sizeof of[0]; k++)
+			if (strcmp(name + 8 + n, of[k]) == 0)
+				return true;
+	}
+	return false;
+}
+
+/* Whether the criteria can be judged: before the work, not after. */
+static int check_criteria(const char *option, const struct ft_list *list, const struct run *r)
+{
+	const struct ft_metric_info *info;
+	for (size_t i = 0; i < list->count; i++) {
+		char *name;
+		double bound;
+		int rc = parse_criterion(option, list->item[i], &name, &bound);
+		if (rc < 0)
+			return rc;
+		bool known = is_class_metric(name, r->labels);
+		for (size_t k = 0; (info = ft_metric_info(k)) && !known; k++)
+			known = strcmp(info->name, name) == 0 && info->tasks & 1u << r->task;
+		if (!known)
+			rc = ft_fail(FT_EUSAGE, "--%s: '%s' is no metric of this model (%s); --metrics lists them", option, name,
+			             ft_task_name(r->task));
+		free(name);
+		if (rc < 0)
+			return rc;
+	}
+	return FT_OK;
+}
+
+/* Appends what is not met to `why`. */
+static int judge(const char *option, const struct ft_list *list, const json_t *result, struct ft_buf *why)
+{
+	bool below = strcmp(option, "fail-below") == 0;
+	for (size_t i = 0; i < list->count; i++) {
+		char *name;
+		double bound, v;
+		int rc = parse_criterion(option, list->item[i], &name, &bound);
+		if (rc == FT_OK)
+			rc = ft_metric_lookup(result, name, &v);
+		if (rc == FT_OK && isnan(v)) /* meets nothing */
+			rc = ft_buf_printf(why, "%s%s is undefined", why->len ? "; " : "", name);
+		else if (rc == FT_OK && (below ? v < bound : v > bound))
+			rc = ft_buf_printf(why, "%s%s is %.6g, %s %.6g", why->len ? "; " : "", name, v,
+			                   below ? "below" : "above", bound);
+		free(name);
+		if (rc < 0)
+			return rc;
+	}
+	return FT_OK;
+}
+
+static int judge_all(const json_t *result)
+{
+	struct ft_buf why = { 0 };
+	int rc = judge("fail-below", &fail_below, result, &why);
+	if (rc == FT_OK)
+		rc = judge("fail-above", &fail_above, result, &why);
+	if (rc == FT_OK && why.len)
+		rc = ft_fail(FT_ECRITERION, "%.*s", (int)why.len, (char *)why.data);
+	ft_buf_free(&why);
+	return rc;
+}
+
+/* ---- predictions ---- */
+
+/* What is so of row i, and what the model says. */
+static int put_truth(struct run *r, const struct ft_batch *b, size_t i, size_t n)
+{
+	struct ft_buf *t = &r->text;
+	switch (r->task) {
+	case FT_TASK_CLASSIFY:
+		return b->labels[i] < 0 ? ft_buf_append(t, "null", 4) : ft_put_label(t, r->labels, (size_t)b->labels[i]);
+	case FT_TASK_MULTILABEL: return ft_put_labels(t, r->labels, b->targets + i * n, n, 0.5);
+	default: return n == 1 ? ft_put_float(t, b->targets[i]) : ft_put_floats(t, b->targets + i * n, n);
+	}
+}
+
+static int put_prediction(struct run *r, const float *logits, size_t n)
+{
+	struct ft_buf *t = &r->text;
+	switch (r->task) {
+	case FT_TASK_CLASSIFY: return ft_put_label(t, r->labels, ft_argmax(logits, n));
+	case FT_TASK_MULTILABEL: return ft_put_labels(t, r->labels, r->probability, n, threshold);
+	default: return n == 1 ? ft_put_float(t, r->probability[0]) : ft_put_floats(t, r->probability, n);
+	}
+}
+
+/* One line: {"src":…,"label":…,"prediction":…,"probabilities":…}. */
+static int put_line(struct run *r, const struct ft_batch *b, size_t i, const float *logits, size_t n)
+{
+	struct ft_buf *t = &r->text;
+	int rc = ft_buf_printf(t, "{\"src\":");
+	if (rc == FT_OK)
+		rc = ft_put_string(t, b->src ? b->src[i].p : "", b->src ? b->src[i].n : 0);
+	if (rc == FT_OK)
+		rc = ft_buf_printf(t, ",\"label\":");
+	if (rc == FT_OK)
+		rc = put_truth(r, b, i, n);
+	if (rc == FT_OK)
+		rc = ft_buf_printf(t, ",\"prediction\":");
+	if (rc == FT_OK)
+		rc = put_prediction(r, logits, n);
+	if (rc == FT_OK && r->task != FT_TASK_REGRESS) {
+		rc = ft_buf_printf(t, ",\"probabilities\":");
+		if (rc == FT_OK)
+			rc = ft_put_probabilities(t, r->labels, r->probability, n);
+	}
+	return rc == FT_OK ? ft_buf_append(t, "}\n", 2) : rc;
+}
+
+static int write_predictions(struct run *r, size_t least)
+{
+	if (!r->file || r->text.len < least)
+		return FT_OK;
+	int rc = ft_write_all(ft_outfile_fd(r->file), r->text.data, r->text.len, predictions);
+	r->text.len = 0;
+	return rc;
+}
+
+static int put_predictions(struct run *r, const struct ft_batch *b)
+{
+	const struct ft_output *out = &r->side[0].out;
+	int rc = FT_OK;
+	for (size_t i = 0; i < b->rows && rc == FT_OK; i++) {
+		const float *logits = out->logits + i * out->outputs;
+		ft_probabilities(r->task, logits, out->outputs, r->probability);
+		rc = put_line(r, b, i, logits, out->outputs);
+		if (rc == FT_OK)
+			rc = write_predictions(r, 1 << 20);
+	}
+	return rc;
+}
+
+/* ---- the pass over the data ---- */
+
+/* The first `rows` rows of a batch. */
+static void cut(struct ft_batch *b, size_t rows, size_t outputs)
+{
+	if (b->rows <= rows)
+		return;
+	if (b->labels)
+		b->nlabels = b->nlabels == b->tokens ? (size_t)b->offsets[rows] : rows;
+	if (b->targets)
+		b->ntargets = rows * outputs;
+	b->tokens = (size_t)b->offsets[rows];
+	b->rows = rows;
+}
+
+static int eval_batch(struct run *r, const struct ft_batch *b)
+{
+	bool by_label = r->task == FT_TASK_CLASSIFY || r->task == FT_TASK_LM;
+	if (by_label ? !b->labels : !b->targets)
+		return ft_fail(FT_EFORMAT, "%s: the examples have no labels to compare with; ft-predict works without",
+		               ft_reader_name(r->data));
+	for (size_t i = 0; i < r->sides; i++) {
+		struct side *s = &r->side[i];
+		int rc = ft_model_eval(s->model, s->graph, b, &s->out);
+		if (rc == FT_OK)
+			rc = ft_metric_add(s->metric, &s->out, b);
+		if (rc < 0)
+			return ft_context(rc, "%s", ft_reader_name(r->data));
+	}
+	r->rows += (int64_t)b->rows;
+	r->tokens += (int64_t)b->tokens;
+	return r->file ? put_predictions(r, b) : FT_OK;
+}
+
+static int eval_all(struct run *r)
+{
+	struct ft_batch b;
+	double start = ft_now();
+	int rc;
+	while ((rc = ft_batch_read(r->data, &b)) > 0) {
+		if (limit)
+			cut(&b, (size_t)(limit - r->rows), ft_model_outputs(r->side[0].model));
+		rc = eval_batch(r, &b);
+		if (rc < 0)
+			return rc;
+		double seconds = ft_now() - start;
+		ft_progress("%lld examples, %.0f tokens/s", (long long)r->rows, (double)r->tokens / (seconds + 1e-9));
+		if (limit && r->rows >= limit)
+			return ft_reader_drain(r->data);
+	}
+	return rc;
+}
+
+/* ---- the report ---- */
+
+static int print_report(json_t *result, json_t *baseline, json_t *comparison)
+{
+	struct ft_buf out = { 0 };
+	int rc;
+	if (as_json) {
+		if (baseline && (json_object_set(result, "baseline", baseline) < 0 ||
+		                 json_object_set(result, "comparison", comparison) < 0))
+			return ft_fail(FT_EFAIL, "out of memory for the results");
+		char *text = ft_json_text(result);
+		rc = text ? ft_buf_printf(&out, "%s\n", text) : FT_EFAIL;
+		free(text);
+	} else {
+		rc = ft_metric_table(&out, result, baseline, comparison);
+	}
+	ft_progress_end();
+	if (rc == FT_OK && out.len)
+		fwrite(out.data, 1, out.len, stdout);
+	ft_buf_free(&out);
+	return rc;
+}
+
+/* The result of one side, with the model's name in it. */
+static json_t *result_of(struct run *r, size_t side)
+{
+	json_t *result = ft_metric_result(r->side[side].metric, r->labels);
+	const char *name = ft_public_name(ft_model_name(r->side[side].model));
+	if (!result)
+		ft_context(ft_last_error(), "%s", ft_reader_name(r->data));
+	else if (json_object_set_new(result, "model", json_string(name)) < 0)
+		ft_warn("the model's name is not valid UTF-8 and is left out");
+	return result;
+}
+
+static int report(struct run *r)
+{
+	json_t *result = result_of(r, 0), *baseline = NULL, *comparison = NULL;
+	int rc = result ? FT_OK : ft_last_error();
+	if (rc == FT_OK && r->sides == 2) {
+		baseline = result_of(r, 1);
+		comparison = baseline ? ft_metric_compare(r->side[0].metric, r->side[1].metric) : NULL;
+		rc = comparison ? FT_OK : ft_last_error();
+	}
+	if (rc == FT_OK)
+		rc = print_report(result, baseline, comparison);
+	if (rc == FT_OK)
+		rc = judge_all(result);
+	json_decref(result);
+	json_decref(baseline);
+	json_decref(comparison);
+	return rc;
+}
+
+/* ---- setting up ---- */
+
+static int open_side(struct run *r, const char *path)
+{
+	struct side *s = &r->side[r->sides++];
+	s->model = ft_model_open(path, base, 0);
+	if (!s->model)
+		return ft_last_error();
+	enum ft_task task = ft_model_task(s->model);
+	if (task == FT_TASK_NONE)
+		return ft_fail(FT_EUSAGE, "%s: the model has no head to measure; ft-freeze --head adds one", path);
+	int rc = ft_model_match(s->model, r->data);
+	if (rc < 0)
+		return rc;
+	s->graph = ft_graph_new();
+	s->metric = ft_metric_new(task, ft_model_outputs(s->model), (int)resamples, (uint64_t)seed);
+	if (!s->graph || !s->metric)
+		return ft_last_error();
+	ft_metric_threshold(s->metric, threshold);
+	return FT_OK;
+}
+
+static int open_predictions(struct run *r)
+{
+	if (!predictions)
+		return FT_OK;
+	if (strcmp(predictions, "-") == 0)
+		return ft_fail(FT_EUSAGE, "--predictions: needs a file, because the report goes to stdout");
+	if (r->task == FT_TASK_LM)
+		return ft_fail(FT_EUSAGE, "--predictions: there are none of a language model");
+	r->probability = ft_alloc(ft_model_outputs(r->side[0].model), sizeof(float));
+	r->file = r->probability ? ft_outfile_open(predictions) : NULL;
+	return r->file ? FT_OK : ft_last_error();
+}
+
+static int evaluate(struct run *r, const char *path)
+{
+	r->data = ft_reader_open(path, "batches");
+	if (!r->data)
+		return ft_last_error();
+	int rc = open_side(r, model_path);
+	if (rc == FT_OK)
+		r->task = ft_model_task(r->side[0].model);
+	if (rc == FT_OK && baseline_path)
+		rc = open_side(r, baseline_path);
+	if (rc == FT_OK && baseline_path && ft_model_task(r->side[1].model) != r->task)
+		rc = ft_fail(FT_EMATCH, "%s and %s have different tasks", model_path, baseline_path);
+	if (rc == FT_OK)
+		r->labels = ft_label_names(r->side[0].model, &rc);
+	if (rc == FT_OK)
+		rc = check_criteria("fail-below", &fail_below, r);
+	if (rc == FT_OK)
+		rc = check_criteria("fail-above", &fail_above, r);
+	if (rc == FT_OK)
+		rc = open_predictions(r);
+	if (rc == FT_OK)
+		rc = eval_all(r);
+	if (rc == FT_OK)
+		rc = write_predictions(r, 1);
+	if (rc == FT_OK && r->file)
+		rc = ft_outfile_commit(r->file);
+	return rc == FT_OK ? report(r) : rc;
+}
+
+static void print_metrics(void)
+{
+	const struct ft_metric_info *info;
+	for (size_t i = 0; (info = ft_metric_info(i)); i++) {
+		const char *comma = "";
+		printf("%-19s %s (", info->name, info->help);
+		for (int t = FT_TASK_CLASSIFY; t <= FT_TASK_LM; t++)
+			if (info->tasks & 1u << t) {
+				printf("%s%s", comma, ft_task_name((enum ft_task)t));
+				comma = ", ";
+			}
+		printf(")\n");
+	}
+}
+
+static int run_eval(int argc, char **argv)
+{
+	struct run r = { 0 };
+	if (list_metrics) {
+		print_metrics();
+		return FT_OK;
+	}
+	if (!model_path)
+		return ft_fail(FT_EUSAGE, "which model? give -m MODEL");
+	if (argc > 1)
+		return ft_fail(FT_EUSAGE, "one batches stream at a time, not %d", argc);
+	if (resamples < 0 || resamples > 1000000 || limit < 0 || !(threshold > 0.0 && threshold < 1.0))
+		return ft_fail(FT_EUSAGE, "--bootstrap, --limit or --threshold is out of range");
+	int rc = evaluate(&r, argc ? argv[0] : NULL);
+	for (size_t i = 0; i < r.sides; i++) {
+		ft_metric_free(r.side[i].metric);
+		ft_graph_free(r.side[i].graph);
+		ft_model_free(r.side[i].model);
+	}
+	ft_outfile_free(r.file);
+	ft_reader_close(r.data);
+	json_decref(r.labels);
+	ft_buf_free(&r.text);
+	free(r.probability);
+	return rc;
+}
+
+const struct ft_tool ft_tool = { "ft-eval", "measure a model on labelled examples",
+	                         "-m MODEL [OPTION]... [FILE]\n--metrics", options, run_eval };

@@ -1,0 +1,124 @@
+/* ft-export - a model as files that other programs read. */
+#include "ft/cli.h"
+#include "ft/err.h"
+#include "ft/format.h"
+#include "ft/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *model, *base, *to = "hf", *dtype = "f32";
+static bool force, json;
+
+static const struct ft_opt options[] = {
+	{ "model", 'm', FT_OPT_STR, &model, "MODEL", "export MODEL: a model stream or a Hugging Face folder", 0 },
+	{ "base", 0, FT_OPT_STR, &base, "DIR", "the folder of the base model, where the stream's own hint does not lead",
+	  FT_OPT_QUIET },
+	{ "to", 't', FT_OPT_STR, &to, "FORMAT", "the format: hf, a Hugging Face folder (default: hf)", 0 },
+	{ "dtype", 'd', FT_OPT_STR, &dtype, "TYPE", "store weights as f32, f16 or bf16 (default: f32)", 0 },
+	{ "force", 'f', FT_OPT_FLAG, &force, NULL, "replace a model folder or an archive that is there already",
+	  FT_OPT_QUIET },
+	{ "json", 0, FT_OPT_FLAG, &json, NULL, "print what was written and compared as JSON on stdout", FT_OPT_QUIET },
+	{ 0 },
+};
+
+static int parse_dtype(enum ft_dtype *t)
+{
+	static const enum ft_dtype types[] = { FT_F32, FT_F16, FT_BF16 };
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+		if (!strcasecmp(dtype, ft_dtype_name(types[i]))) {
+			*t = types[i];
+			return FT_OK;
+		}
+	return ft_fail(FT_EUSAGE, "--dtype: '%s' is not one of f32, f16, bf16", dtype);
+}
+
+static int print_json(const struct ft_model *m, const char *dest, enum ft_dtype t, const struct ft_verified *v)
+{
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:{s:I, s:I, s:f, s:f}}", "path", dest, "format", to, "architecture",
+	                      ft_model_architecture(m), "dtype", ft_dtype_name(t), "tensors", (json_int_t)v->params, "probe",
+	                      "rows", (json_int_t)v->rows, "tokens", (json_int_t)v->tokens, "difference", v->difference,
+	                      "allowed", v->allowed);
+	char *text = o ? ft_json_text(o) : NULL;
+	json_decref(o);
+	if (!text)
+		return ft_fail(FT_EFAIL, "%s: the name is not UTF-8", dest);
+	puts(text);
+	free(text);
+	return FT_OK;
+}
+
+static void report(const struct ft_model *m, const char *dest, enum ft_dtype t, const struct ft_verified *v)
+{
+	ft_note("%s: %s, %zu tensors as %s", dest, ft_model_architecture(m), v->params, ft_dtype_name(t));
+	if (t == FT_F32)
+		ft_note("read back: all weights and the outputs of %zu rows (%zu tokens) are equal", v->rows, v->tokens);
+	else
+		ft_note("read back: all weights are equal once rounded; outputs of %zu rows (%zu tokens) differ by at most "
+		        "%.2g (allowed: %.2g)", v->rows, v->tokens, v->difference, v->allowed);
+}
+
+/* Weights that nothing has trained are exported too, but not silently. */
+static void warn_untrained(const struct ft_model *m)
+{
+	size_t n = 0;
+	const char *first = NULL;
+	for (size_t i = 0; i < ft_model_params(m); i++) {
+		const struct ft_param *p = ft_model_param(m, i);
+		if (p->fresh && !p->stored && n++ == 0)
+			first = p->file;
+	}
+	if (n)
+		ft_warn("%s: %zu tensors are random, nothing has trained them (%s%s)", ft_model_name(m), n, first,
+		        n > 1 ? ", …" : "");
+}
+
+static int export_model(struct ft_model *m, const struct ft_format *format, enum ft_dtype t, const char *dest)
+{
+	struct ft_verified v;
+	struct ft_outdir *out = ft_outdir_open(dest, force);
+	if (!out)
+		return ft_last_error();
+	int rc = format->write(m, ft_outdir_path(out), t);
+	if (rc == FT_OK)
+		rc = ft_export_verify(m, ft_outdir_path(out), t, &v);
+	if (rc == FT_OK)
+		rc = ft_outdir_commit(out);
+	else
+		ft_context(rc, "%s", dest);
+	ft_outdir_free(out);
+	if (rc < 0)
+		return rc;
+	warn_untrained(m);
+	if (json)
+		return print_json(m, dest, t, &v);
+	report(m, dest, t, &v);
+	return FT_OK;
+}
+
+static int run(int argc, char **argv)
+{
+	enum ft_dtype t = FT_F32;
+	const struct ft_format *format = ft_format_find(to);
+	if (!format || parse_dtype(&t) < 0)
+		return ft_last_error();
+	if (!model)
+		return ft_fail(FT_EUSAGE, "no model: -m MODEL is needed");
+	if (argc != 1)
+		return ft_fail(FT_EUSAGE, "%d destinations; one folder or archive is needed", argc);
+	struct ft_model *m = ft_model_open(model, base, 0);
+	if (!m)
+		return ft_last_error();
+	int rc = export_model(m, format, t, argv[0]);
+	ft_model_free(m);
+	return rc;
+}
+
+const struct ft_tool ft_tool = {
+	.name = "ft-export",
+	.summary = "write a model as files that other programs read",
+	.synopsis = "-m MODEL [--to hf] [OPTION]... DIR\n-m MODEL [--to hf] [OPTION]... FILE.tar[.zst|.gz]",
+	.options = options,
+	.run = run,
+};

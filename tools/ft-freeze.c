@@ -1,0 +1,262 @@
+/* ft-freeze - makes a plan: what of a model trains, with which head. */
+#include "ft/cli.h"
+#include "ft/err.h"
+#include "ft/model.h"
+#include "ft/optim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *head, *base, *output = "-", *optimizer = "adamw";
+static struct ft_list train, freeze, rates;
+static int64_t last_layers = -1, seed;
+static double layer_decay = 1;
+static bool init, show, json;
+
+static const struct ft_opt options[] = {
+	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "What the model is for", 0 },
+	{ "head", 'H', FT_OPT_STR, &head, "HEAD",
+	  "classify:LABEL,LABEL..., multilabel:LABEL,..., regress[:OUTPUTS], mlm or none; @FILE for the labels reads them "
+	  "from a file, one a line (default: the head that the model has)", 0 },
+	{ "init", 0, FT_OPT_FLAG, &init, NULL, "a network from the configuration alone: every weight is random", 0 },
+	{ "seed", 0, FT_OPT_INT, &seed, "N", "seed of new weights (default: 0)", 0 },
+	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "What trains (default: everything)", 0 },
+	{ "last-layers", 'l', FT_OPT_INT, &last_layers, "N", "only the last N layers and the head; 0: the head alone", 0 },
+	{ "train", 't', FT_OPT_LIST, &train, "GLOB",
+	  "parameters that train; without --last-layers all others, but for the head, are frozen; may be repeated", 0 },
+	{ "freeze", 'f', FT_OPT_LIST, &freeze, "GLOB", "parameters that do not train; applied last; may be repeated", 0 },
+	{ "rate", 'r', FT_OPT_LIST, &rates, "GLOB=X", "multiply the learning rate of these by X; may be repeated", 0 },
+	{ "layer-decay", 0, FT_OPT_REAL, &layer_decay, "X",
+	  "multiply the learning rate by X for each layer further from the head (default: 1)", 0 },
+	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Input and output", 0 },
+	{ "base", 0, FT_OPT_STR, &base, "DIR", "where the base of a model stream lies", FT_OPT_QUIET },
+	{ "output", 'o', FT_OPT_STR, &output, "FILE", "write the plan here (default: standard output)", FT_OPT_QUIET },
+	{ "show", 's', FT_OPT_FLAG, &show, NULL, "show every parameter; write no plan unless there is -o", FT_OPT_QUIET },
+	{ "json", 0, FT_OPT_FLAG, &json, NULL, "with --show: as JSON lines", FT_OPT_QUIET },
+	{ "optimizer", 0, FT_OPT_STR, &optimizer, "NAME", "state memory for this optimizer (default: adamw)", FT_OPT_QUIET },
+	{ 0 },
+};
+
+/* ---- --head ---- */
+static int add_label(json_t *labels, const char *p, size_t n)
+{
+	while (n && (p[n - 1] == '\r' || p[n - 1] == ' '))
+		n--;
+	if (!n)
+		return ft_fail(FT_EUSAGE, "--head: an empty label");
+	return json_array_append_new(labels, json_stringn(p, n)) < 0 ? ft_fail(FT_EUSAGE, "--head: a label that is not UTF-8")
+	                                                             : FT_OK;
+}
+
+static int labels_from_file(json_t *labels, const char *path)
+{
+	FILE *f = fopen(path, "r");
+	if (!f)
+		return ft_fail_errno("--head: %s", path);
+	char *line = NULL;
+	size_t cap = 0;
+	ssize_t n;
+	int rc = FT_OK;
+	while (rc == FT_OK && (n = getline(&line, &cap, f)) > 0) {
+		size_t len = (size_t)n - (line[n - 1] == '\n');
+		if (len)
+			rc = add_label(labels, line, len);
+	}
+	free(line);
+	fclose(f);
+	return rc < 0 ? ft_context(rc, "%s", path) : FT_OK;
+}
+
+static json_t *parse_labels(const char *text)
+{
+	json_t *labels = json_array();
+	int rc = text[0] == '@' ? labels_from_file(labels, text + 1) : FT_OK;
+	for (const char *p = text; rc == FT_OK && text[0] != '@';) {
+		size_t n = strcspn(p, ",");
+		rc = add_label(labels, p, n);
+		p += n;
+		if (!*p++)
+			break;
+	}
+	if (rc == FT_OK && json_array_size(labels) < 1)
+		rc = ft_fail(FT_EUSAGE, "--head: no labels");
+	if (rc == FT_OK)
+		return labels;
+	json_decref(labels);
+	return NULL;
+}
+
+static json_t *parse_head(const char *text)
+{
+	size_t n = strcspn(text, ":");
+	char *type = ft_strndup(text, n);
+	const char *rest = text[n] ? text + n + 1 : NULL;
+	int task = type ? ft_task_parse(type) : -1;
+	free(type);
+	json_t *labels;
+	switch (task) {
+	case FT_TASK_CLASSIFY:
+	case FT_TASK_MULTILABEL:
+		labels = rest ? parse_labels(rest) : NULL;
+		if (!rest)
+			ft_fail(FT_EUSAGE, "--head: labels are missing: --head %s:LABEL,LABEL", text);
+		else if (labels && task == FT_TASK_CLASSIFY && json_array_size(labels) < 2) {
+			json_decref(labels);
+			labels = NULL;
+			ft_fail(FT_EUSAGE, "--head: a classifier needs two labels at least");
+		}
+		return labels ? json_pack("{s:s, s:o}", "type", ft_task_name(task), "labels", labels) : NULL;
+	case FT_TASK_REGRESS: {
+		char *end = NULL;
+		long outputs = rest ? strtol(rest, &end, 10) : 1;
+		if (outputs > 0 && outputs <= 1 << 20 && !(end && *end))
+			return json_pack("{s:s, s:I}", "type", "regress", "outputs", (json_int_t)outputs);
+		break;
+	}
+	case FT_TASK_LM:
+	case FT_TASK_NONE:
+		if (!rest)
+			return json_pack("{s:s}", "type", ft_task_name(task));
+		break;
+	}
+	ft_fail(FT_EUSAGE, "--head: '%s' is not classify:LABELS, multilabel:LABELS, regress[:OUTPUTS], mlm or none", text);
+	return NULL;
+}
+
+/* ---- the table ---- */
+static void human(char out[16], double bytes)
+{
+	const char *unit = "B";
+	if (bytes >= 1e9)
+		bytes /= 1e9, unit = "GB";
+	else if (bytes >= 1e6)
+		bytes /= 1e6, unit = "MB";
+	else if (bytes >= 1e3)
+		bytes /= 1e3, unit = "kB";
+	snprintf(out, 16, *unit == 'B' ? "%.0f %s" : "%.1f %s", bytes, unit);
+}
+
+static void show_param(FILE *f, const struct ft_param *p)
+{
+	if (json) {
+		json_t *o = json_pack("{s:s, s:s, s:[I,I], s:b, s:f, s:b}", "name", p->name, "file", p->file, "shape",
+		                      (json_int_t)p->t.rows, (json_int_t)p->t.cols, "trains", (int)p->trains, "rate", p->rate,
+		                      "decays", (int)p->decays);
+		char *text = ft_json_text(o);
+		fprintf(f, "%s\n", text ? text : "{}");
+		free(text);
+		json_decref(o);
+		return;
+	}
+	char shape[48];
+	snprintf(shape, sizeof shape, p->rank == 2 ? "%lld x %lld" : "%.0lld%lld", (long long)(p->rank == 2 ? p->t.rows : 0),
+	         (long long)p->t.cols);
+	fprintf(f, "%-28s %16s  %-7s", p->name, shape, p->trains ? "trains" : "frozen");
+	if (p->trains && p->rate != 1)
+		fprintf(f, " rate x %.4g", p->rate);
+	fputc('\n', f);
+}
+
+/* One line for each group of parameters: embeddings, every layer, the head. */
+static void show_groups(FILE *f, const struct ft_model *m)
+{
+	fprintf(f, "%-14s %12s %12s %10s\n", "part", "parameters", "trained", "rate x");
+	for (size_t i = 0; i < ft_model_params(m);) {
+		const struct ft_param *first = ft_model_param(m, i);
+		double all = 0, trained = 0, rate = 0;
+		for (; i < ft_model_params(m) && ft_model_param(m, i)->layer == first->layer; i++) {
+			const struct ft_param *p = ft_model_param(m, i);
+			double n = (double)p->t.rows * (double)p->t.cols;
+			all += n;
+			trained += p->trains ? n : 0;
+			rate = p->trains && p->rate > rate ? p->rate : rate;
+		}
+		char name[32];
+		snprintf(name, sizeof name, "layer %d", first->layer);
+		bool top = i == ft_model_params(m) && strncmp(first->name, "layer.", 6) != 0;
+		fprintf(f, "%-14s %12.0f %12.0f", first->layer < 0 ? "embeddings" : top ? "head" : name, all, trained);
+		if (trained > 0)
+			fprintf(f, " %10.4g", rate);
+		fputc('\n', f);
+	}
+}
+
+static int show_plan(FILE *f, const struct ft_model *m)
+{
+	int arrays = ft_optim_arrays(optimizer);
+	if (arrays < 0)
+		return arrays;
+	double all = 0, trained = 0;
+	for (size_t i = 0; i < ft_model_params(m); i++) {
+		const struct ft_param *p = ft_model_param(m, i);
+		double n = (double)p->t.rows * (double)p->t.cols;
+		all += n;
+		trained += p->trains ? n : 0;
+		if (show)
+			show_param(f, p);
+	}
+	if (json)
+		return FT_OK;
+	if (!show)
+		show_groups(f, m);
+	char w[16], g[16], s[16];
+	human(w, all * 4);
+	human(g, trained * 4);
+	human(s, trained * 4 * arrays);
+	fprintf(f, "%.0f of %.0f parameters train (%.2f %%): weights %s, gradients %s, %s state %s\n", trained, all,
+	        all > 0 ? 100 * trained / all : 0, w, g, optimizer, s);
+	return FT_OK;
+}
+
+static int write_plan(struct ft_model *m)
+{
+	struct ft_reader *parent = ft_model_reader(m);
+	struct ft_writer *w = ft_writer_open(output, "model", ft_model_meta(m), &parent, parent ? 1 : 0);
+	int rc = w ? ft_model_write(m, w) : ft_last_error();
+	rc = rc ? rc : ft_writer_close(w);
+	ft_writer_free(w);
+	return rc;
+}
+
+static int run(int argc, char **argv)
+{
+	if (argc != 1)
+		return ft_fail(FT_EUSAGE, "one MODEL is expected: a folder or a model stream; see ft-freeze --help");
+	if (layer_decay <= 0 || layer_decay > 1)
+		return ft_fail(FT_EUSAGE, "--layer-decay: %g is not in (0, 1]", layer_decay);
+	json_t *new_head = head ? parse_head(head) : NULL;
+	if (head && !new_head)
+		return ft_last_error();
+	struct ft_plan plan = { .head = new_head, .train = train.item, .ntrain = train.count, .freeze = freeze.item,
+	                        .nfreeze = freeze.count, .last_layers = last_layers, .layer_decay = layer_decay,
+	                        .rates = rates.item, .nrates = rates.count, .seed = seed, .init = init };
+	/* A folder's plan needs no weights; a stream's own must be carried over. */
+	struct stat st;
+	bool folder = strcmp(argv[0], "-") != 0 && stat(argv[0], &st) == 0 && S_ISDIR(st.st_mode);
+	struct ft_model *m = ft_model_plan(argv[0], base, &plan, folder ? FT_MODEL_BARE : 0);
+	int rc = m ? FT_OK : ft_last_error();
+	bool writes = !show || strcmp(output, "-") != 0;
+	if (rc == FT_OK && writes)
+		rc = write_plan(m);
+	if (rc == FT_OK && show)
+		rc = show_plan(stdout, m);
+	else if (rc == FT_OK && isatty(STDERR_FILENO))
+		rc = show_plan(stderr, m);
+	ft_model_free(m);
+	json_decref(new_head);
+	free(train.item);
+	free(freeze.item);
+	free(rates.item);
+	return rc;
+}
+
+const struct ft_tool ft_tool = {
+	.name = "ft-freeze",
+	.summary = "make a plan of what trains in a model, and give it a head",
+	.synopsis = "[OPTION]... MODEL > PLAN\n--show [OPTION]... MODEL",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,519 @@
+/* ft-tokenize - labelled text to a stream of token ids, as a model wants them.
+ *
+ * Rows are read one after the other and encoded in groups, by as many threads
+ * as there are; they are written in the order in which they came.
+ */
+#include "ft/cli.h"
+#include "ft/err.h"
+#include "ft/model.h"
+#include "ft/stream.h"
+#include "ft/text.h"
+#include "ft/thread.h"
+#include "ft/tok.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *model_path, *base, *output, *format, *text_column, *pair_column, *label_column, *member;
+static const char *label_names, *task_name, *long_name = "truncate";
+static bool header, no_header, no_labels;
+static int64_t max_length, stride = -1, max_line = 16 << 20, outputs = 1;
+
+static const struct ft_opt options[] = {
+	{ "model", 'm', FT_OPT_STR, &model_path, "MODEL",
+	  "tokenize for MODEL: a Hugging Face folder, or a stream of ft-freeze or ft-train", 0 },
+	{ "base", 0, FT_OPT_STR, &base, "DIR", "where the base model of a stream lies here", FT_OPT_QUIET },
+	{ "output", 'o', FT_OPT_STR, &output, "FILE", "write to FILE instead of stdout, when complete",
+	 FT_OPT_QUIET },
+	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Input", 0 },
+	{ "format", 'f', FT_OPT_STR, &format, "FORMAT",
+	  "tsv, csv, jsonl or lines (default: by the name of the file, else lines)", 0 },
+	{ "header", 0, FT_OPT_FLAG, &header, NULL,
+	  "the first line names the columns (default: when a column is asked for by name, or when it names "
+	  "'text' or 'sentence' and 'label')", 0 },
+	{ "no-header", 0, FT_OPT_FLAG, &no_header, NULL, "the first line is a row", 0 },
+	{ "text", 't', FT_OPT_STR, &text_column, "COLUMN",
+	  "column of the text: a name, or a number from 1 (default: 'text' or 'sentence'; without a "
+	  "header 2, or 1 when there is only one)", 0 },
+	{ "pair", 'p', FT_OPT_STR, &pair_column, "COLUMN", "column of a second text (default: none)", 0 },
+	{ "label", 'l', FT_OPT_STR, &label_column, "COLUMN",
+	  "column of the label (default: 'label'; without a header 1, when there are two or more)", 0 },
+	{ "member", 0, FT_OPT_STR, &member, "GLOB", "files to read of an archive (default: all)", 0 },
+	{ "max-line", 0, FT_OPT_INT, &max_line, "N", "refuse lines of more than N bytes (default: 16777216)",
+	 0 },
+	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Labels", 0 },
+	{ "labels", 0, FT_OPT_STR, &label_names, "NAMES",
+	  "names of the classes, A,B...; or @FILE, which holds one a line (default: those of MODEL)", 0 },
+	{ "task", 0, FT_OPT_STR, &task_name, "TASK",
+	  "classify, multilabel, regress, mlm or none (default: that of MODEL; classify with --labels)", 0 },
+	{ "outputs", 0, FT_OPT_INT, &outputs, "N", "numbers of a row, with --task regress (default: 1)", 0 },
+	{ "no-labels", 0, FT_OPT_FLAG, &no_labels, NULL, "read the text alone", 0 },
+	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Length", 0 },
+	{ "max-length", 0, FT_OPT_INT, &max_length, "N",
+	  "most tokens of an example, with special tokens (default: as many as MODEL takes)", 0 },
+	{ "long", 0, FT_OPT_STR, &long_name, "POLICY",
+	  "what becomes of longer texts: truncate, drop, split or error (default: truncate)", 0 },
+	{ "stride", 0, FT_OPT_INT, &stride, "N",
+	  "tokens by which the parts overlap, with --long split (default: 0)", 0 },
+	{ 0 },
+};
+
+/* ---- what the run is about ---- */
+
+#define GROUP 1024          /* rows encoded together */
+#define GROUP_BYTES 4000000 /* or less, when they are long */
+#define CHUNK 32            /* rows that one thread takes at a time */
+
+struct item {               /* a row */
+	struct ft_span text, pair, src; /* in the group's arena */
+	int32_t label;
+	float *targets;         /* there, too; or NULL */
+	size_t from, n, pair_from, pair_n; /* its tokens among those of its chunk */
+	size_t invalid;         /* pieces that are not UTF-8 */
+};
+
+struct chunk {              /* what a thread makes of CHUNK rows */
+	struct ft_tok_text text, pair;
+	int rc;
+	char message[512];      /* messages are kept per thread */
+};
+
+struct group {
+	struct item item[GROUP];
+	size_t count, bytes;
+	struct chunk chunk[GROUP / CHUNK];
+	struct ft_arena arena;
+};
+
+struct run {
+	struct ft_model *model;
+	struct ft_tok *tok;
+	struct ft_tok_limit limit;
+	enum ft_task task;
+	json_t *names;  /* of labels, or NULL */
+	size_t targets; /* floats of a row: regress and multilabel; else 0 */
+	int64_t vocab;  /* rows of the model's embedding; 0: not known */
+	struct ft_labels *labels; /* NULL: none are read */
+	struct ft_writer *out;
+	json_t *inputs;
+	struct group *group;
+	struct ft_tok_text example; /* with its special tokens */
+	struct counts {
+		int64_t rows, examples, tokens, truncated, dropped, split, empty, blank, invalid, unread;
+	} n;
+};
+
+/* ---- task and labels ---- */
+
+static int fail_differs(const struct run *r, const char *option, const char *value)
+{
+	return ft_fail(FT_EMATCH, "--%s %s: %s says otherwise; leave the option out, or make another plan",
+	               option, value,
+	               ft_model_name(r->model));
+}
+
+static int choose_task(struct run *r)
+{
+	bool plan = ft_model_reader(r->model) != NULL;
+	r->task = ft_model_task(r->model);
+	bool free_choice = !plan || r->task == FT_TASK_NONE;
+	if (task_name) {
+		int t = ft_task_parse(task_name);
+		if (t < 0)
+			return ft_fail(FT_EUSAGE, "--task: '%s' is not a task", task_name);
+		if (!free_choice && (enum ft_task)t != r->task)
+			return fail_differs(r, "task", task_name);
+		r->task = (enum ft_task)t;
+	} else if (label_names && free_choice && r->task != FT_TASK_MULTILABEL) {
+		r->task = FT_TASK_CLASSIFY;
+	}
+	bool named = r->task == FT_TASK_CLASSIFY || r->task == FT_TASK_MULTILABEL;
+	return label_names && !named ? ft_fail(FT_EUSAGE, "--labels: labels of the task %s have no names",
+	                                       ft_task_name(r->task)) : FT_OK;
+}
+
+/* Names of the labels, for the two tasks that have them. */
+static int choose_names(struct run *r)
+{
+	const json_t *own = json_object_get(json_object_get(ft_model_meta(r->model), "head"), "labels");
+	size_t n = ft_model_task(r->model) == r->task ? ft_model_outputs(r->model) : 0;
+	if (label_names) {
+		r->names = ft_label_list("labels", label_names);
+		if (!r->names)
+			return ft_last_error();
+		bool plan = ft_model_reader(r->model) != NULL;
+		return plan && own && !json_equal(own, r->names) ? fail_differs(r, "labels", label_names)
+			: FT_OK;
+	}
+	if (json_is_array(own)) {
+		r->names = json_incref((json_t *)own);
+		return FT_OK;
+	}
+	if (!n)
+		return ft_fail(FT_EUSAGE, "--labels is needed: %s names no classes", ft_model_name(r->model));
+	r->names = json_array(); /* a head whose classes have only numbers */
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(r->names, json_sprintf("%zu", i));
+	return json_array_size(r->names) == n ? FT_OK : ft_fail(FT_EFAIL, "out of memory for labels");
+}
+
+static int choose_labels(struct run *r)
+{
+	int rc = choose_task(r);
+	if (rc < 0)
+		return rc;
+	size_t own = ft_model_task(r->model) == r->task ? ft_model_outputs(r->model) : 0;
+	if (r->task == FT_TASK_REGRESS)
+		r->targets = own ? own : (size_t)outputs;
+	if (outputs < 1 || outputs > 1 << 20)
+		return ft_fail(FT_EUSAGE, "--outputs must be from 1 to 1048576");
+	if (r->task == FT_TASK_CLASSIFY || r->task == FT_TASK_MULTILABEL)
+		rc = choose_names(r);
+	if (r->task == FT_TASK_MULTILABEL)
+		r->targets = json_array_size(r->names);
+	if (rc < 0 || no_labels || r->task == FT_TASK_NONE || r->task == FT_TASK_LM)
+		return rc;
+	r->labels = ft_labels_new(r->task, r->names, r->targets);
+	return r->labels ? FT_OK : ft_last_error();
+}
+
+/* ---- tokenizer and lengths ---- */
+
+static int open_tokenizer(struct run *r)
+{
+	const json_t *meta = ft_model_meta(r->model), *theirs = json_object_get(meta, "tokenizer");
+	r->tok = ft_tok_open(ft_model_dir(r->model));
+	if (!r->tok)
+		return ft_last_error();
+	r->vocab = json_integer_value(json_object_get(json_object_get(meta, "config"), "vocab_size"));
+	json_t *ours = ft_tok_describe(r->tok);
+	if (!ours)
+		return FT_EFAIL;
+	const char *a = json_string_value(json_object_get(theirs, "digest"));
+	const char *b = json_string_value(json_object_get(ours, "digest"));
+	int rc = a && strcmp(a, b) != 0
+	         ? ft_fail(FT_EMATCH, "%s was made for another tokenizer (digest %s) than the one in %s (%s)",
+	                   ft_model_name(r->model), a, ft_model_dir(r->model), b)
+	         : FT_OK;
+	json_decref(ours);
+	return rc;
+}
+
+static int choose_limit(struct run *r)
+{
+	static const char *const policies[] = {
+		[FT_TOK_ERROR] = "error", [FT_TOK_TRUNCATE] = "truncate", [FT_TOK_DROP] = "drop",
+			[FT_TOK_SPLIT] = "split",
+	};
+	json_int_t most = json_integer_value(json_object_get(ft_model_meta(r->model), "max_length"));
+	size_t specials = ft_tok_specials(r->tok, pair_column != NULL);
+	int policy = 0;
+	while (policy < 4 && strcmp(long_name, policies[policy]) != 0)
+		policy++;
+	if (policy == 4)
+		return ft_fail(FT_EUSAGE, "--long: '%s' is not truncate, drop, split or error", long_name);
+	if (max_length < 0 || (most && max_length > most))
+		return ft_fail(FT_EUSAGE, "--max-length %lld: %s takes at most %lld tokens",
+		               (long long)max_length,
+		               ft_model_name(r->model), (long long)most);
+	if (stride >= 0 && policy != FT_TOK_SPLIT)
+		return ft_fail(FT_EUSAGE, "--stride is for --long split");
+	r->limit.policy = (enum ft_tok_long)policy;
+	r->limit.max = max_length ? (size_t)max_length : most ? (size_t)most : INT32_MAX;
+	r->limit.stride = stride > 0 ? (size_t)stride : 0;
+	if (r->limit.max <= specials || r->limit.max - specials <= r->limit.stride)
+		return ft_fail(FT_EUSAGE, "--max-length %zu: %zu special tokens%s leave no room for text",
+		               r->limit.max,
+		               specials, r->limit.stride ? " and the overlap" : "");
+	return FT_OK;
+}
+
+static json_t *make_meta(const struct run *r)
+{
+	json_t *meta = json_pack("{s:o, s:s}", "tokenizer", ft_tok_describe(r->tok), "task",
+	                         ft_task_name(r->task));
+	int rc = meta ? 0 : -1;
+	if (r->names)
+		rc |= json_object_set(meta, "labels", r->names);
+	else if (r->targets)
+		rc |= json_object_set_new(meta, "outputs", json_integer((json_int_t)r->targets));
+	rc |= json_object_set_new(meta, "max_length", json_integer((json_int_t)r->limit.max));
+	if (rc == 0)
+		return meta;
+	json_decref(meta);
+	ft_fail(FT_EFAIL, "out of memory for a stream's header");
+	return NULL;
+}
+
+/* ---- encoding and writing a group ---- */
+
+static void encode_chunk(void *ctx, size_t i)
+{
+	struct run *r = ctx;
+	struct chunk *c = &r->group->chunk[i];
+	size_t end = (i + 1) * CHUNK < r->group->count ? (i + 1) * CHUNK : r->group->count;
+	c->text.n = c->pair.n = 0;
+	c->rc = FT_OK;
+	for (size_t k = i * CHUNK; k < end && c->rc == FT_OK; k++) {
+		struct item *it = &r->group->item[k];
+		it->from = c->text.n;
+		it->pair_from = c->pair.n;
+		c->rc = ft_tok_encode(r->tok, it->text.p, it->text.n, 0, &c->text);
+		if (c->rc == FT_OK && it->pair.p)
+			c->rc = ft_tok_encode(r->tok, it->pair.p, it->pair.n, 1, &c->pair);
+		it->n = c->text.n - it->from;
+		it->pair_n = c->pair.n - it->pair_from;
+		it->invalid = ft_utf8_invalid(it->text.p, it->text.n) + ft_utf8_invalid(it->pair.p,
+		                                                                        it->pair.n);
+	}
+	if (c->rc < 0)
+		snprintf(c->message, sizeof c->message, "%s", ft_message());
+}
+
+static int write_part(struct run *r, const struct item *it, const struct ft_tok_slice *a,
+                      const struct ft_tok_slice *b)
+{
+	struct ft_tok_text *x = &r->example;
+	int rc = ft_tok_wrap(r->tok, a, b, x);
+	if (rc < 0 || !x->n)
+		return rc;
+	bool typed = false;
+	for (size_t i = 0; i < x->n; i++) {
+		typed |= x->types[i] != 0;
+		if (r->vocab && x->ids[i] >= r->vocab)
+			return ft_fail(FT_EMATCH,
+			               "the token '%s' has id %d, but the model has only %lld embeddings",
+			               ft_tok_piece(r->tok, x->ids[i]), x->ids[i], (long long)r->vocab);
+	}
+	struct ft_example e = { .ids = x->ids, .n = x->n, .types = typed ? x->types : NULL, .src = it->src };
+	if (r->labels && it->targets) {
+		e.targets = it->targets;
+		e.ntargets = r->targets;
+	} else if (r->labels) {
+		e.labels = &it->label;
+		e.nlabels = 1;
+	}
+	r->n.examples++;
+	r->n.tokens += (int64_t)x->n;
+	return ft_example_write(r->out, &e);
+}
+
+static int write_item(struct run *r, const struct item *it, const struct chunk *c)
+{
+	const struct ft_tok_slice a = { &c->text, it->from, it->n }, b = { &c->pair, it->pair_from,
+	                                                                  it->pair_n };
+	bool pair = it->pair.p != NULL;
+	int64_t parts = ft_tok_parts(r->tok, &r->limit, a.n, pair, b.n);
+	r->n.invalid += it->invalid > 0;
+	r->n.empty += a.n == 0 || (pair && b.n == 0);
+	if (ft_tok_is_long(r->tok, &r->limit, a.n, pair, b.n)) {
+		r->n.truncated += r->limit.policy == FT_TOK_TRUNCATE;
+		r->n.dropped += r->limit.policy == FT_TOK_DROP;
+		r->n.split += r->limit.policy == FT_TOK_SPLIT;
+	}
+	int rc = parts < 0 ? (int)parts : FT_OK;
+	for (int64_t i = 0; i < parts && rc == FT_OK; i++) {
+		struct ft_tok_slice pa = a, pb = b;
+		ft_tok_part(r->tok, &r->limit, (size_t)i, &pa, pair ? &pb : NULL);
+		rc = write_part(r, it, &pa, pair ? &pb : NULL);
+	}
+	return rc < 0 ? ft_context(rc, "%.*s", (int)it->src.n, it->src.p) : FT_OK;
+}
+
+static int flush_group(struct run *r)
+{
+	struct group *g = r->group;
+	int rc = FT_OK;
+	ft_parallel((g->count + CHUNK - 1) / CHUNK, encode_chunk, r);
+	for (size_t i = 0; i < g->count && rc == FT_OK; i++) {
+		const struct chunk *c = &g->chunk[i / CHUNK];
+		rc = c->rc < 0 ? ft_fail(c->rc, "%s", c->message) : write_item(r, &g->item[i], c);
+	}
+	g->count = g->bytes = 0;
+	ft_arena_reset(&g->arena);
+	ft_progress("%lld rows, %lld tokens", (long long)r->n.rows, (long long)r->n.tokens);
+	return rc;
+}
+
+/* ---- reading ---- */
+
+static int copy_span(struct group *g, struct ft_span from, struct ft_span *to)
+{
+	*to = (struct ft_span){ NULL, from.n };
+	if (!from.p)
+		return FT_OK;
+	char *p = ft_arena_get(&g->arena, from.n);
+	if (!p)
+		return FT_EFAIL;
+	memcpy(p, from.p, from.n);
+	to->p = p;
+	g->bytes += from.n;
+	return FT_OK;
+}
+
+static int add_row(struct run *r, const struct ft_row *row)
+{
+	struct group *g = r->group;
+	struct item *it = &g->item[g->count];
+	int rc;
+	*it = (struct item){ 0 };
+	if (r->labels && r->targets && !(it->targets = ft_arena_get(&g->arena,
+	                                                            r->targets * sizeof *it->targets)))
+		return FT_EFAIL;
+	if (r->labels && (rc = ft_labels_read(r->labels, row, &it->label, it->targets)) < 0)
+		return rc;
+	r->n.unread += !r->labels && (row->label.p || row->json);
+	if ((rc = copy_span(g, row->text, &it->text)) < 0 || (rc = copy_span(g, row->pair, &it->pair)) < 0
+	    || (rc = copy_span(g, row->src, &it->src)) < 0)
+		return rc;
+	r->n.rows++;
+	g->count++;
+	return g->count == GROUP || g->bytes >= GROUP_BYTES ? flush_group(r) : FT_OK;
+}
+
+static int read_file(struct run *r, const char *path, const struct ft_text_options *o)
+{
+	struct ft_text *t = ft_text_open(path, o);
+	struct ft_row row;
+	int rc = t ? 1 : ft_last_error();
+	while (rc > 0 && (rc = ft_text_next(t, &row)) > 0)
+		rc = add_row(r, &row) < 0 ? ft_last_error() : 1;
+	json_t *inputs = rc == 0 ? ft_text_inputs(t) : NULL;
+	if (rc == 0 && (!inputs || json_array_extend(r->inputs, inputs) < 0))
+		rc = ft_fail(FT_EFAIL, "out of memory");
+	if (t)
+		r->n.blank += ft_text_blank(t);
+	json_decref(inputs);
+	ft_text_close(t);
+	return rc;
+}
+
+static int text_options(struct ft_text_options *o)
+{
+	int f = format ? ft_text_format_parse(format) : FT_TEXT_AUTO;
+	if (f < 0)
+		return ft_fail(FT_EUSAGE, "--format: '%s' is not tsv, csv, jsonl, lines or auto", format);
+	if (header && no_header)
+		return ft_fail(FT_EUSAGE, "--header and --no-header contradict each other");
+	if (max_line < 1)
+		return ft_fail(FT_EUSAGE, "--max-line must be 1 or more");
+	*o = (struct ft_text_options){
+		.format = (enum ft_text_format)f, .header = header ? 1 : no_header ? 0 : -1,
+			.text = text_column,
+		.pair = pair_column, .label = no_labels ? NULL : label_column, .member = member,
+		.max_line = (size_t)max_line,
+	};
+	return FT_OK;
+}
+
+/* ---- the end ---- */
+
+static void report(const struct run *r)
+{
+	const struct counts *n = &r->n;
+	if (n->invalid)
+		ft_warn("%lld rows are not all UTF-8; what is not was read as U+FFFD", (long long)n->invalid);
+	if (n->truncated)
+		ft_note("%lld of %lld rows were cut to %zu tokens (--long chooses)", (long long)n->truncated,
+		        (long long)n->rows, r->limit.max);
+	if (n->dropped)
+		ft_note("%lld of %lld rows were dropped: more than %zu tokens", (long long)n->dropped,
+		        (long long)n->rows,
+		        r->limit.max);
+	if (n->split)
+		ft_note("%lld of %lld rows were split into parts of %zu tokens", (long long)n->split,
+		        (long long)n->rows,
+		        r->limit.max);
+	if (n->empty)
+		ft_note("%lld rows have an empty text", (long long)n->empty);
+	if (n->unread && r->task == FT_TASK_NONE && !no_labels)
+		ft_note("labels were not read: %s has no head; see --task and --labels",
+		        ft_model_name(r->model));
+	if (!n->rows)
+		ft_note("there were no rows");
+}
+
+static int write_end(struct run *r)
+{
+	const struct counts *n = &r->n;
+	json_t *counts = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rows",
+	                           (json_int_t)n->rows, "examples",
+	                           (json_int_t)n->examples, "tokens", (json_int_t)n->tokens, "truncated",
+	                           (json_int_t)n->truncated, "dropped", (json_int_t)n->dropped, "split",
+	                           (json_int_t)n->split, "empty", (json_int_t)n->empty, "blank",
+		(json_int_t)n->blank,
+	                           "invalid_utf8", (json_int_t)n->invalid);
+	int rc = counts ? ft_writer_note(r->out, "counts", counts) : ft_fail(FT_EFAIL, "out of memory");
+	if (rc == FT_OK)
+		rc = ft_writer_note(r->out, "inputs", json_incref(r->inputs));
+	return rc == FT_OK ? ft_writer_close(r->out) : rc;
+}
+
+static int open_run(struct run *r)
+{
+	r->inputs = json_array();
+	r->group = ft_alloc(1, sizeof *r->group);
+	if (!r->inputs || !r->group)
+		return ft_fail(FT_EFAIL, "out of memory");
+	r->model = ft_model_open(model_path, base, FT_MODEL_BARE);
+	int rc = r->model ? open_tokenizer(r) : ft_last_error();
+	if (rc == FT_OK)
+		rc = choose_labels(r);
+	if (rc == FT_OK)
+		rc = choose_limit(r);
+	json_t *meta = rc == FT_OK ? make_meta(r) : NULL;
+	if (rc < 0 || !meta)
+		return ft_last_error();
+	struct ft_reader *parent = ft_model_reader(r->model);
+	r->out = ft_writer_open(output, "tokens", meta, &parent, parent ? 1 : 0);
+	json_decref(meta);
+	return r->out ? FT_OK : ft_last_error();
+}
+
+static void close_run(struct run *r)
+{
+	ft_writer_free(r->out);
+	ft_labels_free(r->labels);
+	ft_tok_free(r->tok);
+	ft_model_free(r->model);
+	ft_tok_text_free(&r->example);
+	for (size_t i = 0; r->group && i < GROUP / CHUNK; i++) {
+		ft_tok_text_free(&r->group->chunk[i].text);
+		ft_tok_text_free(&r->group->chunk[i].pair);
+	}
+	if (r->group)
+		ft_arena_free(&r->group->arena);
+	free(r->group);
+	json_decref(r->names);
+	json_decref(r->inputs);
+}
+
+static int run(int argc, char **argv)
+{
+	struct run r = { 0 };
+	struct ft_text_options o;
+	if (!model_path)
+		return ft_fail(FT_EUSAGE, "-m MODEL is needed: its tokenizer, task and labels are used");
+	int rc = text_options(&o);
+	if (rc == FT_OK)
+		rc = open_run(&r);
+	for (int i = 0; rc == FT_OK && i < (argc ? argc : 1); i++)
+		rc = read_file(&r, argc ? argv[i] : NULL, &o);
+	if (rc == FT_OK)
+		rc = flush_group(&r);
+	if (rc == FT_OK)
+		rc = write_end(&r);
+	if (rc == FT_OK)
+		report(&r);
+	close_run(&r);
+	return rc;
+}
+
+const struct ft_tool ft_tool = {
+	.name = "ft-tokenize",
+	.summary = "turn labelled text into a stream of token ids",
+	.synopsis = "-m MODEL [OPTION]... [FILE]...",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,155 @@
+/* ft-train - trains what a plan says on a stream of batches. */
+#include "ft/cli.h"
+#include "ft/err.h"
+#include "ft/train.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *model, *base, *output = "-";
+static struct ft_list class_weights;
+static double smoothing;
+static struct ft_train_options o = {
+	.optim = { .name = "adamw", .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .weight_decay = 0.01 },
+	.schedule = "linear",
+	.warmup = 0.1,
+	.clip = 1,
+	.dropout = -1,
+	.accumulate = 1,
+	.metric = "loss",
+};
+
+static const struct ft_opt options[] = {
+	{ "model", 'm', FT_OPT_STR, &model, "MODEL", "the plan, tuned model or folder to train", FT_OPT_QUIET },
+	{ "base", 0, FT_OPT_STR, &base, "DIR", "where the base of MODEL lies", FT_OPT_QUIET },
+	{ "output", 'o', FT_OPT_STR, &output, "FILE", "write the tuned model here (default: standard output)", FT_OPT_QUIET },
+	{ "log", 0, FT_OPT_STR, &o.log, "FILE", "write loss, rate and norm of each step as JSON lines", FT_OPT_QUIET },
+	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Optimisation", 0 },
+	{ "lr", 0, FT_OPT_REAL, &o.rate, "X", "peak learning rate (default: 5e-5 * 768 / hidden size)", 0 },
+	{ "schedule", 0, FT_OPT_STR, &o.schedule, "NAME", "linear, cosine or constant (default: linear)", 0 },
+	{ "warmup", 0, FT_OPT_REAL, &o.warmup, "X", "steps of rising rate; below 1 a share of all (default: 0.1)", 0 },
+	{ "optimizer", 0, FT_OPT_STR, &o.optim.name, "NAME", "adamw or sgd (default: adamw)", 0 },
+	{ "weight-decay", 0, FT_OPT_REAL, &o.optim.weight_decay, "X",
+	  "decoupled weight decay, not on norms and biases (default: 0.01)", 0 },
+	{ "beta1", 0, FT_OPT_REAL, &o.optim.beta1, "X", "adamw: decay of the mean of gradients (default: 0.9)", 0 },
+	{ "beta2", 0, FT_OPT_REAL, &o.optim.beta2, "X", "adamw: decay of the mean of squares (default: 0.999)", 0 },
+	{ "eps", 0, FT_OPT_REAL, &o.optim.eps, "X", "adamw: added to the root of the mean of squares (default: 1e-8)", 0 },
+	{ "momentum", 0, FT_OPT_REAL, &o.optim.momentum, "X", "sgd: momentum (default: 0.9)", 0 },
+	{ "clip", 0, FT_OPT_REAL, &o.clip, "X", "largest gradient norm; 0: no limit (default: 1)", 0 },
+	{ "accumulate", 0, FT_OPT_INT, &o.accumulate, "N", "batches a step; the loss is the mean over all (default: 1)", 0 },
+	{ "steps", 0, FT_OPT_INT, &o.steps, "N", "stop after N steps (default: all that the stream has)", 0 },
+	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Regularisation", 0 },
+	{ "dropout", 0, FT_OPT_REAL, &o.dropout, "P", "for every dropout (default: as the configuration says)", 0 },
+	{ "seed", 0, FT_OPT_INT, &o.seed, "N", "seed of dropout (default: 0)", 0 },
+	{ "label-smoothing", 0, FT_OPT_REAL, &smoothing, "X", "classify: share spread over all classes (default: 0)", 0 },
+	{ "class-weight", 0, FT_OPT_LIST, &class_weights, "LABEL=X",
+	  "weight of a class in the loss; multilabel: of its positives (default: 1); may be repeated", 0 },
+	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Validation", 0 },
+	{ "valid", 0, FT_OPT_STR, &o.valid, "FILE", "batches to validate on; the best weights are kept", FT_OPT_QUIET },
+	{ "valid-every", 0, FT_OPT_INT, &o.valid_every, "N", "validate every N steps (default: after each epoch)", 0 },
+	{ "metric", 0, FT_OPT_STR, &o.metric, "NAME", "what is best, as ft-eval names it (default: loss)", 0 },
+	{ "patience", 0, FT_OPT_INT, &o.patience, "N", "stop after N validations without a better one (default: never)", 0 },
+	{ 0 },
+};
+
+static int check_range(const char *option, double v, double least, double most)
+{
+	if (v >= least && v <= most)
+		return FT_OK;
+	return ft_fail(FT_EUSAGE, "--%s: %g is not in %g .. %g", option, v, least, most);
+}
+
+static int check_options(void)
+{
+	int rc = o.rate == 0 ? FT_OK : check_range("lr", o.rate, 1e-30, 1e3);
+	rc = rc ? rc : check_range("warmup", o.warmup, 0, 1e12);
+	rc = rc ? rc : check_range("beta1", o.optim.beta1, 0, 0.999999);
+	rc = rc ? rc : check_range("beta2", o.optim.beta2, 0, 0.9999999);
+	rc = rc ? rc : check_range("eps", o.optim.eps, 0, 1);
+	rc = rc ? rc : check_range("momentum", o.optim.momentum, 0, 0.999999);
+	rc = rc ? rc : check_range("weight-decay", o.optim.weight_decay, 0, 100);
+	rc = rc ? rc : check_range("clip", o.clip, 0, 1e30);
+	rc = rc ? rc : check_range("accumulate", (double)o.accumulate, 1, 1e9);
+	rc = rc ? rc : check_range("steps", (double)o.steps, 0, 1e15);
+	rc = rc ? rc : check_range("label-smoothing", smoothing, 0, 0.999);
+	rc = rc ? rc : check_range("valid-every", (double)o.valid_every, 0, 1e15);
+	rc = rc ? rc : check_range("patience", (double)o.patience, 0, 1e9);
+	if (rc == FT_OK && o.dropout != -1)
+		rc = check_range("dropout", o.dropout, 0, 0.99);
+	if (rc == FT_OK && !o.valid && o.patience)
+		rc = ft_fail(FT_EUSAGE, "--patience needs --valid FILE");
+	return rc;
+}
+
+static int set_weight(const struct ft_model *m, float *weights, const char *text)
+{
+	const char *equals = strrchr(text, '=');
+	char *end = NULL;
+	double x = equals ? strtod(equals + 1, &end) : 0;
+	if (!equals || end == equals + 1 || *end || !(x >= 0 && x < 1e9))
+		return ft_fail(FT_EUSAGE, "--class-weight: '%s' is not LABEL=NUMBER", text);
+	for (size_t i = 0; i < ft_model_outputs(m); i++) {
+		const char *label = ft_model_label(m, i);
+		if (label && strlen(label) == (size_t)(equals - text) && memcmp(label, text, strlen(label)) == 0) {
+			weights[i] = (float)x;
+			return FT_OK;
+		}
+	}
+	return ft_fail(FT_EUSAGE, "--class-weight: %s has no label '%.*s'", ft_model_name(m), (int)(equals - text), text);
+}
+
+/* *weights is NULL when none were given. */
+static int set_loss(struct ft_model *m, float **weights)
+{
+	*weights = NULL;
+	int rc = FT_OK;
+	if (class_weights.count && !(*weights = ft_alloc(ft_model_outputs(m), sizeof **weights)))
+		return FT_EFAIL;
+	for (size_t i = 0; *weights && i < ft_model_outputs(m); i++)
+		(*weights)[i] = 1;
+	for (size_t i = 0; rc == FT_OK && i < class_weights.count; i++)
+		rc = set_weight(m, *weights, class_weights.item[i]);
+	ft_model_loss(m, smoothing, *weights);
+	return rc;
+}
+
+static int write_model(struct ft_model *m, struct ft_reader *data)
+{
+	struct ft_reader *parents[2] = { ft_model_reader(m), data };
+	struct ft_writer *w = ft_writer_open(output, "model", ft_model_meta(m), parents, 2);
+	int rc = w ? ft_model_write(m, w) : ft_last_error();
+	rc = rc ? rc : ft_writer_close(w);
+	ft_writer_free(w);
+	return rc;
+}
+
+static int run(int argc, char **argv)
+{
+	if (!model)
+		return ft_fail(FT_EUSAGE, "-m MODEL is missing: a plan by ft-freeze, or a model folder");
+	if (argc > 1)
+		return ft_fail(FT_EUSAGE, "one stream of batches at most is expected");
+	int rc = check_options();
+	if (rc < 0)
+		return rc;
+	float *weights = NULL;
+	struct ft_model *m = ft_model_open(model, base, 0);
+	struct ft_reader *data = m ? ft_reader_open(argc ? argv[0] : "-", "batches") : NULL;
+	rc = data ? set_loss(m, &weights) : ft_last_error();
+	rc = rc ? rc : ft_train(m, data, &o);
+	rc = rc ? rc : write_model(m, data);
+	ft_reader_close(data);
+	ft_model_free(m);
+	free(weights);
+	free(class_weights.item);
+	return rc;
+}
+
+const struct ft_tool ft_tool = {
+	.name = "ft-train",
+	.summary = "train what a plan says on a stream of batches",
+	.synopsis = "-m PLAN [OPTION]... [BATCHES] > TUNED",
+	.options = options,
+	.run = run,
+};
