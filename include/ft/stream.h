@@ -83,6 +83,9 @@ struct ft_writer;
  * name, fsync, rename). Refuses a terminal (FT_EUSAGE). NULL on failure. */
 struct ft_writer *ft_writer_open(const char *path, const char *kind, const json_t *meta,
                                  struct ft_reader *const *parents, size_t nparents);
+/* As ft_writer_open, for what was no stream but has a history (JSON lines): the entries
+ * of `log`, an array or NULL, come before ours. */
+struct ft_writer *ft_writer_open_log(const char *path, const char *kind, const json_t *meta, const json_t *log);
 int ft_writer_put(struct ft_writer *w, const struct ft_rec *rec);
 /* Adds a member to the end record, e.g. the digests of inputs. */
 int ft_writer_note(struct ft_writer *w, const char *key, json_t *value_taken);

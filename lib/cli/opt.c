@@ -273,13 +273,19 @@ static void print_roff(const char *s)
 	putchar('\n');
 }
 
-static void man_table(const struct ft_opt *table)
+/* `open`: whether a list has been begun. Returns the same for what follows. */
+static bool man_table(const struct ft_opt *table, bool open)
 {
 	for (const struct ft_opt *o = table; o->kind != FT_OPT_END; o++) {
-		if (o->kind == FT_OPT_GROUP) {
-			printf(".El\n.Ss %s\n.Bl -tag -width Ds\n", o->help);
+		if (open && o->kind == FT_OPT_GROUP)
+			printf(".El\n");
+		if (o->kind == FT_OPT_GROUP)
+			printf(".Ss %s\n", o->help);
+		if (!open || o->kind == FT_OPT_GROUP)
+			printf(".Bl -tag -width Ds\n");
+		open = true;
+		if (o->kind == FT_OPT_GROUP)
 			continue;
-		}
 		printf(".It");
 		if (o->letter)
 			printf(" Fl %c ,", o->letter);
@@ -291,12 +297,11 @@ static void man_table(const struct ft_opt *table)
 		putchar('\n');
 		print_roff(o->help);
 	}
+	return open;
 }
 
 void cli_help_man(const struct ft_tool *tool)
 {
-	printf(".Bl -tag -width Ds\n");
-	man_table(tool->options);
-	man_table(common);
+	man_table(common, man_table(tool->options, false));
 	printf(".El\n");
 }

@@ -47,7 +47,7 @@ char *ft_strdup(const char *s)
 char *ft_strndup(const char *s, size_t n)
 {
 	char *copy = ft_alloc(n + 1, 1);
-	if (copy)
+	if (copy && n)
 		memcpy(copy, s, n);
 	return copy;
 }

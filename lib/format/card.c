@@ -37,9 +37,9 @@ __attribute__((format(printf, 2, 3))) static void put(struct card *c, const char
 	free(text);
 }
 
-/* Text as a code span, good in a table too: control characters and '|', which
- * would end the span or its cell, become spaces and \|. */
-static void put_code(struct card *c, const char *s)
+/* Text as a code span. Control characters, which would end it, become spaces;
+ * in a cell of a table '|' must be escaped, elsewhere it must not. */
+static void put_span(struct card *c, const char *s, bool cell)
 {
 	size_t run = 0, longest = 0;
 	for (const char *p = s; *p; p++) {
@@ -55,12 +55,22 @@ static void put_code(struct card *c, const char *s)
 	for (; *s && c->rc == FT_OK; s++) {
 		if ((unsigned char)*s < 0x20 || *s == 0x7f)
 			put(c, " ");
-		else if (*s == '|')
+		else if (*s == '|' && cell)
 			put(c, "\\|");
 		else if (*s != '`' || longest + 1 < sizeof fence)
 			c->rc = ft_buf_append(&c->text, s, 1);
 	}
 	put(c, "%s%s", pad, fence);
+}
+
+static void put_code(struct card *c, const char *s)
+{
+	put_span(c, s, false);
+}
+
+static void put_cell(struct card *c, const char *s)
+{
+	put_span(c, s, true);
 }
 
 /* ---- what it is ---- */
@@ -93,7 +103,7 @@ static void put_row(struct card *c, const char *what, const char *value)
 	if (!value)
 		return;
 	put(c, "| %s | ", what);
-	put_code(c, value);
+	put_cell(c, value);
 	put(c, " |\n");
 }
 
@@ -122,7 +132,7 @@ static void put_labels(struct card *c, const struct ft_model *m)
 	put(c, "\n## Labels\n\n| output | label |\n|---|---|\n");
 	for (size_t i = 0; i < n && i < LABELS_SHOWN; i++) {
 		put(c, "| %zu | ", i);
-		put_code(c, ft_model_label(m, i));
+		put_cell(c, ft_model_label(m, i));
 		put(c, " |\n");
 	}
 	if (n > LABELS_SHOWN)
@@ -167,9 +177,9 @@ static void put_values(struct card *c, const json_t *v, const char *name, int de
 	} else if (json_is_number(v) || json_is_string(v) || json_is_boolean(v)) {
 		char *text = json_is_string(v) ? ft_strdup(json_string_value(v)) : ft_json_text(v);
 		put(c, "| ");
-		put_code(c, name);
+		put_cell(c, name);
 		put(c, " | ");
-		put_code(c, text ? text : "");
+		put_cell(c, text ? text : "");
 		put(c, " |\n");
 		free(text);
 	}

@@ -44,7 +44,7 @@ static int next_line(struct job *j, json_t **out)
 
 static int open_stream(struct job *j, const char *output)
 {
-	json_t *head, *meta;
+	json_t *head, *meta, *log;
 	const char *kind;
 	int rc = next_line(j, &head);
 
@@ -53,12 +53,14 @@ static int open_stream(struct job *j, const char *output)
 	if (rc < 0)
 		return rc;
 	meta = json_object_get(head, "meta");
+	log = json_object_get(head, "log");
 	kind = json_string_value(json_object_get(head, "kind"));
-	if (json_integer_value(json_object_get(head, "ft")) != 1 || !kind || !json_is_object(meta))
+	if (json_integer_value(json_object_get(head, "ft")) != 1 || !kind || !json_is_object(meta)
+	    || (log && !json_is_array(log)))
 		rc = ft_fail(FT_EFORMAT, "%s: line %lld: not the header of a stream (ft, kind, meta)", j->name,
 		             j->line);
 	else
-		j->out = ft_writer_open(output, kind, meta, NULL, 0);
+		j->out = ft_writer_open_log(output, kind, meta, log);
 	json_decref(head);
 	return j->out ? FT_OK : rc < 0 ? rc : ft_last_error();
 }

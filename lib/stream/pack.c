@@ -258,23 +258,32 @@ int unpack_record(struct unpacked *u, const unsigned char *p, size_t n, struct f
 
 static json_t *to_json(const msgpack_object *o);
 
+/* Adds one member; FT_EFORMAT when the key is no plain string or stands twice. */
+static int add_member(json_t *obj, const msgpack_object_kv *kv)
+{
+	if (kv->key.type != MSGPACK_OBJECT_STR)
+		return ft_fail(FT_EFORMAT, "a key that is not a string");
+	char *name = ft_strndup(kv->key.via.str.ptr, kv->key.via.str.size);
+	int rc = name ? FT_OK : FT_EFAIL;
+	if (name && strlen(name) != kv->key.via.str.size)
+		rc = ft_fail(FT_EFORMAT, "a key with a NUL in it");
+	else if (name && json_object_get(obj, name))
+		rc = ft_fail(FT_EFORMAT, "the key '%s' stands twice", name);
+	json_t *v = rc == FT_OK ? to_json(&kv->val) : NULL;
+	if (rc == FT_OK && (!v || json_object_set_new(obj, name, v) < 0))
+		rc = ft_fail(FT_EFORMAT, "%s: a value that JSON has not", name);
+	free(name);
+	return rc;
+}
+
 static json_t *map_to_json(const msgpack_object *o)
 {
 	json_t *obj = json_object();
 	for (uint32_t i = 0; obj && i < o->via.map.size; i++) {
-		const msgpack_object *key = &o->via.map.ptr[i].key;
-		char *name = key->type == MSGPACK_OBJECT_STR ? ft_strndup(key->via.str.ptr, key->via.str.size) : NULL;
-		json_t *v = name ? to_json(&o->via.map.ptr[i].val) : NULL;
-		bool twice = v && json_object_get(obj, name);
-		if (!v || twice || strlen(name) != key->via.str.size || json_object_set_new(obj, name, v) < 0) {
-			ft_fail(FT_EFORMAT, twice ? "the key '%s' stands twice" : "a header holds what JSON has not (%s)",
-			        name ? name : "key");
-			if (twice)
-				json_decref(v);
+		if (add_member(obj, &o->via.map.ptr[i]) < 0) {
 			json_decref(obj);
 			obj = NULL;
 		}
-		free(name);
 	}
 	return obj;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define STREAM_VERSION 1
+#define LOG_MAX 1000 /* stages; they are compared with one another */
 
 /* ---- records under construction ---- */
 static struct ft_field *new_field(struct ft_rec *r, const char *key, enum ft_field_type type)
@@ -136,6 +137,9 @@ static int check_header(struct ft_reader *r, const char *want)
 		return ft_fail(FT_EFORMAT, "%s: the header has no map 'meta'", name);
 	if (log && !json_is_array(log))
 		return ft_fail(FT_EFORMAT, "%s: the header's 'log' is not an array", name);
+	if (json_array_size(log) > LOG_MAX)
+		return ft_fail(FT_EFORMAT, "%s: the header's 'log' has %zu entries; at most %d are allowed", name,
+		               json_array_size(log), LOG_MAX);
 	return FT_OK;
 }
 
@@ -292,24 +296,38 @@ static int write_object(struct ft_writer *w, bool digested)
 	return rc;
 }
 
-/* The parents' entries, each once, then ours, which names the parents by the
- * digests of their headers. */
-static json_t *chain(struct ft_reader *const *parents, size_t nparents)
+/* Adds the entries of one stream, each once. The last one made it: it gets the
+ * stream's id, by which other entries name it as their parent. */
+static void add_log(json_t *log, const json_t *entries, const char *id)
+{
+	size_t k, j, last = json_array_size(entries);
+	json_t *entry, *old;
+	json_array_foreach((json_t *)entries, k, entry) {
+		json_t *named = k + 1 == last && id && json_is_object(entry) && !json_object_get(entry, "id")
+		                        ? json_deep_copy(entry) : json_incref(entry);
+		bool known = false;
+		if (named != entry)
+			json_object_set_new(named, "id", json_string(id));
+		json_array_foreach(log, j, old)
+			known = known || json_equal(old, named);
+		if (known)
+			json_decref(named);
+		else
+			json_array_append_new(log, named);
+	}
+}
+
+/* What was before (or NULL) and the parents' entries, then ours, which names
+ * the parents by the digests of their headers. */
+static json_t *chain(const json_t *before, struct ft_reader *const *parents, size_t nparents)
 {
 	json_t *log = json_array(), *mine = ft_invocation() ? json_deep_copy(ft_invocation()) : json_object();
 	json_t *ids = json_array();
+	add_log(log, before, NULL);
 	for (size_t i = 0; i < nparents; i++) {
-		size_t k, j;
-		json_t *entry, *old;
 		if (!parents[i])
 			continue;
-		json_array_foreach((json_t *)ft_reader_log(parents[i]), k, entry) {
-			bool known = false;
-			json_array_foreach(log, j, old)
-				known = known || json_equal(old, entry);
-			if (!known)
-				json_array_append(log, entry);
-		}
+		add_log(log, ft_reader_log(parents[i]), ft_reader_id(parents[i]));
 		json_array_append_new(ids, json_pack("{s:s, s:s}", "kind", ft_reader_kind(parents[i]), "id",
 		                                     ft_reader_id(parents[i])));
 	}
@@ -318,11 +336,10 @@ static json_t *chain(struct ft_reader *const *parents, size_t nparents)
 	return log;
 }
 
-static int write_header(struct ft_writer *w, const char *kind, const json_t *meta,
-                        struct ft_reader *const *parents, size_t nparents)
+static int write_header(struct ft_writer *w, const char *kind, const json_t *meta, json_t *log_taken)
 {
 	json_t *header = json_pack("{s:i, s:s, s:O, s:o}", "ft", STREAM_VERSION, "kind", kind, "meta", meta, "log",
-	                           chain(parents, nparents));
+	                           log_taken);
 	int rc = header ? pack_json(&w->buf, header) : ft_fail(FT_EFAIL, "out of memory for a stream's header");
 	json_decref(header);
 	if (rc == FT_OK)
@@ -330,22 +347,35 @@ static int write_header(struct ft_writer *w, const char *kind, const json_t *met
 	return rc < 0 ? rc : output_flush(w->out);
 }
 
-struct ft_writer *ft_writer_open(const char *path, const char *kind, const json_t *meta,
-                                 struct ft_reader *const *parents, size_t nparents)
+static struct ft_writer *open_writer(const char *path, const char *kind, const json_t *meta, json_t *log_taken)
 {
 	struct ft_writer *w = ft_alloc(1, sizeof *w);
-	if (!w)
+	if (!w) {
+		json_decref(log_taken);
 		return NULL;
+	}
 	/* Weights hardly compress; the digest guards them either way. */
 	w->out = output_open(path, strcmp(kind, "model") != 0);
 	w->digest = w->out ? ft_digest_new() : NULL;
 	w->end = json_object();
-	if (!w->digest || !w->end || write_header(w, kind, meta, parents, nparents) < 0) {
-		w->closed = true; /* nothing to abort: no header went out */
-		ft_writer_free(w);
-		return NULL;
-	}
-	return w;
+	if (w->digest && w->end && write_header(w, kind, meta, log_taken) == FT_OK)
+		return w;
+	if (!w->digest || !w->end)
+		json_decref(log_taken);
+	w->closed = true; /* nothing to abort: no header went out */
+	ft_writer_free(w);
+	return NULL;
+}
+
+struct ft_writer *ft_writer_open(const char *path, const char *kind, const json_t *meta,
+                                 struct ft_reader *const *parents, size_t nparents)
+{
+	return open_writer(path, kind, meta, chain(NULL, parents, nparents));
+}
+
+struct ft_writer *ft_writer_open_log(const char *path, const char *kind, const json_t *meta, const json_t *log)
+{
+	return open_writer(path, kind, meta, chain(log, NULL, 0));
 }
 
 int ft_writer_put(struct ft_writer *w, const struct ft_rec *rec)

@@ -61,6 +61,12 @@ is '--header' "$(ft-cat --header "$T/a.tok")" "$(sed -n 1p "$T/a2.json")"
 is '--log names the stages' "$(ft-cat "$T/a.tok" | ft-cat --from-json | ft-batch | ft-cat --log | cut -d' ' -f-2 | sed 's/ [0-9.]*$//' | head -n 2)" \
 'ft-batch
 `- tokens'
+ft-batch --rows 2 "$T/a.tok" | ft-cat | ft-cat --from-json >"$T/log.bat"
+is 'there and back, the log stays, and is drawn as a tree' \
+	"$(ft-cat --log "$T/log.bat" | sed 's/ [0-9]*\.[0-9]*\.[0-9]*//; s/tokens [0-9a-f]*/tokens/')" \
+'ft-cat --from-json
+ft-batch --rows=2
+`- tokens: ft-cat --from-json'
 is 'several files, one after the other' "$(ft-cat -H "$T/a.tok" "$T/b.bat" | grep -c '"ft":1')" 2
 
 # ---- joining ----

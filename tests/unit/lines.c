@@ -180,7 +180,7 @@ static void test_log(void)
 	       "ft-train\\x1b 1\n"
 	       "|- model cccccccc: ft-freeze 1\n"
 	       "|- batches bbbbbbbb: ft-batch 1 --rows=2\n"
-	       "   `- tokens aaaaaaaa: ft-tokenize 1\n"
+	       "|  `- tokens aaaaaaaa: ft-tokenize 1\n"
 	       "`- batches dddddddd: (its log says nothing)\n",
 	       "as a tree, by the ids of its entries");
 	json_decref(log);

@@ -1,0 +1,9 @@
+/* omp.h - OpenMP for a compiler that has none, such as Debian's clang without
+ * libomp: its pragmas are ignored, so there is one thread. */
+#ifndef OMP_H
+#define OMP_H
+
+static inline int omp_get_num_procs(void) { return 1; }
+static inline int omp_get_thread_num(void) { return 0; }
+
+#endif
