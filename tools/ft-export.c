@@ -12,14 +12,16 @@ static const char *model, *base, *to = "hf", *dtype = "f32";
 static bool force, json;
 
 static const struct ft_opt options[] = {
-	{ "model", 'm', FT_OPT_STR, &model, "MODEL", "export MODEL: a model stream or a Hugging Face folder", 0 },
-	{ "base", 0, FT_OPT_STR, &base, "DIR", "the folder of the base model, where the stream's own hint does not lead",
-	  FT_OPT_QUIET },
+	{ "model", 'm', FT_OPT_STR, &model, "MODEL", "export MODEL: a model stream or a Hugging Face folder",
+	  0 },
+	{ "base", 0, FT_OPT_STR, &base, "DIR",
+	  "the folder of the base model, where the stream's own hint does not lead", FT_OPT_QUIET },
 	{ "to", 't', FT_OPT_STR, &to, "FORMAT", "the format: hf, a Hugging Face folder (default: hf)", 0 },
 	{ "dtype", 'd', FT_OPT_STR, &dtype, "TYPE", "store weights as f32, f16 or bf16 (default: f32)", 0 },
-	{ "force", 'f', FT_OPT_FLAG, &force, NULL, "replace a model folder or an archive that is there already",
+	{ "force", 'f', FT_OPT_FLAG, &force, NULL,
+	  "replace a model folder or an archive that is there already", FT_OPT_QUIET },
+	{ "json", 0, FT_OPT_FLAG, &json, NULL, "print what was written and compared as JSON on stdout",
 	  FT_OPT_QUIET },
-	{ "json", 0, FT_OPT_FLAG, &json, NULL, "print what was written and compared as JSON on stdout", FT_OPT_QUIET },
 	{ 0 },
 };
 
@@ -34,12 +36,13 @@ static int parse_dtype(enum ft_dtype *t)
 	return ft_fail(FT_EUSAGE, "--dtype: '%s' is not one of f32, f16, bf16", dtype);
 }
 
-static int print_json(const struct ft_model *m, const char *dest, enum ft_dtype t, const struct ft_verified *v)
+static int print_json(const struct ft_model *m, const char *dest, enum ft_dtype t,
+                      const struct ft_verified *v)
 {
-	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:{s:I, s:I, s:f, s:f}}", "path", dest, "format", to, "architecture",
-	                      ft_model_architecture(m), "dtype", ft_dtype_name(t), "tensors", (json_int_t)v->params, "probe",
-	                      "rows", (json_int_t)v->rows, "tokens", (json_int_t)v->tokens, "difference", v->difference,
-	                      "allowed", v->allowed);
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:{s:I, s:I, s:f, s:f}}", "path", dest, "format", to,
+	                      "architecture", ft_model_architecture(m), "dtype", ft_dtype_name(t), "tensors",
+	                      (json_int_t)v->params, "probe", "rows", (json_int_t)v->rows, "tokens",
+	                      (json_int_t)v->tokens, "difference", v->difference, "allowed", v->allowed);
 	char *text = o ? ft_json_text(o) : NULL;
 	json_decref(o);
 	if (!text)
@@ -53,10 +56,12 @@ static void report(const struct ft_model *m, const char *dest, enum ft_dtype t, 
 {
 	ft_note("%s: %s, %zu tensors as %s", dest, ft_model_architecture(m), v->params, ft_dtype_name(t));
 	if (t == FT_F32)
-		ft_note("read back: all weights and the outputs of %zu rows (%zu tokens) are equal", v->rows, v->tokens);
+		ft_note("read back: all weights and the outputs of %zu rows (%zu tokens) are equal", v->rows,
+		        v->tokens);
 	else
-		ft_note("read back: all weights are equal once rounded; outputs of %zu rows (%zu tokens) differ by at most "
-		        "%.2g (allowed: %.2g)", v->rows, v->tokens, v->difference, v->allowed);
+		ft_note("read back: all weights are equal once rounded; outputs of %zu rows (%zu tokens) "
+		        "differ by at most %.2g (allowed: %.2g)",
+		        v->rows, v->tokens, v->difference, v->allowed);
 }
 
 /* Weights that nothing has trained are exported too, but not silently. */
@@ -70,8 +75,8 @@ static void warn_untrained(const struct ft_model *m)
 			first = p->file;
 	}
 	if (n)
-		ft_warn("%s: %zu tensors are random, nothing has trained them (%s%s)", ft_model_name(m), n, first,
-		        n > 1 ? ", …" : "");
+		ft_warn("%s: %zu tensors are random, nothing has trained them (%s%s)", ft_model_name(m), n,
+		        first, n > 1 ? ", …" : "");
 }
 
 static int export_model(struct ft_model *m, const struct ft_format *format, enum ft_dtype t, const char *dest)

@@ -59,7 +59,7 @@ struct ft_kernels {
 	void (*layer_norm_back)(float *dx, bool add, float *dw, float *db, const float *dy, const float *x,
 	                        const float *w, size_t n, float mean, float rstd);
 
-	/* y[i] = keep(first + i) ? x[i] / (1-p) : 0. `first` is a multiple of 64. */
+	/* y[i] = keep(first + i) ? x[i] / (1-p) : 0. `first` is a multiple of 128. */
 	void (*dropout)(float *y, const float *x, const struct ft_dropout *d, uint64_t first, size_t n);
 	/* y[i] = residual[i] + dropout(x[i]) */
 	void (*dropout_add)(float *y, const float *x, const float *residual, const struct ft_dropout *d, uint64_t first,

@@ -21,8 +21,8 @@
 #define CHUNK ((size_t)1 << 20)
 
 /* Name endings, and what they ask for. X(ending, filter, options) */
-#define ARCHIVES(X)                                                            \
-	X(".tar", archive_write_add_filter_none, NULL)                         \
+#define ARCHIVES(X)                                                              \
+	X(".tar", archive_write_add_filter_none, NULL)                           \
 	X(".tar.zst", archive_write_add_filter_zstd, "zstd:compression-level=3") \
 	X(".tar.gz", archive_write_add_filter_gzip, "gzip:compression-level=6,gzip:!timestamp")
 
@@ -165,7 +165,8 @@ static int put_folder(struct archive *a, const struct sink *s, const char *dir, 
 	int rc = fd < 0 ? ft_fail_errno("%s", dir) : FT_OK;
 	for (int i = 0; i < n; i++) {
 		struct stat st;
-		if (rc == FT_OK && fstatat(fd, list[i]->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+		if (rc == FT_OK && fstatat(fd, list[i]->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode))
 			rc = put_member(a, s, fd, list[i]->d_name, when);
 		free(list[i]);
 	}
@@ -204,7 +205,8 @@ int ft_archive_pack(const char *path, const char *dir)
 	if (rc < 0)
 		return rc;
 	if (kind < 0)
-		return ft_fail(FT_EUSAGE, "%s: the name of an archive ends in .tar, .tar.zst or .tar.gz", path);
+		return ft_fail(FT_EUSAGE, "%s: the name of an archive ends in .tar, .tar.zst or .tar.gz",
+		               path);
 	struct ft_outfile *out = ft_outfile_open(path);
 	if (!out)
 		return ft_last_error();

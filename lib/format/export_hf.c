@@ -65,9 +65,13 @@ static int set_head(json_t *config, const struct ft_model *m)
 		for (size_t i = 0; i < sizeof of_a_head / sizeof *of_a_head; i++)
 			json_object_del(config, of_a_head[i]);
 	json_object_del(config, "num_labels"); /* implied by id2label */
+	/* A decoder is stored once, as the word embeddings; false would have it missed. */
+	if (ft_model_task(m) == FT_TASK_LM && json_is_false(json_object_get(config, "tie_word_embeddings")))
+		json_object_set_new(config, "tie_word_embeddings", json_true());
 	int rc = json_object_set_new(config, "architectures", json_pack("[s]", ft_model_architecture(m)));
 	if (problem)
-		rc |= set_labels(config, m) | json_object_set_new(config, "problem_type", json_string(problem));
+		rc |= set_labels(config, m) |
+		      json_object_set_new(config, "problem_type", json_string(problem));
 	return rc;
 }
 
@@ -101,11 +105,14 @@ static int check_finite(const struct ft_param *p, const unsigned char *narrow, e
 	for (size_t i = 0; i < n; i++) {
 		float v = p->t.data[i];
 		if (!isfinite(v))
-			return ft_fail(FT_ECRITERION, "tensor '%s': value %zu is not finite; not exported", p->file, i);
+			return ft_fail(FT_ECRITERION, "tensor '%s': value %zu is not finite; not exported",
+			               p->file, i);
 		if (dtype != FT_F32)
 			ft_widen(&v, narrow + i * ft_dtype_size(dtype), dtype, 1);
 		if (!isfinite(v))
-			return ft_fail(FT_EFAIL, "tensor '%s': value %zu, %g, is beyond the range of %s; use --dtype bf16 or f32",
+			return ft_fail(FT_EFAIL,
+			               "tensor '%s': value %zu, %g, is beyond the range of %s; "
+			               "use --dtype bf16 or f32",
 			               p->file, i, (double)p->t.data[i], ft_dtype_name(dtype));
 	}
 	return FT_OK;
@@ -169,10 +176,11 @@ static int copy_file(const char *from, const char *to)
 static int copy_tokenizer(const struct ft_model *m, const char *dir)
 {
 	static const char *const names[] = { "tokenizer.json", "vocab.txt", "tokenizer_config.json",
-		                             "special_tokens_map.json", "added_tokens.json" };
+	                                     "special_tokens_map.json", "added_tokens.json" };
 	int rc = FT_OK;
 	for (size_t i = 0; i < sizeof names / sizeof *names && rc == FT_OK; i++) {
-		char *from = ft_format("%s/%s", ft_model_dir(m), names[i]), *to = ft_format("%s/%s", dir, names[i]);
+		char *from = ft_format("%s/%s", ft_model_dir(m), names[i]),
+		     *to = ft_format("%s/%s", dir, names[i]);
 		if (!from || !to)
 			rc = FT_EFAIL;
 		else if (access(from, F_OK) == 0)

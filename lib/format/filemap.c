@@ -14,9 +14,11 @@ static int map(struct filemap *m, int fd, const char *path)
 	if (fstat(fd, &st) < 0)
 		return ft_fail_errno("%s", path);
 	if (!S_ISREG(st.st_mode))
-		return ft_fail(FT_EFAIL, "%s: not a regular file; weights are read in place, not from a pipe", path);
+		return ft_fail(FT_EFAIL, "%s: not a regular file; weights are read in place, not from a pipe",
+		               path);
 	if ((uintmax_t)st.st_size > SIZE_MAX)
-		return ft_fail(FT_EFAIL, "%s: %jd bytes are too many for this machine", path, (intmax_t)st.st_size);
+		return ft_fail(FT_EFAIL, "%s: %jd bytes are too many for this machine", path,
+		               (intmax_t)st.st_size);
 	if (st.st_size == 0)
 		return FT_OK; /* mmap() refuses a length of 0 */
 	void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);

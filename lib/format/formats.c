@@ -19,6 +19,7 @@ const struct ft_format *ft_format_find(const char *name)
 #define X(format) " " #format
 #include "formats.def"
 #undef X
-	        , name);
+	        ,
+	        name);
 	return NULL;
 }

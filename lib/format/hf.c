@@ -20,7 +20,7 @@
 #define INDEX_NAME "model.safetensors.index.json"
 
 struct shard {
-	char *name; /* within the folder */
+	char *name;                  /* within the folder */
 	struct ft_safetensors *file; /* NULL in a bare folder */
 };
 
@@ -125,11 +125,13 @@ static int read_index(struct ft_hf *h)
 	json_object_foreach((json_t *)(uintptr_t)map, tensor, file) {
 		const char *name = json_string_value(file);
 		if (rc == FT_OK && !name)
-			rc = ft_fail(FT_EFORMAT, "%s: %s: weight_map: '%.*s': not a string", h->dir, INDEX_NAME,
-			             NAME_SHOWN, tensor);
+			rc = ft_fail(FT_EFORMAT, "%s: %s: weight_map: '%.*s': not a string", h->dir,
+			             INDEX_NAME, NAME_SHOWN, tensor);
 		else if (rc == FT_OK && (!is_basename(name) || strlen(name) != json_string_length(file)))
-			rc = ft_fail(FT_EFORMAT, "%s: %s: weight_map: '%.*s': '%.*s' is not the name of a file in the folder",
-			             h->dir, INDEX_NAME, NAME_SHOWN, tensor, NAME_SHOWN, name);
+			rc = ft_fail(
+				FT_EFORMAT,
+				"%s: %s: weight_map: '%.*s': '%.*s' is not the name of a file in the folder",
+				h->dir, INDEX_NAME, NAME_SHOWN, tensor, NAME_SHOWN, name);
 		if (rc < 0)
 			break;
 		names[n++] = name;
@@ -148,10 +150,12 @@ static int no_weights(const struct ft_hf *h)
 	for (size_t i = 0; i < 2; i++)
 		if (has_file(h, pickle[i]) > 0)
 			return ft_fail(FT_EFAIL,
-			               "%s: the weights are in %s, a pickle, which is not read because it can run code; "
-			               "convert them to model.safetensors (save_pretrained() of transformers does)",
+			               "%s: the weights are in %s, a pickle, which is not read because it can "
+			               "run code; convert them to model.safetensors (save_pretrained() of "
+			               "transformers does)",
 			               h->dir, pickle[i]);
-	return ft_fail(FT_EFAIL, "%s: no weights: neither model.safetensors nor %s is there", h->dir, INDEX_NAME);
+	return ft_fail(FT_EFAIL, "%s: no weights: neither model.safetensors nor %s is there", h->dir,
+	               INDEX_NAME);
 }
 
 /* Fills h->shard, without opening the files. One file takes precedence over
@@ -179,11 +183,13 @@ static int check_shard(const struct ft_hf *h, const struct shard *sh)
 		const char *name = ft_safetensors_at(sh->file, i)->name;
 		const char *listed = json_string_value(json_object_get(map, name));
 		if (!listed)
-			return ft_fail(FT_EFORMAT, "%s: %.*s: tensor '%.*s' is not listed in %s", h->dir, NAME_SHOWN,
-			               sh->name, NAME_SHOWN, name, INDEX_NAME);
+			return ft_fail(FT_EFORMAT, "%s: %.*s: tensor '%.*s' is not listed in %s", h->dir,
+			               NAME_SHOWN, sh->name, NAME_SHOWN, name, INDEX_NAME);
 		if (strcmp(listed, sh->name))
-			return ft_fail(FT_EFORMAT, "%s: %.*s: tensor '%.*s' should be in '%.*s' according to %s", h->dir,
-			               NAME_SHOWN, sh->name, NAME_SHOWN, name, NAME_SHOWN, listed, INDEX_NAME);
+			return ft_fail(FT_EFORMAT,
+			               "%s: %.*s: tensor '%.*s' should be in '%.*s' according to %s", h->dir,
+			               NAME_SHOWN, sh->name, NAME_SHOWN, name, NAME_SHOWN, listed,
+			               INDEX_NAME);
 	}
 	return FT_OK;
 }
@@ -197,8 +203,9 @@ static int check_index(const struct ft_hf *h)
 	json_t *file;
 	json_object_foreach(json_object_get(h->index, "weight_map"), tensor, file)
 		if (!ft_hf_find(h, tensor))
-			return ft_fail(FT_EFORMAT, "%s: %.*s: tensor '%.*s', which %s lists, is not there", h->dir, NAME_SHOWN,
-			               json_string_value(file), NAME_SHOWN, tensor, INDEX_NAME);
+			return ft_fail(FT_EFORMAT, "%s: %.*s: tensor '%.*s', which %s lists, is not there",
+			               h->dir, NAME_SHOWN, json_string_value(file), NAME_SHOWN, tensor,
+			               INDEX_NAME);
 	return FT_OK;
 }
 

@@ -12,7 +12,8 @@
 
 int member_fail(const struct members *it, const char *place, const char *reason)
 {
-	return ft_fail(FT_EFORMAT, "%s: header: byte %zu: %s", it->file, 8 + (size_t)(place - it->text), reason);
+	return ft_fail(FT_EFORMAT, "%s: header: byte %zu: %s", it->file, 8 + (size_t)(place - it->text),
+	               reason);
 }
 
 static int fail_here(const struct members *it, const char *reason)

@@ -38,7 +38,8 @@ static enum there look(const char *path)
 			continue;
 		what = OTHER_FOLDER;
 		config = config || !strcmp(e->d_name, "config.json");
-		folders = folders || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISDIR(st.st_mode);
+		folders = folders || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		          S_ISDIR(st.st_mode);
 	}
 	closedir(d);
 	return config && !folders ? MODEL_FOLDER : what;
@@ -59,11 +60,14 @@ static int check_place(struct ft_outdir *d, bool force)
 			               d->archive ? "" : "; --force replaces it");
 		return FT_OK;
 	case OTHER_FOLDER:
-		return ft_fail(FT_EFAIL, "%s: is a folder with other things in it; not replaced, even with --force", d->path);
+		return ft_fail(FT_EFAIL,
+		               "%s: is a folder with other things in it; not replaced, even with --force",
+		               d->path);
 	case A_FILE:
 		if (!d->archive)
 			return ft_fail(FT_EFAIL, "%s: is not a folder", d->path);
-		return force ? FT_OK : ft_fail(FT_EFAIL, "%s: is there already; --force replaces it", d->path);
+		return force ? FT_OK
+		             : ft_fail(FT_EFAIL, "%s: is there already; --force replaces it", d->path);
 	}
 	return FT_OK;
 }

@@ -23,7 +23,8 @@ struct ft_safetensors {
 	size_t area_bytes;
 	struct ft_stored *item; /* [count], by position in the file */
 	size_t count, cap;
-	const struct ft_stored **by_name; /* [count], sorted: found by bisection, which no choice of names slows */
+	/* [count], sorted: found by bisection, which no choice of names slows. */
+	const struct ft_stored **by_name;
 	char *names; /* all names, each terminated; never more bytes than the header */
 	size_t names_len;
 };
@@ -41,8 +42,8 @@ static int read_dtype(const struct ft_safetensors *s, struct ft_stored *t, const
 		return fail_tensor(s, t->name, v ? "dtype is not a string" : "dtype is missing");
 	int dtype = ft_dtype_parse(json_string_value(v), json_string_length(v));
 	if (dtype < 0)
-		return ft_fail(FT_EFORMAT, "%s: tensor '%.*s': unknown dtype '%.20s'", s->file, NAME_SHOWN, t->name,
-		               json_string_value(v));
+		return ft_fail(FT_EFORMAT, "%s: tensor '%.*s': unknown dtype '%.20s'", s->file, NAME_SHOWN,
+		               t->name, json_string_value(v));
 	t->dtype = (enum ft_dtype)dtype;
 	return FT_OK;
 }
@@ -53,8 +54,8 @@ static int read_shape(const struct ft_safetensors *s, struct ft_stored *t, const
 	if (!json_is_array(v))
 		return fail_tensor(s, t->name, v ? "shape is not an array" : "shape is missing");
 	if (json_array_size(v) > FT_RANK)
-		return ft_fail(FT_EFORMAT, "%s: tensor '%.*s': %zu dimensions; at most %d are supported", s->file,
-		               NAME_SHOWN, t->name, json_array_size(v), FT_RANK);
+		return ft_fail(FT_EFORMAT, "%s: tensor '%.*s': %zu dimensions; at most %d are supported",
+		               s->file, NAME_SHOWN, t->name, json_array_size(v), FT_RANK);
 	bool empty = false, fits = true;
 	size_t bytes = ft_dtype_size(t->dtype);
 	t->rank = (int)json_array_size(v);
@@ -86,7 +87,8 @@ static void print_shape(const struct ft_stored *t, char *text, size_t n)
 static int read_offsets(const struct ft_safetensors *s, struct ft_stored *t, const json_t *v)
 {
 	if (!json_is_array(v) || json_array_size(v) != 2)
-		return fail_tensor(s, t->name, v ? "data_offsets is not [begin, end]" : "data_offsets is missing");
+		return fail_tensor(s, t->name,
+		                   v ? "data_offsets is not [begin, end]" : "data_offsets is missing");
 	json_int_t offset[2];
 	for (size_t i = 0; i < 2; i++) {
 		const json_t *o = json_array_get(v, i);
@@ -97,13 +99,17 @@ static int read_offsets(const struct ft_safetensors *s, struct ft_stored *t, con
 	char shape[FT_RANK * 24];
 	print_shape(t, shape, sizeof shape);
 	if (offset[1] < offset[0] || (size_t)(offset[1] - offset[0]) != t->bytes)
-		return ft_fail(FT_EFORMAT, "%s: tensor '%.*s': data_offsets [%lld, %lld] do not match %s [%s] (%zu bytes)",
-		               s->file, NAME_SHOWN, t->name, (long long)offset[0], (long long)offset[1],
-		               ft_dtype_name(t->dtype), shape, t->bytes);
+		return ft_fail(
+			FT_EFORMAT,
+			"%s: tensor '%.*s': data_offsets [%lld, %lld] do not match %s [%s] (%zu bytes)",
+			s->file, NAME_SHOWN, t->name, (long long)offset[0], (long long)offset[1],
+			ft_dtype_name(t->dtype), shape, t->bytes);
 	if ((uintmax_t)offset[1] > s->area_bytes)
-		return ft_fail(FT_EFORMAT, "%s: tensor '%.*s': data_offsets [%lld, %lld] lie beyond the %zu bytes of data",
-		               s->file, NAME_SHOWN, t->name, (long long)offset[0], (long long)offset[1],
-		               s->area_bytes);
+		return ft_fail(
+			FT_EFORMAT,
+			"%s: tensor '%.*s': data_offsets [%lld, %lld] lie beyond the %zu bytes of data",
+			s->file, NAME_SHOWN, t->name, (long long)offset[0], (long long)offset[1],
+			s->area_bytes);
 	t->data = s->area + offset[0];
 	return FT_OK;
 }
@@ -116,8 +122,8 @@ static int read_entry(const struct ft_safetensors *s, struct ft_stored *t, json_
 	json_t *value;
 	json_object_foreach(entry, key, value)
 		if (strcmp(key, "dtype") && strcmp(key, "shape") && strcmp(key, "data_offsets"))
-			return ft_fail(FT_EFORMAT, "%s: tensor '%.*s': unknown field '%.40s'", s->file, NAME_SHOWN,
-			               t->name, key);
+			return ft_fail(FT_EFORMAT, "%s: tensor '%.*s': unknown field '%.40s'", s->file,
+			               NAME_SHOWN, t->name, key);
 	int rc = read_dtype(s, t, json_object_get(entry, "dtype"));
 	if (rc == FT_OK)
 		rc = read_shape(s, t, json_object_get(entry, "shape"));
@@ -155,7 +161,8 @@ static int check_metadata(struct ft_safetensors *s, const struct members *header
 		return FT_OK;
 	if (whole->value[0] != '{')
 		return member_fail(header, whole->value, "__metadata__ is not an object");
-	struct members it = members_of(header->file, header->text, header->len, (size_t)(whole->value - header->text));
+	struct members it = members_of(header->file, header->text, header->len,
+	                               (size_t)(whole->value - header->text));
 	struct member m;
 	const char **keys = NULL;
 	size_t count = 0, cap = 0;
@@ -163,7 +170,8 @@ static int check_metadata(struct ft_safetensors *s, const struct members *header
 	while ((rc = members_next(&it, &m)) > 0) {
 		json_t *v = m.value[0] == '"' ? member_json(&it, m.value, m.value_len, JSON_ALLOW_NUL) : NULL;
 		if (!v) {
-			rc = m.value[0] == '"' ? FT_EFORMAT : member_fail(&it, m.value, "__metadata__: not a string");
+			rc = m.value[0] == '"' ? FT_EFORMAT
+			                       : member_fail(&it, m.value, "__metadata__: not a string");
 			goto out;
 		}
 		json_decref(v);
@@ -179,13 +187,15 @@ static int check_metadata(struct ft_safetensors *s, const struct members *header
 		qsort(keys, count, sizeof *keys, compare_text);
 	for (size_t i = 1; i < count && rc == 0; i++)
 		if (!strcmp(keys[i - 1], keys[i]))
-			rc = ft_fail(FT_EFORMAT, "%s: __metadata__: '%.*s' appears twice", s->file, NAME_SHOWN, keys[i]);
+			rc = ft_fail(FT_EFORMAT, "%s: __metadata__: '%.*s' appears twice", s->file,
+			             NAME_SHOWN, keys[i]);
 out:
 	free(keys);
 	return rc;
 }
 
-static int add_tensor(struct ft_safetensors *s, const struct members *it, const struct member *m, const char *name)
+static int add_tensor(struct ft_safetensors *s, const struct members *it, const struct member *m,
+                      const char *name)
 {
 	struct ft_stored t = { .name = name };
 	if (m->value_len > ENTRY_MAX)
@@ -253,15 +263,19 @@ static int check_layout(const struct ft_safetensors *s)
 		const struct ft_stored *t = &s->item[i];
 		size_t begin = (size_t)((const unsigned char *)t->data - s->area);
 		if (begin < end)
-			return ft_fail(FT_EFORMAT, "%s: tensor '%.*s': begins at %zu, inside of '%.*s', which ends at %zu",
-			               s->file, NAME_SHOWN, t->name, begin, NAME_SHOWN, s->item[i - 1].name, end);
+			return ft_fail(
+				FT_EFORMAT,
+				"%s: tensor '%.*s': begins at %zu, inside of '%.*s', which ends at %zu",
+				s->file, NAME_SHOWN, t->name, begin, NAME_SHOWN, s->item[i - 1].name, end);
 		if (begin > end)
-			return ft_fail(FT_EFORMAT, "%s: tensor '%.*s': begins at %zu, but the data before it ends at %zu",
+			return ft_fail(FT_EFORMAT,
+			               "%s: tensor '%.*s': begins at %zu, but the data before it ends at %zu",
 			               s->file, NAME_SHOWN, t->name, begin, end);
 		end += t->bytes;
 	}
 	if (end != s->area_bytes)
-		return ft_fail(FT_EFORMAT, "%s: %zu bytes of data, but the tensors have %zu", s->file, s->area_bytes, end);
+		return ft_fail(FT_EFORMAT, "%s: %zu bytes of data, but the tensors have %zu", s->file,
+		               s->area_bytes, end);
 	return FT_OK;
 }
 
@@ -292,7 +306,8 @@ static int read_file(struct ft_safetensors *s)
 	if (rc < 0)
 		return rc;
 	if (s->map.bytes < 8)
-		return ft_fail(FT_EFORMAT, "%s: %zu bytes; a safetensors file has at least 8", s->file, s->map.bytes);
+		return ft_fail(FT_EFORMAT, "%s: %zu bytes; a safetensors file has at least 8", s->file,
+		               s->map.bytes);
 	uint64_t len = 0;
 	for (int i = 7; i >= 0; i--)
 		len = len << 8 | s->map.data[i];
@@ -300,8 +315,8 @@ static int read_file(struct ft_safetensors *s)
 		return ft_fail(FT_EFORMAT, "%s: a header of %llu bytes; at most %u are allowed", s->file,
 		               (unsigned long long)len, SAFETENSORS_HEADER_MAX);
 	if (len > s->map.bytes - 8)
-		return ft_fail(FT_EFORMAT, "%s: a header of %llu bytes in a file of %zu: it was cut short", s->file,
-		               (unsigned long long)len, s->map.bytes);
+		return ft_fail(FT_EFORMAT, "%s: a header of %llu bytes in a file of %zu: it was cut short",
+		               s->file, (unsigned long long)len, s->map.bytes);
 	s->area = s->map.data + 8 + len;
 	s->area_bytes = s->map.bytes - 8 - (size_t)len;
 	s->names = ft_alloc((size_t)len, 1);
@@ -340,7 +355,8 @@ const struct ft_stored *ft_safetensors_find(const struct ft_safetensors *s, cons
 	const struct ft_stored *key = &wanted;
 	if (!s->count)
 		return NULL;
-	const struct ft_stored **found = bsearch(&key, s->by_name, s->count, sizeof *s->by_name, compare_name);
+	const struct ft_stored **found = bsearch(&key, s->by_name, s->count, sizeof *s->by_name,
+	                                         compare_name);
 	return found ? *found : NULL;
 }
 

@@ -12,15 +12,16 @@
 
 /* The reference's order of types (safetensors/src/tensor.rs, enum Dtype). */
 static const unsigned char dtype_rank[FT_DTYPE_COUNT] = {
-	[FT_BOOL] = 0,    [FT_U8] = 4,          [FT_I8] = 5,          [FT_F8_E5M2] = 6, [FT_F8_E4M3] = 7,
-	[FT_F8_E8M0] = 8, [FT_F8_E4M3FNUZ] = 9, [FT_F8_E5M2FNUZ] = 10, [FT_I16] = 11,   [FT_U16] = 12,
-	[FT_F16] = 13,    [FT_BF16] = 14,       [FT_I32] = 15,        [FT_U32] = 16,    [FT_F32] = 17,
-	[FT_C64] = 18,    [FT_F64] = 19,        [FT_I64] = 20,        [FT_U64] = 21,
+	[FT_BOOL] = 0,    [FT_U8] = 4,          [FT_I8] = 5,           [FT_F8_E5M2] = 6, [FT_F8_E4M3] = 7,
+	[FT_F8_E8M0] = 8, [FT_F8_E4M3FNUZ] = 9, [FT_F8_E5M2FNUZ] = 10, [FT_I16] = 11,    [FT_U16] = 12,
+	[FT_F16] = 13,    [FT_BF16] = 14,       [FT_I32] = 15,         [FT_U32] = 16,    [FT_F32] = 17,
+	[FT_C64] = 18,    [FT_F64] = 19,        [FT_I64] = 20,         [FT_U64] = 21,
 };
 
 static int compare_order(const void *a, const void *b)
 {
-	const struct ft_stored *x = *(const struct ft_stored *const *)a, *y = *(const struct ft_stored *const *)b;
+	const struct ft_stored *x = *(const struct ft_stored *const *)a,
+			       *y = *(const struct ft_stored *const *)b;
 	if (x->dtype != y->dtype)
 		return dtype_rank[y->dtype] - dtype_rank[x->dtype];
 	return strcmp(x->name, y->name);
@@ -28,7 +29,8 @@ static int compare_order(const void *a, const void *b)
 
 static int compare_name(const void *a, const void *b)
 {
-	const struct ft_stored *x = *(const struct ft_stored *const *)a, *y = *(const struct ft_stored *const *)b;
+	const struct ft_stored *x = *(const struct ft_stored *const *)a,
+			       *y = *(const struct ft_stored *const *)b;
 	return strcmp(x->name, y->name);
 }
 
@@ -40,7 +42,8 @@ static int check_tensor(const char *path, const struct ft_stored *t)
 	for (int i = 0; good && i < t->rank; i++)
 		good = t->shape[i] >= 0 && ft_mul(bytes, (size_t)t->shape[i], &bytes);
 	if (!good || bytes != t->bytes || !strcmp(t->name, "__metadata__"))
-		return ft_fail(FT_EFAIL, "%s: tensor '%.*s': name, shape, type and %zu bytes cannot be written", path,
+		return ft_fail(FT_EFAIL,
+		               "%s: tensor '%.*s': name, shape, type and %zu bytes cannot be written", path,
 		               NAME_SHOWN, t->name, t->bytes);
 	return FT_OK;
 }
@@ -60,7 +63,8 @@ static const struct ft_stored **in_order(const char *path, const struct ft_store
 		qsort(order, n, sizeof *order, compare_name);
 	for (size_t i = 1; i < n; i++)
 		if (!strcmp(order[i - 1]->name, order[i]->name)) {
-			ft_fail(FT_EFAIL, "%s: tensor '%.*s' is given twice", path, NAME_SHOWN, order[i]->name);
+			ft_fail(FT_EFAIL, "%s: tensor '%.*s' is given twice", path, NAME_SHOWN,
+			        order[i]->name);
 			goto fail;
 		}
 	if (n)

@@ -54,8 +54,9 @@ static float *run_probe(struct ft_model *m, const struct probe *p, size_t *n)
 	size_t width = 1;
 	if (!g)
 		return NULL;
-	int rc = ft_model_task(m) == FT_TASK_NONE ? ft_model_vectors(m, g, &p->batch, "pooler", false, &from, &width)
-	                                          : ft_model_eval(m, g, &p->batch, &out);
+	int rc = ft_model_task(m) == FT_TASK_NONE
+	                 ? ft_model_vectors(m, g, &p->batch, "pooler", false, &from, &width)
+	                 : ft_model_eval(m, g, &p->batch, &out);
 	if (rc == FT_OK && ft_model_task(m) == FT_TASK_NONE)
 		*n = p->batch.rows * width;
 	else if (rc == FT_OK) {
@@ -85,13 +86,15 @@ static int compare_meta(const struct ft_model *a, const struct ft_model *b)
 	if (ft_model_task(a) != ft_model_task(b) || ft_model_outputs(a) != ft_model_outputs(b))
 		return differs("its head");
 	for (size_t i = 0; i < ft_model_outputs(a); i++)
-		if (ft_model_label(a, i) && (!ft_model_label(b, i) || strcmp(ft_model_label(a, i), ft_model_label(b, i))))
+		if (ft_model_label(a, i) &&
+		    (!ft_model_label(b, i) || strcmp(ft_model_label(a, i), ft_model_label(b, i))))
 			return differs("its labels");
 	const json_t *ours = json_object_get(json_object_get(x, "tokenizer"), "digest");
 	const json_t *theirs = json_object_get(json_object_get(y, "tokenizer"), "digest");
 	if (ours && !json_equal(ours, theirs))
-		return ft_fail(FT_EMATCH, "%s: its tokenizer has digest %s; %s was made with %s", ft_model_dir(a),
-		               theirs ? json_string_value(theirs) : "(none)", ft_model_name(a), json_string_value(ours));
+		return ft_fail(FT_EMATCH, "%s: its tokenizer has digest %s; %s was made with %s",
+		               ft_model_dir(a), theirs ? json_string_value(theirs) : "(none)",
+		               ft_model_name(a), json_string_value(ours));
 	return FT_OK;
 }
 
@@ -156,7 +159,8 @@ static int compare_outputs(struct ft_model *a, struct ft_model *b, enum ft_dtype
 	}
 	if (!close)
 		rc = ft_fail(FT_EFAIL,
-		             "the exported model is not the one it was made of: an output of the probe differs by %g, allowed is %g",
+		             "the exported model is not the one it was made of: "
+		             "an output of the probe differs by %g, allowed is %g",
 		             v->difference, v->allowed);
 out:
 	free(x);

@@ -43,8 +43,8 @@ static struct head get_head(const struct attention *a, size_t item)
 	return h;
 }
 
-/* Rows of scores begin at multiples of 64, as random blocks do. */
-static size_t row_stride(int64_t len) { return ((size_t)len + 63) & ~(size_t)63; }
+/* Rows of scores begin at whole vectors. */
+static size_t row_stride(int64_t len) { return ((size_t)len + 15) & ~(size_t)15; }
 
 /* s [n, stride] = q[from..from+n) k^T, unscaled */
 static void scores(const struct attention *a, const struct head *h, int64_t from, int64_t n, float *s)
@@ -54,11 +54,23 @@ static void scores(const struct attention *a, const struct head *h, int64_t from
 		.lda = a->width, .b = a->k + h->at, .ldb = a->width, .c = s, .ldc = (int64_t)row_stride(h->len) });
 }
 
-static void drop_row(const struct attention *a, const struct head *h, int64_t query, float *p)
+/* Drops of p [n, stride], the probabilities of n queries. A block of QUERIES rows
+ * is a multiple of the 128 elements that random numbers come in. */
+static void drop_rows(const struct attention *a, const struct head *h, int64_t from, int64_t n, float *p)
 {
 	struct ft_dropout d = { .key = h->key, .p = a->drop.p };
+	size_t stride = row_stride(h->len);
 	if (d.p > 0)
-		ft_kernels()->dropout(p, p, &d, (uint64_t)query * row_stride(h->len), (size_t)h->len);
+		ft_kernels()->dropout(p, p, &d, (uint64_t)from * stride, (size_t)n * stride);
+}
+
+/* What lies between a row's end and the next row's start is dropped with it:
+ * it must be numbers. */
+static void clear_padding(float *s, int64_t n, int64_t len)
+{
+	size_t stride = row_stride(len);
+	for (int64_t i = 0; i < n && stride > (size_t)len; i++)
+		memset(s + (size_t)i * stride + len, 0, (stride - (size_t)len) * sizeof *s);
 }
 
 static void attend(void *ctx, size_t item)
@@ -72,14 +84,14 @@ static void attend(void *ctx, size_t item)
 		__atomic_store_n(&a->failed, 1, __ATOMIC_RELAXED);
 		return;
 	}
+	clear_padding(s, block, h.len);
 	for (int64_t from = 0; from < h.len; from += block) {
 		int64_t n = h.len - from < block ? h.len - from : block;
 		scores(a, &h, from, n, s);
-		for (int64_t i = 0; i < n; i++) {
-			float *p = s + (size_t)i * stride;
-			a->lse[(h.first + from + i) * a->heads + h.head] = ft_kernels()->softmax(p, a->scale, (size_t)h.len);
-			drop_row(a, &h, from + i, p);
-		}
+		for (int64_t i = 0; i < n; i++)
+			a->lse[(h.first + from + i) * a->heads + h.head] =
+				ft_kernels()->softmax(s + (size_t)i * stride, a->scale, (size_t)h.len);
+		drop_rows(a, &h, from, n, s);
 		/* out = p v */
 		ft_gemm_one(&(struct ft_gemm){
 			.m = n, .n = a->size, .k = h.len, .alpha = 1, .a = s, .lda = (int64_t)stride, .b = a->v + h.at,
@@ -137,14 +149,14 @@ static void attend_block_back(const struct attention *a, const struct head *h, i
 	ft_gemm_one(&(struct ft_gemm){
 		.tb = true, .m = n, .n = h->len, .k = a->size, .alpha = 1, .a = a->dout + at, .lda = a->width,
 		.b = a->v + h->at, .ldb = a->width, .c = ds, .ldc = stride });
+	drop_rows(a, h, from, n, ds);
 	for (int64_t i = 0; i < n; i++) {
 		float *pi = p + i * stride, *di = ds + i * stride;
 		int64_t row = at + i * a->width;
 		k->softmax_again(pi, a->scale, a->lse[(h->first + from + i) * a->heads + h->head], (size_t)h->len);
-		drop_row(a, h, from + i, di);
 		k->softmax_back(di, pi, k->dot(a->dout + row, a->o + row, (size_t)a->size), a->scale, (size_t)h->len);
-		drop_row(a, h, from + i, pi);
 	}
+	drop_rows(a, h, from, n, p);
 	if (a->dv) /* dv += p^T dout */
 		ft_gemm_one(&(struct ft_gemm){
 			.ta = true, .add = a->add_v || !first, .m = h->len, .n = a->size, .k = n, .alpha = 1, .a = p,
@@ -170,6 +182,7 @@ static void attend_back(void *ctx, size_t item)
 		__atomic_store_n(&a->failed, 1, __ATOMIC_RELAXED);
 		return;
 	}
+	clear_padding(s, 2 * block, h.len);
 	for (int64_t from = 0; from < h.len; from += block)
 		attend_block_back(a, &h, from, h.len - from < block ? h.len - from : block, s, s + (size_t)block * stride);
 }

@@ -143,7 +143,8 @@ int ft_widen(float *dest, const void *src, enum ft_dtype t, size_t n)
 		widen_f64(dest, src, n);
 		return 0;
 	default:
-		return ft_fail(FT_EFORMAT, "element type %s cannot be used as weights; F32, F16, BF16 and F64 can",
+		return ft_fail(FT_EFORMAT,
+		               "element type %s cannot be used as weights; F32, F16, BF16 and F64 can",
 		               ft_dtype_name(t));
 	}
 }

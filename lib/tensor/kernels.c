@@ -331,9 +331,9 @@ static void layer_norm_back(float *dx, bool keep, float *dw, float *db, const fl
 
 /* ---- dropout ---- */
 
-/* Philox4x32-7 over 16 lanes: 64 random words for elements 64 block … + 63.
- * Seven rounds pass BigCrush (Salmon et al., SC 2011) and are the authors' own
- * choice for speed. Lane l of word j belongs to element 16 j + l. */
+/* Philox4x32-7 over 16 lanes: 64 random words, of which each half decides one
+ * of the elements 128 block … + 127. Seven rounds pass BigCrush (Salmon et al.,
+ * SC 2011). Word j, lane l decides the elements 32 j + l and 32 j + 16 + l. */
 INLINE void philox64(uint32_t out[4][LANES], uint64_t key, uint64_t block)
 {
 	uint32_t c0[LANES], c1[LANES], c2[LANES], c3[LANES];
@@ -362,23 +362,34 @@ INLINE void philox64(uint32_t out[4][LANES], uint64_t key, uint64_t block)
 	memcpy(out[3], c3, sizeof c3);
 }
 
-/* y = residual + dropout(x), 64 elements at a time; residual NULL counts as 0. */
+/* 16 elements with their 16-bit random numbers. */
+INLINE vf drop16(vf x, vu random, uint32_t least, float scale)
+{
+	return choose((vi)(random >= least), x * scale, splat(0));
+}
+
+/* y = residual + dropout(x); residual NULL counts as 0. The probability is p to
+ * the nearest 1/65536, and the scale is that of the probability used. */
 static void dropout_add(float *y, const float *x, const float *residual, const struct ft_dropout *d, uint64_t first,
                         size_t n)
 {
-	const uint32_t least = (uint32_t)((double)d->p * 4294967296.0);
-	const float scale = 1.0f / (1.0f - d->p);
-	for (size_t at = 0; at < n; at += 64) {
-		uint32_t bits[4][LANES];
-		const uint32_t *flat = &bits[0][0];
-		size_t run = n - at < 64 ? n - at : 64;
-		philox64(bits, d->key, (first + at) / 64);
-		if (residual) {
-			for (size_t i = 0; i < run; i++)
-				y[at + i] = residual[at + i] + (flat[i] >= least ? x[at + i] * scale : 0.0f);
-		} else {
-			for (size_t i = 0; i < run; i++)
-				y[at + i] = flat[i] >= least ? x[at + i] * scale : 0.0f;
+	const uint32_t least = (uint32_t)(d->p * 65536.0f + 0.5f);
+	const float scale = 65536.0f / (65536.0f - (float)least);
+	for (size_t at = 0; at < n; at += 128) {
+		uint32_t words[4][LANES];
+		philox64(words, d->key, (first + at) / 128);
+		for (size_t part = 0; part < 8 && at + part * LANES < n; part++) {
+			size_t i = at + part * LANES, left = n - i;
+			vu w;
+			memcpy(&w, words[part / 2], sizeof w);
+			w = part % 2 ? w >> 16 : w & 0xffff;
+			if (left >= LANES) {
+				vf v = drop16(load(x + i), w, least, scale);
+				store(y + i, residual ? load(residual + i) + v : v);
+			} else {
+				vf v = drop16(load_part(x + i, left, 0), w, least, scale);
+				store_part(y + i, residual ? load_part(residual + i, left, 0) + v : v, left);
+			}
 		}
 	}
 }

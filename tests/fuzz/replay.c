@@ -18,7 +18,8 @@ static long mutation, mutations, files, runs;
 static void on_signal(int number)
 {
 	char text[512];
-	int n = snprintf(text, sizeof text, "replay: signal %d in %s, mutation %ld\n", number, current, mutation);
+	int n = snprintf(text, sizeof text, "replay: signal %d in %s, mutation %ld\n", number, current,
+	                 mutation);
 	if (n > 0 && write(STDERR_FILENO, text, (size_t)n) < 0)
 		_exit(1);
 	raise(number);
@@ -40,9 +41,15 @@ static size_t mutate(uint8_t *p, size_t n, uint64_t *state)
 		uint64_t r = next_random(state);
 		size_t at = (size_t)(next_random(state) % n), some = (size_t)(r >> 8) % 16 + 1;
 		switch (r % 5) {
-		case 0: p[at] ^= (uint8_t)(1u << (r >> 16) % 8); break;
-		case 1: p[at] = likely[(r >> 16) % (sizeof likely - 1)]; break;
-		case 2: p[at] = (uint8_t)(r >> 16); break;
+		case 0:
+			p[at] ^= (uint8_t)(1u << (r >> 16) % 8);
+			break;
+		case 1:
+			p[at] = likely[(r >> 16) % (sizeof likely - 1)];
+			break;
+		case 2:
+			p[at] = (uint8_t)(r >> 16);
+			break;
 		case 3: /* take some bytes out */
 			some = some < n - at ? some : n - at;
 			memmove(p + at, p + at + some, n - at - some);

@@ -51,8 +51,8 @@ static char *listing(const struct ft_buf *tar)
 		const char *h = (const char *)tar->data + at;
 		unsigned long size = strtoul(h + 124, NULL, 8);
 		ft_buf_printf(&b, "%.100s %lo %lo %lo %lu %lu %c%.32s;", h, strtoul(h + 100, NULL, 8),
-		              strtoul(h + 108, NULL, 8), strtoul(h + 116, NULL, 8), size, strtoul(h + 136, NULL, 8),
-		              h[156], h + 265);
+		              strtoul(h + 108, NULL, 8), strtoul(h + 116, NULL, 8), size,
+		              strtoul(h + 136, NULL, 8), h[156], h + 265);
 		at += 512 + (size + 511) / 512 * 512;
 	}
 	return (char *)b.data; /* ft_buf_printf terminates it */
@@ -76,10 +76,12 @@ static void test_tar(void)
 	setenv("SOURCE_DATE_EPOCH", "1234567890", 1);
 	is_packed("b.tar", "B 644 0 0 1 1234567890 0;a 644 0 0 5 1234567890 0;c 644 0 0 0 1234567890 0;");
 	struct ft_buf tar = get(in_folder("b.tar"));
-	ok(tar.len > 1536 && !memcmp(tar.data + 512, "b", 1) && !memcmp(tar.data + 1536, "hello", 5), "contents");
+	ok(tar.len > 1536 && !memcmp(tar.data + 512, "b", 1) && !memcmp(tar.data + 1536, "hello", 5),
+	   "contents");
 	ft_buf_free(&tar);
 	setenv("SOURCE_DATE_EPOCH", "12x", 1);
-	ok(ft_archive_pack(in_folder("e.tar"), in_folder("m")) == FT_EUSAGE && access(in_folder("e.tar"), F_OK) < 0,
+	ok(ft_archive_pack(in_folder("e.tar"), in_folder("m")) == FT_EUSAGE &&
+	           access(in_folder("e.tar"), F_OK) < 0,
 	   "a time that is no number");
 	unsetenv("SOURCE_DATE_EPOCH");
 }
@@ -88,7 +90,8 @@ static void test_compressed(void)
 {
 	is_int(ft_archive_pack(in_folder("a.tar.zst"), in_folder("m")), FT_OK, "a.tar.zst");
 	is_int(ft_archive_pack(in_folder("a.tar.gz"), in_folder("m")), FT_OK, "a.tar.gz");
-	struct ft_buf tar = get(in_folder("a.tar")), zst = get(in_folder("a.tar.zst")), gz = get(in_folder("a.tar.gz"));
+	struct ft_buf tar = get(in_folder("a.tar")), zst = get(in_folder("a.tar.zst")),
+		      gz = get(in_folder("a.tar.gz"));
 	char plain[65536];
 	size_t n = ZSTD_decompress(plain, sizeof plain, zst.data, zst.len);
 	ok(n == tar.len && !memcmp(plain, tar.data, n), "zstd holds the very tar");
@@ -111,16 +114,20 @@ static void test_compressed(void)
 
 static void test_failures(void)
 {
-	ok(ft_archive_pack(in_folder("a.zip"), in_folder("m")) == FT_EUSAGE && strstr(ft_message(), ".tar.zst"),
+	ok(ft_archive_pack(in_folder("a.zip"), in_folder("m")) == FT_EUSAGE &&
+	           strstr(ft_message(), ".tar.zst"),
 	   "an ending that means nothing");
-	is_int(ft_archive_pack(in_folder("x.tar"), in_folder("none")), FT_EFAIL, "a folder that is not there");
+	is_int(ft_archive_pack(in_folder("x.tar"), in_folder("none")), FT_EFAIL,
+	       "a folder that is not there");
 	ok(access(in_folder("x.tar"), F_OK) < 0, "and no archive appeared");
 	symlink("/dev/full", in_folder("full.tar"));
-	ok(ft_archive_pack(in_folder("full.tar"), in_folder("m")) == FT_EFAIL && strstr(ft_message(), "No space"),
+	ok(ft_archive_pack(in_folder("full.tar"), in_folder("m")) == FT_EFAIL &&
+	           strstr(ft_message(), "No space"),
 	   "a full disk");
-	ok(ft_archive_named("x/a.tar") && ft_archive_named("a.tar.zst") && ft_archive_named("a.tar.gz"), "archives");
+	ok(ft_archive_named("x/a.tar") && ft_archive_named("a.tar.zst") && ft_archive_named("a.tar.gz"),
+	   "archives");
 	ok(!ft_archive_named(".tar") && !ft_archive_named("x/.tar.gz") && !ft_archive_named("a.tgz") &&
-	       !ft_archive_named("tar") && !ft_archive_named(""),
+	           !ft_archive_named("tar") && !ft_archive_named(""),
 	   "and names that are none");
 }
 
@@ -137,8 +144,10 @@ int main(void)
 	test_tar();
 	test_compressed();
 	test_failures();
-	static const char *const left[] = { "m/a", "m/B", "m/c", "m/sub/not-packed", "m/link", "m/fifo", "a.tar", "b.tar",
-		                            "a.tar.zst", "a.tar.gz", "again.tar.zst", "again.tar.gz", "full.tar" };
+	static const char *const left[] = { "m/a",       "m/B",      "m/c",           "m/sub/not-packed",
+	                                    "m/link",    "m/fifo",   "a.tar",         "b.tar",
+	                                    "a.tar.zst", "a.tar.gz", "again.tar.zst", "again.tar.gz",
+	                                    "full.tar" };
 	for (size_t i = 0; i < sizeof left / sizeof *left; i++)
 		unlink(in_folder(left[i]));
 	rmdir(in_folder("m/sub"));

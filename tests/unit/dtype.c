@@ -52,7 +52,8 @@ static void test_widen(enum ft_dtype t, double (*value)(uint16_t), uint16_t payl
 		double want = value(in[i]);
 		if (isnan(want)) /* sign and payload stay */
 			wrong += !isnan(out[i]) || (to_bits(out[i]) >> 31) != (uint32_t)i >> 15 ||
-			         (to_bits(out[i]) >> (t == FT_F16 ? 13 : 16) & payload) != ((unsigned)i & payload);
+			         (to_bits(out[i]) >> (t == FT_F16 ? 13 : 16) & payload) !=
+			                 ((unsigned)i & payload);
 		else
 			wrong += (double)out[i] != want || !signbit(out[i]) != !signbit(want);
 	}
@@ -74,7 +75,8 @@ static int is_nearest(uint16_t got, double v, double (*value)(uint16_t), uint16_
 		return m == infinity;
 	if (m >= infinity)
 		return 0;
-	double below = m ? value((uint16_t)(m - 1)) : -1, above = m == last ? value(last) + step : value((uint16_t)(m + 1));
+	double below = m ? value((uint16_t)(m - 1)) : -1,
+	       above = m == last ? value(last) + step : value((uint16_t)(m + 1));
 	double d = fabs(a - mine), other = fmin(m ? a - below : INFINITY, above - a);
 	return d < other || (d == other && m % 2 == 0);
 }
@@ -88,7 +90,8 @@ static void test_narrow(enum ft_dtype t, double (*value)(uint16_t), uint16_t inf
 	/* Each representable value, the middle to its neighbour, and what lies next
 	 * to both in float32; then random bits. */
 	for (uint32_t h = 0; h < infinity; h++) {
-		float v = (float)value((uint16_t)h), w = (float)value((uint16_t)(h + 1)), middle = v / 2 + w / 2;
+		float v = (float)value((uint16_t)h), w = (float)value((uint16_t)(h + 1)),
+		      middle = v / 2 + w / 2;
 		if (isinf(w))
 			middle = (float)(value((uint16_t)h) * 1.5 - value((uint16_t)(h - 1)) / 2);
 		const float points[] = { v, middle, w };
@@ -174,7 +177,8 @@ int main(void)
 	is_int(ft_narrow(&f, &f, FT_F64, 1), FT_EFORMAT, "weights are not written as F64");
 	for (int t = 0; t < FT_DTYPE_COUNT; t++) {
 		const char *name = ft_dtype_name((enum ft_dtype)t);
-		ok(ft_dtype_parse(name, strlen(name)) == t && ft_dtype_size((enum ft_dtype)t) > 0, "%s", name);
+		ok(ft_dtype_parse(name, strlen(name)) == t && ft_dtype_size((enum ft_dtype)t) > 0, "%s",
+		   name);
 	}
 	is_int(ft_dtype_parse("F3", 2), -1, "no abbreviations");
 	is_int(ft_dtype_parse("F32x", 4), -1, "nothing behind");

@@ -49,7 +49,8 @@ static void change(const char *name, const char *old, const char *new)
 static void notices(const char *what, struct ft_model *m, enum ft_dtype t, int code, const char *reason)
 {
 	struct ft_verified v;
-	ok(ft_export_verify(m, in_folder("e"), t, &v) == code && strstr(ft_message(), reason), "notices %s", what);
+	ok(ft_export_verify(m, in_folder("e"), t, &v) == code && strstr(ft_message(), reason), "notices %s",
+	   what);
 }
 
 static void test_verify(struct ft_model *m)
@@ -57,7 +58,8 @@ static void test_verify(struct ft_model *m)
 	struct ft_verified v;
 	for (int t = FT_F32; t <= FT_BF16; t++) {
 		const char *dir = export_again(m, (enum ft_dtype)t);
-		is_int(ft_export_verify(m, dir, (enum ft_dtype)t, &v), FT_OK, ft_dtype_name((enum ft_dtype)t));
+		is_int(ft_export_verify(m, dir, (enum ft_dtype)t, &v), FT_OK,
+		       ft_dtype_name((enum ft_dtype)t));
 		ok(v.params == ft_model_params(m) && v.rows == 3 && v.tokens == 41 &&
 		           (t == FT_F32 ? v.allowed == 0 && v.difference == 0 : v.difference <= v.allowed),
 		   "what was compared");
@@ -69,7 +71,8 @@ static void test_verify(struct ft_model *m)
 	notices("a changed weight", m, FT_F32, FT_EFAIL, "is not the one it was made of: classifier.weight");
 	export_again(m, FT_F32);
 	change("model.safetensors", "pooler.dense.bias", "pooler.dense.bios");
-	notices("a missing tensor", m, FT_F32, FT_EFAIL, "is not the one it was made of: bert.pooler.dense.bias");
+	notices("a missing tensor", m, FT_F32, FT_EFAIL,
+	        "is not the one it was made of: bert.pooler.dense.bias");
 	export_again(m, FT_F32);
 	change("config.json", "\"0\": \"bad\"", "\"0\": \"bed\"");
 	notices("a changed label", m, FT_F32, FT_EFAIL, "is not the one it was made of: its labels");
@@ -78,7 +81,8 @@ static void test_verify(struct ft_model *m)
 	notices("a broken configuration", m, FT_F32, FT_EFORMAT, "the exported model cannot be opened: ");
 	export_again(m, FT_F32);
 	change("config.json", "\"hidden_act\": \"gelu\"", "\"hidden_act\": \"relu\"");
-	notices("another activation, by the outputs", m, FT_F32, FT_EFAIL, "an output of the probe differs by");
+	notices("another activation, by the outputs", m, FT_F32, FT_EFAIL,
+	        "an output of the probe differs by");
 	export_again(m, FT_F32);
 	change("tokenizer.json", "##a", "##!");
 	notices("another tokenizer", m, FT_F32, FT_EMATCH, "its tokenizer has digest");
@@ -95,12 +99,14 @@ static void test_outdir(void)
 	fclose(fopen(file, "w"));
 	is_int(ft_outdir_commit(d), FT_OK, "commit");
 	ft_outdir_free(d);
-	ok(access(in_folder("d/config.json"), F_OK) == 0 && access(temporary, F_OK) < 0, "the folder has its name");
+	ok(access(in_folder("d/config.json"), F_OK) == 0 && access(temporary, F_OK) < 0,
+	   "the folder has its name");
 	ok(!ft_outdir_open(path, false) && ft_last_error() == FT_EFAIL, "it is not replaced unasked");
 	d = ft_outdir_open(path, true);
 	is_int(d ? ft_outdir_commit(d) : FT_EFAIL, FT_OK, "it is replaced when that is asked");
 	ft_outdir_free(d);
-	ok(access(in_folder("d/config.json"), F_OK) < 0 && access(path, F_OK) == 0, "with all that was in it");
+	ok(access(in_folder("d/config.json"), F_OK) < 0 && access(path, F_OK) == 0,
+	   "with all that was in it");
 	d = ft_outdir_open(path, false);
 	if (d)
 		snprintf(temporary, sizeof temporary, "%s", ft_outdir_path(d));
@@ -111,8 +117,8 @@ static void test_outdir(void)
 
 int main(void)
 {
-	static const char *const left[] = { "e/config.json",     "e/model.safetensors",     "e/README.md",
-		                            "e/tokenizer.json",  "e/tokenizer_config.json", "e/vocab.txt" };
+	static const char *const left[] = { "e/config.json",    "e/model.safetensors",     "e/README.md",
+	                                    "e/tokenizer.json", "e/tokenizer_config.json", "e/vocab.txt" };
 	struct ft_model *m = ft_model_open("tests/ref/tiny-bert-classify", NULL, 0);
 	if (!ok(m && mkdtemp(folder), "a model to export"))
 		return tap_done();

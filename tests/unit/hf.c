@@ -35,8 +35,10 @@ static void put_tensors(const char *name, const char *const *tensor, size_t n)
 
 static void clear(void)
 {
-	static const char *const names[] = { "config.json", "model.safetensors", "model.safetensors.index.json",
-		                             "m-1.safetensors", "m-2.safetensors", "pytorch_model.bin" };
+	static const char *const names[] = {
+		"config.json",     "model.safetensors", "model.safetensors.index.json",
+		"m-1.safetensors", "m-2.safetensors",   "pytorch_model.bin"
+	};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		unlink(in_folder(names[i]));
 }
@@ -45,7 +47,7 @@ static void refused(const char *what, unsigned flags, int code, const char *reas
 {
 	struct ft_hf *h = ft_hf_open(folder, flags);
 	if (!ok(!h && ft_last_error() == code && !strncmp(ft_message(), folder, strlen(folder)) &&
-	            strstr(ft_message(), reason),
+	                strstr(ft_message(), reason),
 	        "%s", what))
 		printf("# wanted: %s\n", reason);
 	ft_hf_close(h);
@@ -66,7 +68,8 @@ static void digest_of(char hex[33], const char *const *names, size_t n)
 
 static void test_single(void)
 {
-	static const char *const names[] = { "a", "b" }, *const files[] = { "config.json", "model.safetensors" };
+	static const char *const names[] = { "a", "b" }, *const files[] = { "config.json",
+	                                                                    "model.safetensors" };
 	char want[33];
 	put("config.json", "{\"model_type\": \"bert\"}\n");
 	put_tensors("model.safetensors", names, 2);
@@ -108,7 +111,8 @@ static void test_missing(void)
 {
 	refused("no config.json", 0, FT_EFAIL, "config.json: No such file");
 	put("config.json", "{}");
-	refused("no weights", 0, FT_EFAIL, "no weights: neither model.safetensors nor model.safetensors.index.json");
+	refused("no weights", 0, FT_EFAIL,
+	        "no weights: neither model.safetensors nor model.safetensors.index.json");
 	put("pytorch_model.bin", "PK");
 	refused("weights in a pickle only", 0, FT_EFAIL, "pytorch_model.bin, a pickle, which is not read");
 	put("model.safetensors", "PK");
@@ -122,7 +126,8 @@ static void test_missing(void)
 	clear();
 	ok(!ft_hf_open(in_folder("nothing"), 0) && ft_last_error() == FT_EFAIL, "a folder that is not there");
 	put("config.json", "{}");
-	ok(!ft_hf_open(in_folder("config.json"), 0) && strstr(ft_message(), "not a folder"), "a file is no folder");
+	ok(!ft_hf_open(in_folder("config.json"), 0) && strstr(ft_message(), "not a folder"),
+	   "a file is no folder");
 	clear();
 }
 
@@ -132,14 +137,15 @@ static void test_missing(void)
 static void test_shards(void)
 {
 	static const char *const one[] = { "a", "c" }, *const two[] = { "b" },
-	                  *const files[] = { "config.json", "m-1.safetensors", "m-2.safetensors" };
+				 *const files[] = { "config.json", "m-1.safetensors", "m-2.safetensors" };
 	char want[33];
 	put("config.json", "{}");
 	put_tensors("m-2.safetensors", one, 2);
 	put_tensors("m-1.safetensors", two, 1);
 	put(INDEX, MAP("\"a\":\"m-2.safetensors\",\"b\":\"m-1.safetensors\",\"c\":\"m-2.safetensors\""));
 	struct ft_hf *h = ft_hf_open(folder, 0);
-	ok(h && ft_hf_count(h) == 3 && ft_hf_find(h, "a") && ft_hf_find(h, "b") && ft_hf_find(h, "c"), "two shards");
+	ok(h && ft_hf_count(h) == 3 && ft_hf_find(h, "a") && ft_hf_find(h, "b") && ft_hf_find(h, "c"),
+	   "two shards");
 	ok(h && !strcmp(ft_hf_at(h, 0)->name, "b") && !strcmp(ft_hf_at(h, 1)->name, "a") && !ft_hf_at(h, 3),
 	   "files in the order of their names");
 	digest_of(want, files, 3);
@@ -162,21 +168,25 @@ static void test_shards(void)
 		{ "an index without a map", "{}", "weight_map is not an object" },
 		{ "an index with an empty map", MAP(""), "weight_map is empty" },
 		{ "a shard that is a number", MAP("\"a\":1"), "'a': not a string" },
-		{ "a shard outside of the folder", MAP("\"a\":\"../x\""), "'../x' is not the name of a file in the folder" },
+		{ "a shard outside of the folder", MAP("\"a\":\"../x\""),
+		  "'../x' is not the name of a file in the folder" },
 		{ "a shard below the folder", MAP("\"a\":\"x/y\""), "is not the name of a file" },
 		{ "an absolute path as shard", MAP("\"a\":\"/etc/passwd\""), "is not the name of a file" },
 		{ "no name as shard", MAP("\"a\":\"\""), "is not the name of a file" },
 		{ "the folder as shard", MAP("\"a\":\".\""), "is not the name of a file" },
 		{ "the parent as shard", MAP("\"a\":\"..\""), "is not the name of a file" },
-		{ "a shard with a NUL", MAP("\"a\":\"m-1.safetensors\\u0000x\""), "is not the name of a file" },
-		{ "a tensor twice in the map", MAP("\"a\":\"m-1.safetensors\",\"a\":\"m-2.safetensors\""), "duplicate" },
+		{ "a shard with a NUL", MAP("\"a\":\"m-1.safetensors\\u0000x\""),
+		  "is not the name of a file" },
+		{ "a tensor twice in the map", MAP("\"a\":\"m-1.safetensors\",\"a\":\"m-2.safetensors\""),
+		  "duplicate" },
 		{ "a tensor in another shard", MAP("\"b\":\"m-2.safetensors\",\"a\":\"m-1.safetensors\""),
 		  "m-1.safetensors: tensor 'b' should be in 'm-2.safetensors'" },
 		{ "a tensor that is in no shard",
 		  MAP("\"a\":\"m-2.safetensors\",\"b\":\"m-1.safetensors\",\"c\":\"m-2.safetensors\","
 		      "\"d\":\"m-1.safetensors\""),
 		  "m-1.safetensors: tensor 'd', which " INDEX " lists, is not there" },
-		{ "a tensor that is not in the map", MAP("\"a\":\"m-2.safetensors\",\"b\":\"m-1.safetensors\""),
+		{ "a tensor that is not in the map",
+		  MAP("\"a\":\"m-2.safetensors\",\"b\":\"m-1.safetensors\""),
 		  "m-2.safetensors: tensor 'c' is not listed" },
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -75,7 +75,8 @@ static const struct {
 	{ "a name with a NUL", "{\"a\\u0000b\":" F4 "}", 4, "header: byte" },
 	{ "a name that is not UTF-8", "{\"a\xff\":" F4 "}", 4, "header: byte" },
 	{ "half a surrogate", "{\"\\ud800\":" F4 "}", 4, "header: byte" },
-	{ "a name that appears twice", "{\"x\":" F4 ",\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8,
+	{ "a name that appears twice",
+	  "{\"x\":" F4 ",\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8,
 	  "tensor 'x': appears twice" },
 	{ "the same name, once escaped", "{\"x\":" F4 ",\"\\u0078\":" F4 "}", 4, "appears twice" },
 	{ "an entry that is a number", "{\"x\":1}", 0, "tensor 'x': the entry is not an object" },
@@ -85,61 +86,82 @@ static const struct {
 	{ "an unknown field", E("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"strides\":[1]"), 4,
 	  "tensor 'x': unknown field 'strides'" },
 	{ "no dtype", E("\"shape\":[1],\"data_offsets\":[0,4]"), 4, "dtype is missing" },
-	{ "a number as dtype", E("\"dtype\":32,\"shape\":[1],\"data_offsets\":[0,4]"), 4, "dtype is not a string" },
-	{ "an unknown dtype", E("\"dtype\":\"F31\",\"shape\":[1],\"data_offsets\":[0,4]"), 4, "unknown dtype 'F31'" },
-	{ "a dtype in lower case", E("\"dtype\":\"f32\",\"shape\":[1],\"data_offsets\":[0,4]"), 4, "unknown dtype" },
+	{ "a number as dtype", E("\"dtype\":32,\"shape\":[1],\"data_offsets\":[0,4]"), 4,
+	  "dtype is not a string" },
+	{ "an unknown dtype", E("\"dtype\":\"F31\",\"shape\":[1],\"data_offsets\":[0,4]"), 4,
+	  "unknown dtype 'F31'" },
+	{ "a dtype in lower case", E("\"dtype\":\"f32\",\"shape\":[1],\"data_offsets\":[0,4]"), 4,
+	  "unknown dtype" },
 	{ "no shape", E("\"dtype\":\"F32\",\"data_offsets\":[0,4]"), 4, "shape is missing" },
-	{ "a number as shape", E("\"dtype\":\"F32\",\"shape\":1,\"data_offsets\":[0,4]"), 4, "shape is not an array" },
-	{ "a real dimension", E("\"dtype\":\"F32\",\"shape\":[1.0],\"data_offsets\":[0,4]"), 4, "not a whole number" },
-	{ "a negative dimension", E("\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]"), 4, "not a whole number" },
+	{ "a number as shape", E("\"dtype\":\"F32\",\"shape\":1,\"data_offsets\":[0,4]"), 4,
+	  "shape is not an array" },
+	{ "a real dimension", E("\"dtype\":\"F32\",\"shape\":[1.0],\"data_offsets\":[0,4]"), 4,
+	  "not a whole number" },
+	{ "a negative dimension", E("\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]"), 4,
+	  "not a whole number" },
 	{ "two negative dimensions", E("\"dtype\":\"F32\",\"shape\":[-1,-1],\"data_offsets\":[0,4]"), 4,
 	  "not a whole number" },
-	{ "a dimension beyond 64 bits", E("\"dtype\":\"F32\",\"shape\":[18446744073709551617],\"data_offsets\":[0,4]"), 4,
-	  "header: byte" },
+	{ "a dimension beyond 64 bits",
+	  E("\"dtype\":\"F32\",\"shape\":[18446744073709551617],\"data_offsets\":[0,4]"), 4, "header: byte" },
 	{ "a product that wraps to the right size",
 	  E("\"dtype\":\"F32\",\"shape\":[4611686018427387905],\"data_offsets\":[0,4]"), 4, "overflows" },
-	{ "a product that wraps to 0", E("\"dtype\":\"U8\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]"), 0,
-	  "overflows" },
+	{ "a product that wraps to 0",
+	  E("\"dtype\":\"U8\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]"), 0, "overflows" },
 	{ "an overflow hidden by a 0",
 	  E("\"dtype\":\"F32\",\"shape\":[0,4294967296,4294967296],\"data_offsets\":[0,0]"), 0, "overflows" },
 	{ "no offsets", E("\"dtype\":\"F32\",\"shape\":[1]"), 4, "data_offsets is missing" },
 	{ "one offset", E("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]"), 4, "is not [begin, end]" },
-	{ "three offsets", E("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4,8]"), 4, "is not [begin, end]" },
-	{ "a real offset", E("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4.0]"), 4, "not whole numbers" },
-	{ "negative offsets", E("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[-4,0]"), 4, "not whole numbers" },
-	{ "an end before the begin", E("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]"), 4, "do not match" },
+	{ "three offsets", E("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4,8]"), 4,
+	  "is not [begin, end]" },
+	{ "a real offset", E("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4.0]"), 4,
+	  "not whole numbers" },
+	{ "negative offsets", E("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[-4,0]"), 4,
+	  "not whole numbers" },
+	{ "an end before the begin", E("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]"), 4,
+	  "do not match" },
 	{ "too few bytes", E("\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,12]"), 12,
 	  "tensor 'x': data_offsets [0, 12] do not match F32 [2, 2] (16 bytes)" },
-	{ "too many bytes", E("\"dtype\":\"F16\",\"shape\":[],\"data_offsets\":[0,4]"), 4, "do not match F16 [] (2 bytes)" },
-	{ "bytes for an empty tensor", E("\"dtype\":\"F16\",\"shape\":[2,0],\"data_offsets\":[0,4]"), 4, "(0 bytes)" },
-	{ "data that is not there", E("\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]"), 7, "beyond the 7 bytes" },
+	{ "too many bytes", E("\"dtype\":\"F16\",\"shape\":[],\"data_offsets\":[0,4]"), 4,
+	  "do not match F16 [] (2 bytes)" },
+	{ "bytes for an empty tensor", E("\"dtype\":\"F16\",\"shape\":[2,0],\"data_offsets\":[0,4]"), 4,
+	  "(0 bytes)" },
+	{ "data that is not there", E("\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]"), 7,
+	  "beyond the 7 bytes" },
 	{ "offsets near 2^63",
-	  E("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[9223372036854775803,9223372036854775807]"), 4, "lie beyond" },
-	{ "an empty tensor behind the data", E("\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[8,8]"), 4, "lie beyond" },
+	  E("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[9223372036854775803,9223372036854775807]"), 4,
+	  "lie beyond" },
+	{ "an empty tensor behind the data", E("\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[8,8]"), 4,
+	  "lie beyond" },
 	{ "a hole at the beginning", E("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]"), 8,
 	  "begins at 4, but the data before it ends at 0" },
-	{ "a hole in the middle", "{\"x\":" F4 ",\"y\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[5,6]}}", 6,
+	{ "a hole in the middle",
+	  "{\"x\":" F4 ",\"y\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[5,6]}}", 6,
 	  "tensor 'y': begins at 5, but the data before it ends at 4" },
 	{ "bytes behind the last tensor", "{\"x\":" F4 "}", 5, "5 bytes of data, but the tensors have 4" },
 	{ "data without tensors", "{}", 1, "1 bytes of data, but the tensors have 0" },
 	{ "an overlap", "{\"x\":" F4 ",\"y\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[3,6]}}", 6,
 	  "tensor 'y': begins at 3, inside of 'x', which ends at 4" },
-	{ "two tensors in one place", "{\"x\":" F4 ",\"y\":" F4 "}", 4, "tensor 'y': begins at 0, inside of 'x'" },
-	{ "an empty tensor inside another", "{\"x\":" F4 ",\"y\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[2,2]}}", 4,
+	{ "two tensors in one place", "{\"x\":" F4 ",\"y\":" F4 "}", 4,
+	  "tensor 'y': begins at 0, inside of 'x'" },
+	{ "an empty tensor inside another",
+	  "{\"x\":" F4 ",\"y\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[2,2]}}", 4,
 	  "tensor 'y': begins at 2, inside of 'x'" },
-	{ "five dimensions", E("\"dtype\":\"U8\",\"shape\":[1,1,1,1,1],\"data_offsets\":[0,1]"), 1, "5 dimensions" },
+	{ "five dimensions", E("\"dtype\":\"U8\",\"shape\":[1,1,1,1,1],\"data_offsets\":[0,1]"), 1,
+	  "5 dimensions" },
 	{ "metadata that is an array", "{\"__metadata__\":[]}", 0, "__metadata__ is not an object" },
 	{ "metadata twice", "{\"__metadata__\":{},\"__metadata__\":{}}", 0, "__metadata__ appears twice" },
 	{ "a number in the metadata", "{\"__metadata__\":{\"a\":1}}", 0, "__metadata__: not a string" },
 	{ "an object in the metadata", "{\"__metadata__\":{\"a\":{}}}", 0, "__metadata__: not a string" },
-	{ "a key twice in the metadata", "{\"__metadata__\":{\"a\":\"1\",\"b\":\"\",\"a\":\"2\"}}", 0, "'a' appears twice" },
+	{ "a key twice in the metadata", "{\"__metadata__\":{\"a\":\"1\",\"b\":\"\",\"a\":\"2\"}}", 0,
+	  "'a' appears twice" },
 	{ "bad text in the metadata", "{\"__metadata__\":{\"a\":\"\\x\"}}", 0, "header: byte" },
 };
 
 static void test_bad(void)
 {
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-		refused(bad[i].what, make(strlen(bad[i].header), bad[i].header, strlen(bad[i].header), bad[i].data),
+		refused(bad[i].what,
+		        make(strlen(bad[i].header), bad[i].header, strlen(bad[i].header), bad[i].data),
 		        bad[i].reason);
 	refused("a length beyond the file", make(100, "{}", 2, 0), "a header of 100 bytes in a file of 10");
 	refused("a length of the whole file", make(10, "{}", 2, 0), "cut short");
@@ -174,7 +196,8 @@ static void test_bad(void)
 static void test_good(void)
 {
 	struct ft_safetensors *s = open_text("{}", 0);
-	ok(s && ft_safetensors_count(s) == 0 && !ft_safetensors_find(s, "x") && !ft_safetensors_at(s, 0), "no tensors");
+	ok(s && ft_safetensors_count(s) == 0 && !ft_safetensors_find(s, "x") && !ft_safetensors_at(s, 0),
+	   "no tensors");
 	ft_safetensors_close(s);
 
 	s = open_text("{\"__metadata__\":null}", 0);
@@ -201,7 +224,8 @@ static void test_good(void)
 	ok(t && t->rank == 4 && t->bytes == 1 && !memcmp(t->data, "\0", 1), "an escaped name");
 	t = ft_safetensors_find(s, "e1");
 	ok(t && t->rank == 2 && t->shape[0] == 3 && t->shape[1] == 0 && t->bytes == 0, "an empty tensor");
-	ok(ft_safetensors_find(s, "") && !ft_safetensors_find(s, "__metadata__") && !ft_safetensors_find(s, "c"),
+	ok(ft_safetensors_find(s, "") && !ft_safetensors_find(s, "__metadata__") &&
+	           !ft_safetensors_find(s, "c"),
 	   "names that are there, and not");
 	int rising = 1;
 	for (size_t i = 1; i < 5; i++)
@@ -220,9 +244,10 @@ static void test_json_suite(void)
 		tap_skip("JSONTestSuite is not beside the repository");
 		return;
 	}
-	static const char *const frame[] = { "%.*s", "{\"x\":%.*s}", "{\"__metadata__\":%.*s}",
-		                              "{\"__metadata__\":{\"a\":%.*s}}",
-		                              "{\"x\":{\"dtype\":\"U8\",\"shape\":%.*s,\"data_offsets\":[0,0]}}" };
+	static const char *const frame[] = {
+		"%.*s", "{\"x\":%.*s}", "{\"__metadata__\":%.*s}", "{\"__metadata__\":{\"a\":%.*s}}",
+		"{\"x\":{\"dtype\":\"U8\",\"shape\":%.*s,\"data_offsets\":[0,0]}}"
+	};
 	int tried = 0, accepted = 0;
 	for (struct dirent *e; (e = readdir(d));) {
 		char path[512];
@@ -254,7 +279,8 @@ static void test_json_suite(void)
 	ok(tried > 500 && accepted == 0, "all %d headers with malformed JSON are refused", tried);
 }
 
-static struct ft_stored stored(const char *name, enum ft_dtype t, int rank, int64_t rows, int64_t cols, const void *p)
+static struct ft_stored stored(const char *name, enum ft_dtype t, int rank, int64_t rows, int64_t cols,
+                               const void *p)
 {
 	size_t n = ft_dtype_size(t) * (size_t)((rank > 0 ? rows : 1) * (rank > 1 ? cols : 1));
 	return (struct ft_stored){ name, t, rank, { rows, cols }, p, n };
@@ -266,20 +292,21 @@ static void test_write(void)
 	char path[64];
 	snprintf(path, sizeof path, "%s/w.safetensors", folder);
 	const struct ft_stored t[] = {
-		stored("b", FT_F32, 1, 2, 0, data),       stored("a", FT_F32, 2, 1, 2, data + 1),
-		stored("h", FT_BF16, 2, 3, 1, data + 3),  stored("z", FT_I64, 0, 0, 0, data + 5),
+		stored("b", FT_F32, 1, 2, 0, data),           stored("a", FT_F32, 2, 1, 2, data + 1),
+		stored("h", FT_BF16, 2, 3, 1, data + 3),      stored("z", FT_I64, 0, 0, 0, data + 5),
 		stored("\"\xc3\xa9", FT_BOOL, 1, 3, 0, data), stored("none", FT_F16, 2, 0, 7, data),
 	};
 	is_int(ft_safetensors_write(path, t, 6), FT_OK, "write six tensors");
 	/* What the reference writer makes of the same tensors, but for the
 	 * metadata, which it puts first too. */
-	static const char want[] = "{\"__metadata__\":{\"format\":\"pt\"}"
-	                           ",\"z\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8]}"
-	                           ",\"a\":{\"dtype\":\"F32\",\"shape\":[1,2],\"data_offsets\":[8,16]}"
-	                           ",\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[16,24]}"
-	                           ",\"h\":{\"dtype\":\"BF16\",\"shape\":[3,1],\"data_offsets\":[24,30]}"
-	                           ",\"none\":{\"dtype\":\"F16\",\"shape\":[0,7],\"data_offsets\":[30,30]}"
-	                           ",\"\\\"\xc3\xa9\":{\"dtype\":\"BOOL\",\"shape\":[3],\"data_offsets\":[30,33]}}";
+	static const char want[] =
+		"{\"__metadata__\":{\"format\":\"pt\"}"
+		",\"z\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8]}"
+		",\"a\":{\"dtype\":\"F32\",\"shape\":[1,2],\"data_offsets\":[8,16]}"
+		",\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[16,24]}"
+		",\"h\":{\"dtype\":\"BF16\",\"shape\":[3,1],\"data_offsets\":[24,30]}"
+		",\"none\":{\"dtype\":\"F16\",\"shape\":[0,7],\"data_offsets\":[30,30]}"
+		",\"\\\"\xc3\xa9\":{\"dtype\":\"BOOL\",\"shape\":[3],\"data_offsets\":[30,33]}}";
 	char got[2048];
 	FILE *f = fopen(path, "rb");
 	size_t n = f ? fread(got, 1, sizeof got, f) : 0, head = (sizeof want - 1 + 7) / 8 * 8;
@@ -287,7 +314,8 @@ static void test_write(void)
 		fclose(f);
 	is_int((long long)n, (long long)(8 + head + 33), "length, padded to 8");
 	ok(n > head && (unsigned char)got[0] + 256 * (unsigned char)got[1] == (int)head &&
-	       !memcmp(got + 8, want, sizeof want - 1) && got[8 + head - 1] == (head > sizeof want - 1 ? ' ' : '}'),
+	           !memcmp(got + 8, want, sizeof want - 1) &&
+	           got[8 + head - 1] == (head > sizeof want - 1 ? ' ' : '}'),
 	   "header by rank of type, then name");
 	struct ft_safetensors *s = ft_safetensors_open(path);
 	int same = s != NULL;
@@ -308,9 +336,11 @@ static void test_write_bad(void)
 	snprintf(path, sizeof path, "%s/n.safetensors", folder);
 	const struct ft_stored x = stored("x", FT_F32, 1, 1, 0, "abcd");
 	struct ft_stored t[2] = { x, x };
-	ok(ft_safetensors_write(path, t, 2) == FT_EFAIL && strstr(ft_message(), "given twice"), "one name twice");
+	ok(ft_safetensors_write(path, t, 2) == FT_EFAIL && strstr(ft_message(), "given twice"),
+	   "one name twice");
 	t[1].name = "\xff";
-	ok(ft_safetensors_write(path, t, 2) == FT_EFAIL && strstr(ft_message(), "UTF-8"), "a name that is not UTF-8");
+	ok(ft_safetensors_write(path, t, 2) == FT_EFAIL && strstr(ft_message(), "UTF-8"),
+	   "a name that is not UTF-8");
 	t[1].name = "__metadata__";
 	is_int(ft_safetensors_write(path, t, 2), FT_EFAIL, "a reserved name");
 	t[1].name = "y";
@@ -333,7 +363,7 @@ static void test_many(void)
 {
 	enum { N = 20000 };
 	struct ft_stored *t = ft_alloc(N, sizeof *t);
-	char(*name)[32] = ft_alloc(N, sizeof *name);
+	char (*name)[32] = ft_alloc(N, sizeof *name);
 	char path[64];
 	snprintf(path, sizeof path, "%s/many.safetensors", folder);
 	for (int i = 0; i < N; i++) {
