@@ -12,8 +12,7 @@ static struct ft_list class_weights;
 static double smoothing;
 static struct ft_train_options o = {
 	.optim = { .name = "adamw", .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .weight_decay = 0.01 },
-	.schedule = "linear",
-	.warmup = 0.1,
+	.warmup = -1,
 	.clip = 1,
 	.dropout = -1,
 	.accumulate = 1,
@@ -27,7 +26,7 @@ static const struct ft_opt options[] = {
 	{ "log", 0, FT_OPT_STR, &o.log, "FILE", "write loss, rate and norm of each step as JSON lines", FT_OPT_QUIET },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Optimisation", 0 },
 	{ "lr", 0, FT_OPT_REAL, &o.rate, "X", "peak learning rate (default: 5e-5 * 768 / hidden size)", 0 },
-	{ "schedule", 0, FT_OPT_STR, &o.schedule, "NAME", "linear, cosine or constant (default: linear)", 0 },
+	{ "schedule", 0, FT_OPT_STR, &o.schedule, "NAME", "linear, cosine or constant (default: linear; constant when the stream does not say how long it is)", 0 },
 	{ "warmup", 0, FT_OPT_REAL, &o.warmup, "X", "steps of rising rate; below 1 a share of all (default: 0.1)", 0 },
 	{ "optimizer", 0, FT_OPT_STR, &o.optim.name, "NAME", "adamw or sgd (default: adamw)", 0 },
 	{ "weight-decay", 0, FT_OPT_REAL, &o.optim.weight_decay, "X",
@@ -63,7 +62,8 @@ static int check_range(const char *option, double v, double least, double most)
 static int check_options(void)
 {
 	int rc = o.rate == 0 ? FT_OK : check_range("lr", o.rate, 1e-30, 1e3);
-	rc = rc ? rc : check_range("warmup", o.warmup, 0, 1e12);
+	if (rc == FT_OK && o.warmup != -1)
+		rc = check_range("warmup", o.warmup, 0, 1e12);
 	rc = rc ? rc : check_range("beta1", o.optim.beta1, 0, 0.999999);
 	rc = rc ? rc : check_range("beta2", o.optim.beta2, 0, 0.9999999);
 	rc = rc ? rc : check_range("eps", o.optim.eps, 0, 1);

@@ -14,8 +14,10 @@
 struct ft_train_options {
 	struct ft_optim_options optim;
 	double rate;             /* peak learning rate; 0: 5e-5 * 768 / hidden size */
-	const char *schedule;    /* "linear", "cosine", "constant" */
-	double warmup;           /* below 1 a share of all steps, else steps */
+	const char *schedule;    /* "linear", "cosine", "constant"; NULL: linear, or
+	                            constant when the number of steps is unknown */
+	double warmup;           /* below 1 a share of all steps, else steps; < 0: a
+	                            tenth of all steps, none when that is unknown */
 	double clip;             /* largest gradient norm; 0: no limit */
 	double dropout;          /* instead of the config's; < 0: the config's */
 	int64_t accumulate;      /* batches a step */

@@ -248,7 +248,7 @@ int params_read(struct ft_model *m, struct ft_reader *r)
 		char name[NAME_MAX_];
 		snprintf(name, sizeof name, "%.*s", (int)(d.name.n < NAME_MAX_ ? d.name.n : NAME_MAX_ - 1), d.name.p);
 		struct ft_param *p = ft_model_find(m, name);
-		if (m->new_head && (!p || p->fresh)) {
+		if (m->new_head && (!p || strncmp(p->name, "head.", 5) == 0)) {
 			rc = skip_data(r, &d);
 			if (rc < 0)
 				return rc;

@@ -43,11 +43,19 @@ static int plan_steps(struct run *r)
 	r->total = (batches + r->o->accumulate - 1) / r->o->accumulate;
 	if (r->o->steps && (!r->total || r->o->steps < r->total))
 		r->total = r->o->steps;
-	bool needs_total = strcmp(r->o->schedule, "constant") != 0 || (r->o->warmup > 0 && r->o->warmup < 1);
-	if (!r->total && needs_total)
-		return ft_fail(FT_EUSAGE, "%s does not say how many batches it has: give --steps N, or --schedule constant "
-		               "with --warmup 0", ft_reader_name(r->data));
-	r->warmup = r->o->warmup < 1 ? (int64_t)ceil(r->o->warmup * (double)r->total) : (int64_t)r->o->warmup;
+	if (!r->total && (r->o->schedule || (r->o->warmup > 0 && r->o->warmup < 1)))
+		return ft_fail(FT_EUSAGE, "%s does not say how many batches it has, which --schedule and a --warmup below 1 "
+		               "need: give --steps N, or let ft-batch count (--shuffle)", ft_reader_name(r->data));
+	const char *schedule = r->o->schedule ? r->o->schedule : r->total ? "linear" : "constant";
+	if (!r->total)
+		ft_note("%s does not say how many batches it has: the learning rate stays constant", ft_reader_name(r->data));
+	r->schedule = ft_schedule_parse(schedule);
+	if (r->schedule < 0)
+		return r->schedule;
+	if (r->o->warmup < 0) /* not given */
+		r->warmup = (r->total + 9) / 10;
+	else
+		r->warmup = r->o->warmup < 1 ? (int64_t)ceil(r->o->warmup * (double)r->total) : (int64_t)r->o->warmup;
 	return FT_OK;
 }
 
@@ -237,9 +245,8 @@ static int open_run(struct run *r)
 {
 	int rc = ft_model_match(r->m, r->data);
 	rc = rc ? rc : plan_steps(r);
-	r->schedule = ft_schedule_parse(r->o->schedule);
-	if (rc < 0 || r->schedule < 0)
-		return rc < 0 ? rc : r->schedule;
+	if (rc < 0)
+		return rc;
 	r->rate = r->o->rate > 0 ? r->o->rate : default_rate(r->m);
 	if (r->o->dropout >= 0)
 		ft_model_dropout(r->m, r->o->dropout);

@@ -27,7 +27,7 @@ like 'says how many there are' "$(cat .err)" 'model.safetensors: [0-9]+ bytes of
 for length in '\377\377\377\377\377\377\377\377' '\370\377\377\377\377\377\377\377' '\000\341\365\005\0\0\0\0' \
 	'\377\340\365\005\0\0\0\0' '\0\0\0\0\001\0\0\0'; do
 	{ printf "$length"; tail -c +9 good; } >m/model.safetensors
-	(ulimit -v 500000; fails "a header of $length bytes" 65 timeout 2 ft-export -m m out)
+	(ft-export --version | grep -q sanitizer || ulimit -v 500000; fails "a header of $length bytes" 65 timeout 2 ft-export -m m out)
 done >lengths
 is 'five lengths that lie' "$(grep -c '^ok' lengths)" 5
 
@@ -63,6 +63,8 @@ is 'no attempt left anything' "$(ls -A | grep -c -e '^out' -e '^\.out\.')" 0
 if ! strace -o /dev/null true 2>/dev/null; then
 	skip 'strace cannot be used here'
 else
+	ASAN_OPTIONS=detect_leaks=0 # leaks cannot be looked for under strace
+	export ASAN_OPTIONS
 	for call in fsync renameat2,rename write; do
 		bad=0 failed=0 n=1
 		while [ $n -le 12 ]; do
