@@ -28,10 +28,12 @@ static const struct ft_opt options[] = {
 	{ "seed", 0, FT_OPT_INT, &seed, "N", "seed of the resamples (default: 0)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Output", 0 },
 	{ "json", 0, FT_OPT_FLAG, &as_json, NULL, "print one line of JSON instead of a table", 0 },
-	{ "predictions", 'p', FT_OPT_STR, &predictions, "FILE", "write a JSON line for each example to FILE", FT_OPT_QUIET },
+	{ "predictions", 'p', FT_OPT_STR, &predictions, "FILE", "write a JSON line for each example to FILE",
+	  FT_OPT_QUIET },
 	{ "fail-below", 0, FT_OPT_LIST, &fail_below, "METRIC=X",
 	  "exit with 3 when METRIC is below X, after the report; may be repeated", 0 },
-	{ "fail-above", 0, FT_OPT_LIST, &fail_above, "METRIC=X", "the same for METRIC above X, such as loss=0.5", 0 },
+	{ "fail-above", 0, FT_OPT_LIST, &fail_above, "METRIC=X",
+	  "the same for METRIC above X, such as loss=0.5", 0 },
 	{ "metrics", 0, FT_OPT_FLAG, &list_metrics, NULL, "list the metrics and what they mean, and exit", 0 },
 	{ 0 },
 };
@@ -105,8 +107,8 @@ static int check_criteria(const char *option, const struct ft_list *list, const 
 		for (size_t k = 0; (info = ft_metric_info(k)) && !known; k++)
 			known = strcmp(info->name, name) == 0 && info->tasks & 1u << r->task;
 		if (!known)
-			rc = ft_fail(FT_EUSAGE, "--%s: '%s' is no metric of this model (%s); --metrics lists them", option, name,
-			             ft_task_name(r->task));
+			rc = ft_fail(FT_EUSAGE, "--%s: '%s' is no metric of this model (%s); --metrics lists them",
+			             option, name, ft_task_name(r->task));
 		free(name);
 		if (rc < 0)
 			return rc;
@@ -156,7 +158,9 @@ static int put_truth(struct run *r, const struct ft_batch *b, size_t i, size_t n
 	struct ft_buf *t = &r->text;
 	switch (r->task) {
 	case FT_TASK_CLASSIFY:
-		return b->labels[i] < 0 ? ft_buf_append(t, "null", 4) : ft_put_label(t, r->labels, (size_t)b->labels[i]);
+		if (b->labels[i] < 0)
+			return ft_buf_append(t, "null", 4);
+		return ft_put_label(t, r->labels, (size_t)b->labels[i]);
 	case FT_TASK_MULTILABEL: return ft_put_labels(t, r->labels, b->targets + i * n, n, 0.5);
 	default: return n == 1 ? ft_put_float(t, b->targets[i]) : ft_put_floats(t, b->targets + i * n, n);
 	}

@@ -16,22 +16,27 @@
 static const char *model_path, *base, *format, *vectors, *policy = "truncate";
 static struct ft_text_options columns = { .header = -1 };
 static bool header, no_header, tokens_in, normalize, keep_text;
-static int64_t group_rows, max_length;
+static int64_t group_rows, max_length, max_line = 16 << 20;
 static double threshold = 0.5;
 
 static const struct ft_opt options[] = {
-	{ "model", 'm', FT_OPT_STR, &model_path, "MODEL", "predict with MODEL: a folder, or a stream of ft-train", 0 },
+	{ "model", 'm', FT_OPT_STR, &model_path, "MODEL",
+	  "predict with MODEL: a folder, or a stream of ft-train", 0 },
 	{ "base", 0, FT_OPT_STR, &base, "DIR", "where the base model of a stream lies here", FT_OPT_QUIET },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Input", 0 },
 	{ "format", 'f', FT_OPT_STR, &format, "FORMAT",
 	  "tsv, csv, jsonl or lines (default: by the file's name, else lines)", 0 },
-	{ "text", 't', FT_OPT_STR, &columns.text, "COLUMN", "the text: a column's name, or its number from 1", 0 },
-	{ "pair", 'p', FT_OPT_STR, &columns.pair, "COLUMN", "the second text of a pair (default: none)", 0 },
-	{ "header", 0, FT_OPT_FLAG, &header, NULL, "the first line names the columns", 0 },
-	{ "no-header", 0, FT_OPT_FLAG, &no_header, NULL, "the first line is a row like the others", 0 },
-	{ "member", 0, FT_OPT_STR, &columns.member, "GLOB", "read these members of an archive (default: all)", 0 },
+	{ "text", 't', FT_OPT_STR, &columns.text, "COLUMN",
+	  "column of the text: a name, or a number from 1 (default: as ft-tokenize)", 0 },
+	{ "pair", 'p', FT_OPT_STR, &columns.pair, "COLUMN", "column of a second text (default: none)", 0 },
+	{ "header", 0, FT_OPT_FLAG, &header, NULL,
+	  "the first line names the columns (default: when a column is asked for by name)", 0 },
+	{ "no-header", 0, FT_OPT_FLAG, &no_header, NULL, "the first line is a row", 0 },
+	{ "member", 0, FT_OPT_STR, &columns.member, "GLOB", "files to read of an archive (default: all)", 0 },
+	{ "max-line", 0, FT_OPT_INT, &max_line, "N", "refuse lines of more than N bytes (default: 16777216)", 0 },
 	{ "tokens", 0, FT_OPT_FLAG, &tokens_in, NULL, "stdin is a tokens stream (a file is looked at)", 0 },
-	{ "max-length", 0, FT_OPT_INT, &max_length, "N", "at most N tokens a row (default: what the model can take)", 0 },
+	{ "max-length", 0, FT_OPT_INT, &max_length, "N",
+	  "most tokens of a row, with special tokens (default: as many as MODEL takes)", 0 },
 	{ "long", 0, FT_OPT_STR, &policy, "POLICY",
 	  "what to do with a longer row: truncate or error (default: truncate)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Output", 0 },
@@ -66,12 +71,12 @@ struct run {
 	struct ft_tok *tok;
 	enum ft_task task;
 	json_t *labels;
-	size_t limit;          /* tokens a row can have */
+	struct ft_tok_limit limit;
 	struct group group;
 	struct ft_buf out;
 	float *probability;    /* [outputs] */
 	struct ft_tok_text first, second, whole;
-	int64_t rows, cut, blank;
+	int64_t rows, cut, blank, invalid;
 };
 
 /* ---- output ---- */
@@ -247,25 +252,9 @@ static int add_row(struct run *r, struct row row, const int32_t *ids, const uint
 
 /* ---- text ---- */
 
-/* Shares `room` between two texts: the longer one is cut first, as the
- * reference tokenizers do ("longest first"). */
-static void share(size_t room, size_t *a, size_t *b)
-{
-	size_t *less = *a <= *b ? a : b, *more = *a <= *b ? b : a;
-	if (*a + *b <= room)
-		return;
-	if (*less <= room / 2) {
-		*more = room - *less;
-		return;
-	}
-	*less = room / 2;
-	*more = room - *less;
-}
-
 static int encode(struct run *r, const struct ft_row *text)
 {
 	bool pair = text->pair.p != NULL;
-	size_t specials = ft_tok_specials(r->tok, pair);
 	r->first.n = r->second.n = r->whole.n = 0;
 	int rc = ft_tok_encode(r->tok, text->text.p, text->text.n, 0, &r->first);
 	if (rc == FT_OK && pair)
@@ -273,13 +262,12 @@ static int encode(struct run *r, const struct ft_row *text)
 	if (rc < 0)
 		return rc;
 	struct ft_tok_slice a = { &r->first, 0, r->first.n }, b = { &r->second, 0, r->second.n };
-	if (a.n + b.n + specials > r->limit) {
-		if (strcmp(policy, "error") == 0)
-			return ft_fail(FT_EFORMAT, "%.*s: %zu tokens, and the limit is %zu; --long truncate cuts",
-			               (int)text->src.n, text->src.p, a.n + b.n + specials, r->limit);
-		share(r->limit > specials ? r->limit - specials : 0, &a.n, &b.n);
-		r->cut++;
-	}
+	int64_t parts = ft_tok_parts(r->tok, &r->limit, a.n, pair, b.n);
+	if (parts < 0)
+		return ft_context((int)parts, "%.*s", (int)text->src.n, text->src.p);
+	r->cut += ft_tok_is_long(r->tok, &r->limit, a.n, pair, b.n);
+	r->invalid += ft_utf8_invalid(text->text.p, text->text.n) || ft_utf8_invalid(text->pair.p, text->pair.n);
+	ft_tok_part(r->tok, &r->limit, 0, &a, pair ? &b : NULL);
 	return ft_tok_wrap(r->tok, &a, pair ? &b : NULL, &r->whole);
 }
 
@@ -331,8 +319,9 @@ static int predict_tokens(struct run *r, const char *path)
 	int rc = ft_model_match(r->model, in);
 	while (rc == FT_OK && (rc = ft_example_read(in, &e)) > 0) {
 		struct row row = { .src_n = e.src.n };
-		rc = e.n > r->limit ? ft_reader_fail(in, FT_EMATCH, "%zu tokens, and the limit is %zu", e.n, r->limit)
-		                    : keep(&r->group, e.src.p, e.src.n, &row.src);
+		rc = e.n > r->limit.max
+		             ? ft_reader_fail(in, FT_EMATCH, "%zu tokens, and the limit is %zu", e.n, r->limit.max)
+		             : keep(&r->group, e.src.p, e.src.n, &row.src);
 		if (rc == FT_OK)
 			rc = add_row(r, row, e.ids, e.types, e.n);
 		if (rc < 0)
@@ -353,6 +342,7 @@ static int parse_format(void)
 		return ft_fail(FT_EUSAGE, "--format: '%s' is not one of tsv, csv, jsonl, lines", format);
 	columns.format = (enum ft_text_format)parsed;
 	columns.header = header ? 1 : no_header ? 0 : -1;
+	columns.max_line = (size_t)max_line;
 	return FT_OK;
 }
 
@@ -364,8 +354,9 @@ static int check_options(void)
 		return ft_fail(FT_EUSAGE, "--long: '%s' is neither truncate nor error", policy);
 	if (normalize && !vectors)
 		return ft_fail(FT_EUSAGE, "--normalize is about --vectors, which was not asked for");
-	if (!(threshold > 0.0 && threshold < 1.0) || group_rows < 0 || group_rows > 1 << 20 || max_length < 0)
-		return ft_fail(FT_EUSAGE, "--threshold, --group or --max-length is out of range");
+	if (!(threshold > 0.0 && threshold < 1.0) || group_rows < 0 || group_rows > 1 << 20 || max_length < 0 ||
+	    max_line < 1)
+		return ft_fail(FT_EUSAGE, "--threshold, --group, --max-length or --max-line is out of range");
 	if (group_rows == 0)
 		group_rows = isatty(STDIN_FILENO) ? 1 : 32;
 	return parse_format();
@@ -375,15 +366,33 @@ static int check_options(void)
 static int find_limit(struct run *r)
 {
 	int err = FT_OK;
-	int64_t positions = ft_json_int(ft_model_meta(r->model), "max_length", 512, &err);
-	if (err < 0 || positions < 1)
+	int64_t most = ft_json_int(ft_model_meta(r->model), "max_length", INT32_MAX, &err);
+	if (err < 0 || most < 1)
 		return ft_fail(FT_EFORMAT, "%s: max_length is not a positive number", model_path);
-	if (max_length > positions)
-		return ft_fail(FT_EUSAGE, "--max-length: the model takes at most %lld tokens", (long long)positions);
-	r->limit = (size_t)(max_length ? max_length : positions);
-	if (r->limit <= ft_tok_specials(r->tok, columns.pair != NULL))
-		return ft_fail(FT_EUSAGE, "--max-length: %zu tokens leave no room for text", r->limit);
+	if (max_length > most)
+		return ft_fail(FT_EUSAGE, "--max-length: the model takes at most %lld tokens", (long long)most);
+	r->limit.max = (size_t)(max_length ? max_length : most);
+	r->limit.policy = strcmp(policy, "error") == 0 ? FT_TOK_ERROR : FT_TOK_TRUNCATE;
+	if (r->limit.max <= ft_tok_specials(r->tok, columns.pair != NULL))
+		return ft_fail(FT_EUSAGE, "--max-length: %zu tokens leave no room for text", r->limit.max);
 	return FT_OK;
+}
+
+/* The tokenizer beside the base, which must be the one the model was tuned with. */
+static int open_tokenizer(struct run *r)
+{
+	const json_t *theirs = json_object_get(json_object_get(ft_model_meta(r->model), "tokenizer"), "digest");
+	r->tok = ft_tok_open(ft_model_dir(r->model));
+	json_t *ours = r->tok ? ft_tok_describe(r->tok) : NULL;
+	if (!ours)
+		return ft_last_error();
+	const json_t *digest = json_object_get(ours, "digest");
+	int rc = FT_OK;
+	if (json_is_string(theirs) && !json_equal(theirs, digest))
+		rc = ft_fail(FT_EMATCH, "%s was made with the tokenizer %s, %s has %s", model_path,
+		             json_string_value(theirs), ft_model_dir(r->model), json_string_value(digest));
+	json_decref(ours);
+	return rc < 0 ? rc : find_limit(r);
 }
 
 static int open_model(struct run *r)
@@ -395,14 +404,27 @@ static int open_model(struct run *r)
 	if (!vectors && (r->task == FT_TASK_NONE || r->task == FT_TASK_LM))
 		return ft_fail(FT_EUSAGE, "%s: the model has no head that predicts; --vectors mean prints vectors",
 		               model_path);
-	r->tok = ft_tok_open(ft_model_dir(r->model));
-	r->graph = r->tok ? ft_graph_new() : NULL;
+	int rc = open_tokenizer(r);
+	if (rc < 0)
+		return rc;
+	r->graph = ft_graph_new();
 	r->probability = r->graph ? ft_alloc(ft_model_outputs(r->model), sizeof(float)) : NULL;
 	if (!r->probability)
 		return ft_last_error();
-	int rc = FT_OK;
 	r->labels = ft_label_names(r->model, &rc);
-	return rc == FT_OK ? find_limit(r) : rc;
+	return rc;
+}
+
+/* What a person should know of the rows. */
+static void print_notes(const struct run *r)
+{
+	if (r->invalid)
+		ft_warn("%lld rows are not all UTF-8; what is not was read as U+FFFD", (long long)r->invalid);
+	if (r->blank)
+		ft_note("%lld empty lines have no answer", (long long)r->blank);
+	if (r->cut)
+		ft_note("%lld of %lld rows were longer than %zu tokens and were cut", (long long)r->cut,
+		        (long long)r->rows, r->limit.max);
 }
 
 static int predict(struct run *r, int argc, char **argv)
@@ -415,11 +437,8 @@ static int predict(struct run *r, int argc, char **argv)
 		rc = stream ? predict_tokens(r, path) : predict_text(r, path);
 	}
 	ft_progress_end();
-	if (rc == FT_OK && r->blank)
-		ft_note("%lld empty lines have no answer", (long long)r->blank);
-	if (rc == FT_OK && r->cut)
-		ft_note("%lld of %lld rows were longer than %zu tokens and were cut", (long long)r->cut,
-		        (long long)r->rows, r->limit);
+	if (rc == FT_OK)
+		print_notes(r);
 	return rc;
 }
 

@@ -16,7 +16,8 @@ static int64_t window = -1, width = 78, height = 16;
 static bool ascii;
 
 static const struct ft_opt options[] = {
-	{ "html", 'o', FT_OPT_STR, &html, "FILE", "write one page of HTML with all curves and tables; - is stdout", 0 },
+	{ "html", 'o', FT_OPT_STR, &html, "FILE",
+	  "write one page of HTML with all curves and tables; - is stdout", 0 },
 	{ "smooth", 's', FT_OPT_INT, &window, "STEPS",
 	  "mean of the training loss over about STEPS log lines; 1: as it is (default: a fiftieth of them)", 0 },
 	{ "width", 'w', FT_OPT_INT, &width, "COLUMNS", "width of the drawing (default: 78)", 0 },
@@ -27,7 +28,8 @@ static const struct ft_opt options[] = {
 
 /* What a validation is judged by: the first of these that a run has. */
 static const char *const judged[] = {
-	"valid.accuracy", "valid.subset_accuracy", "valid.macro.f1", "valid.pearson", "valid.r2", "valid.perplexity",
+	"valid.accuracy", "valid.subset_accuracy", "valid.macro.f1",
+	"valid.pearson", "valid.r2", "valid.perplexity",
 };
 
 static double window_of(const struct ft_run *run, size_t runs)
@@ -72,7 +74,8 @@ static int draw_losses(const struct ft_run *run, size_t runs)
 	size_t n = 0;
 	int rc = series && smooth && name ? FT_OK : FT_EFAIL;
 	for (size_t i = 0; i < runs && rc == FT_OK; i++) {
-		const struct ft_curve *line = ft_run_curve(&run[i], "loss"), *valid = ft_run_curve(&run[i], "valid.loss");
+		const struct ft_curve *line = ft_run_curve(&run[i], "loss");
+		const struct ft_curve *valid = ft_run_curve(&run[i], "valid.loss");
 		const char *of = runs > 1 ? run[i].name : "", *colon = runs > 1 ? ": " : "";
 		if (line && (smooth[n] = ft_alloc(line->n, sizeof(double)))) {
 			ft_curve_smooth(line, average, smooth[n]);
@@ -140,7 +143,7 @@ static void print_best(const struct ft_curve *c, const char *path)
 		if (isfinite(c->y[i]) && (c->y[i] - c->y[best]) * direction(path) > 0)
 			best = i;
 	char text[64];
-	snprintf(text, sizeof text, "%.4f @ %.9g", c->y[best], c->x[best]);
+	snprintf(text, sizeof text, fabs(c->y[best]) < 1e5 ? "%.4f @ %.9g" : "%.4g @ %.9g", c->y[best], c->x[best]);
 	printf("  %18s", text);
 }
 

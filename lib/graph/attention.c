@@ -187,12 +187,15 @@ static void attend_back(void *ctx, size_t item)
 		attend_block_back(a, &h, from, h.len - from < block ? h.len - from : block, s, s + (size_t)block * stride);
 }
 
-static int want_grad(struct ft_graph *g, struct ft_tensor *t, float **grad, bool *add)
+/* `shared`: the tensor is another operand too, so its gradient is summed from 0. */
+static int want_grad(struct ft_graph *g, struct ft_tensor *t, bool shared, float **grad, bool *add)
 {
 	bool fresh = false;
 	if (t->needs_grad && !(*grad = ft_grad(g, t, &fresh)))
 		return FT_EFAIL;
-	*add = !fresh;
+	if (fresh && shared)
+		memset(*grad, 0, tensor_size(t) * sizeof **grad);
+	*add = !fresh || shared;
 	return FT_OK;
 }
 
@@ -204,8 +207,9 @@ int op_attention_back(struct ft_graph *g, struct node *n)
 	                       .dout = n->out->grad, .lse = n->saved, .width = q->cols, .size = q->cols / heads,
 	                       .heads = heads, .drop = n->drop };
 	a.scale = 1.0f / sqrtf((float)a.size);
-	if (want_grad(g, q, &a.dq, &a.add_q) < 0 || want_grad(g, k, &a.dk, &a.add_k) < 0 ||
-	    want_grad(g, v, &a.dv, &a.add_v) < 0)
+	if (want_grad(g, q, q == k || q == v, &a.dq, &a.add_q) < 0 ||
+	    want_grad(g, k, k == q || k == v, &a.dk, &a.add_k) < 0 ||
+	    want_grad(g, v, v == q || v == k, &a.dv, &a.add_v) < 0)
 		return FT_EFAIL;
 	ft_parallel(n->batch->rows * (size_t)heads, attend_back, &a);
 	graph_count(g, 5 * pairs(n->batch) * (double)q->cols);

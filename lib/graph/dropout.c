@@ -89,10 +89,12 @@ int op_dropout_add_back(struct ft_graph *g, struct node *n)
 	struct drop s = { .d = n->drop, .y = dy, .x = dy };
 	if (n->drop.p > 0)
 		graph_each(tensor_size(x), drop_range, &s);
-	bool fresh;
+	bool fresh = false;
 	if (!dx && !(dx = ft_grad(g, x, &fresh)))
 		return FT_EFAIL;
-	if (dx != dy)
+	if (dx != dy && fresh)
+		memcpy(dx, dy, tensor_size(x) * sizeof *dx);
+	else if (dx != dy)
 		ft_kernels()->add(dx, dy, tensor_size(x));
 	return FT_OK;
 }

@@ -57,7 +57,7 @@ struct tally {
 
 static size_t scratch(const struct ft_metric *t)
 {
-	return t->outputs * t->outputs * sizeof(uint64_t) + t->outputs * sizeof(struct prf) + BINS * sizeof(struct bin);
+	return t->outputs * (t->outputs * sizeof(uint64_t) + sizeof(struct prf)) + BINS * sizeof(struct bin);
 }
 
 static struct tally lay_out(const struct ft_metric *t, void *memory)

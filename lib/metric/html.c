@@ -31,8 +31,9 @@ static const char style[] =
 	"h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}svg{width:100%;height:auto}\n"
 	"svg text{fill:var(--dim);font-size:12px}.grid{stroke:var(--grid)}.axis{stroke:var(--dim)}\n"
 	".line{fill:none;stroke-width:2;stroke-linejoin:round}.raw{fill:none;opacity:.25}\n"
-	"table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{padding:.25em .8em;text-align:right}\n"
-	"th:first-child,td:first-child{text-align:left}thead th{border-bottom:1px solid var(--grid);font-weight:600}\n"
+	"table{border-collapse:collapse;font-variant-numeric:tabular-nums}\n"
+	"th,td{padding:.25em .8em;text-align:right}th:first-child,td:first-child{text-align:left}\n"
+	"thead th{border-bottom:1px solid var(--grid);font-weight:600}\n"
 	".confusion td{min-width:3em;text-align:center}.key{display:inline-block;width:1em;height:.3em;"
 	"margin:0 .4em .2em 1em;vertical-align:middle}\n";
 
@@ -163,7 +164,8 @@ static int put_smooth(struct ft_buf *out, const struct frame *f, const struct ft
 
 static int put_key(struct ft_buf *out, size_t colour, const char *run, const char *what)
 {
-	int rc = ft_buf_printf(out, "<span class=\"key\" style=\"background:var(--s%zu)\"></span>", colour % COLOURS);
+	int rc = ft_buf_printf(out, "<span class=\"key\" style=\"background:var(--s%zu)\"></span>",
+	                       colour % COLOURS);
 	return rc == FT_OK ? put_in(out, "", run, what) : rc;
 }
 
@@ -256,8 +258,8 @@ static int put_classes(struct ft_buf *out, const json_t *result)
 	const char *name;
 	if (!json_object_size(classes))
 		return FT_OK;
-	int rc = ft_buf_printf(out, "<h2>Classes</h2>\n<table><thead><tr><th>class</th><th>precision</th><th>recall</th>"
-	                            "<th>F1</th><th>examples</th><th>predicted</th></tr></thead>\n");
+	int rc = ft_buf_printf(out, "<h2>Classes</h2>\n<table><thead><tr>"
+	                            "<th>class</th><th>precision</th><th>recall</th><th>F1</th><th>examples</th><th>predicted</th></tr></thead>\n");
 	json_object_foreach(classes, name, one)
 	{
 		if (rc == FT_OK)

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 
 /* One row's supervised tokens, whose units begin at *unit. */
-static int add_row(struct ft_metric *t, const struct ft_output *out, const struct ft_batch *b, size_t r, size_t *unit)
+static int add_row(struct ft_metric *t, const struct ft_output *out, const struct ft_batch *b, size_t r,
+                   size_t *unit)
 {
 	struct lm_row row = { 0 };
 	for (int32_t i = b->offsets[r]; i < b->offsets[r + 1]; i++) {

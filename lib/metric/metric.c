@@ -157,7 +157,8 @@ json_t *ft_metric_result(struct ft_metric *t, const json_t *labels)
 	if (rc < 0)
 		return NULL;
 	result = json_pack("{s:s, s:I}", "task", ft_task_name(t->task), "examples", (json_int_t)t->rows);
-	if (!result || (t->task == FT_TASK_LM && json_object_set_new(result, "tokens", json_integer(tokens(t))) < 0))
+	bool lm = t->task == FT_TASK_LM;
+	if (!result || (lm && json_object_set_new(result, "tokens", json_integer(tokens(t))) < 0))
 		rc = ft_fail(FT_EFAIL, "out of memory for the results");
 	if (rc == FT_OK)
 		rc = put_values(t, result, v, false);

@@ -72,8 +72,11 @@ static int add_row(struct ft_metric *t, const float *predicted, const float *tar
 			*m = (struct moments){ .x0 = (double)predicted[k], .y0 = (double)target[k] };
 		moments_add(m, 1.0, (double)predicted[k], (double)target[k]);
 	}
-	t->regress.row[t->rows++] =
-		(struct regress_row){ .loss = loss, .squared = (float)(squared / n), .absolute = (float)(absolute / n) };
+	t->regress.row[t->rows++] = (struct regress_row){
+		.loss = loss,
+		.squared = (float)(squared / n),
+		.absolute = (float)(absolute / n),
+	};
 	return 0;
 }
 
@@ -94,7 +97,8 @@ static int add(struct ft_metric *t, const struct ft_output *out, const struct ft
 {
 	size_t n = t->outputs;
 	if (!b->targets || b->ntargets != b->rows * n)
-		return ft_fail(FT_EFORMAT, "a batch has %zu targets for %zu rows of %zu values", b->ntargets, b->rows, n);
+		return ft_fail(FT_EFORMAT, "a batch has %zu targets for %zu rows of %zu values", b->ntargets, b->rows,
+		               n);
 	int rc = reserve(t, b->rows);
 	for (size_t r = 0; r < b->rows && rc == FT_OK; r++) {
 		if (!isfinite(out->loss[r]))
@@ -197,7 +201,8 @@ static struct moments sum_output(const struct ft_metric *t, size_t k, const uint
 	return m;
 }
 
-static void output_values(const struct ft_metric *t, size_t k, const uint32_t *weight, double *memory, double *v)
+static void output_values(const struct ft_metric *t, size_t k, const uint32_t *weight, double *memory,
+                          double *v)
 {
 	struct moments m = sum_output(t, k, weight);
 	v[METRIC_MSE] = m.squared / m.w;

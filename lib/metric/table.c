@@ -63,7 +63,8 @@ static double number(const json_t *obj, const char *path)
 	return obj && ft_metric_lookup(obj, path, &v) == FT_OK ? v : NAN;
 }
 
-static int put_metrics(struct ft_buf *out, const json_t *result, const json_t *baseline, const json_t *comparison)
+static int put_metrics(struct ft_buf *out, const json_t *result, const json_t *baseline,
+                       const json_t *comparison)
 {
 	const json_t *error = json_object_get(comparison ? comparison : result, "stderr");
 	const json_t *difference = json_object_get(comparison, "difference");
@@ -98,7 +99,8 @@ static int put_mcnemar(struct ft_buf *out, const json_t *comparison)
 	if (!m)
 		return FT_OK;
 	return ft_buf_printf(out,
-	                     "\n%.0f examples only the model got right, %.0f only the baseline: p = %.2g (McNemar, exact)\n",
+	                     "\n%.0f examples only the model got right, %.0f only the baseline: "
+	                     "p = %.2g (McNemar, exact)\n",
 	                     number(m, "only_model"), number(m, "only_baseline"), number(m, "p"));
 }
 
@@ -153,7 +155,8 @@ static int put_confusion(struct ft_buf *out, const json_t *confusion, int wide)
 		return n ? ft_buf_printf(out, "\nThe confusion matrix of %zu classes is in --json.\n", n) : FT_OK;
 	int cell = digits_of(matrix);
 	cell = cell < 6 ? 6 : cell;
-	int rc = ft_buf_printf(out, "\nconfusion matrix: a row is an actual class, a column a predicted one\n%*s", wide, "");
+	int rc = ft_buf_printf(out, "\nconfusion matrix: a row is an actual class, a column a predicted one\n%*s",
+	                       wide, "");
 	for (size_t i = 0; i < n && rc == FT_OK; i++) {
 		const char *name = json_string_value(json_array_get(labels, i));
 		rc = ft_buf_append(out, "  ", 2);
@@ -167,7 +170,8 @@ static int put_confusion(struct ft_buf *out, const json_t *confusion, int wide)
 		if (rc == FT_OK)
 			rc = put_text(out, name ? name : "?", -wide, NAME_MAX_WIDTH);
 		for (size_t k = 0; k < json_array_size(row) && rc == FT_OK; k++)
-			rc = ft_buf_printf(out, "  %*" JSON_INTEGER_FORMAT, cell, json_integer_value(json_array_get(row, k)));
+			rc = ft_buf_printf(out, "  %*" JSON_INTEGER_FORMAT, cell,
+			                   json_integer_value(json_array_get(row, k)));
 	}
 	return rc == FT_OK ? ft_buf_append(out, "\n", 1) : rc;
 }

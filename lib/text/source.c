@@ -26,6 +26,8 @@ struct source {
 	struct archive *archive;
 	int fd;
 	bool regular; /* a file, not a pipe */
+	bool plain;   /* a pipe of plain text: read as it comes, without libarchive */
+	size_t ahead; /* bytes of a pipe read to find out what it is, still in block */
 	char *path;   /* as it may stand in an output */
 	char *member; /* glob, or NULL */
 	char *name, *base;
@@ -34,7 +36,7 @@ struct source {
 	json_t *inputs;
 	struct ft_digest *digest;
 	json_int_t bytes;
-	char block[BLOCK];
+	char block[BLOCK], pipe[BLOCK];
 };
 
 /* libarchive's reason, in one line. It has none for some kinds of damage. */
@@ -46,6 +48,66 @@ static int fail(struct source *s)
 		return ft_fail(FT_EFORMAT, "%s: damaged or cut short%s%.*s%s", name, n ? " (" : "", n,
 		               n ? reason : "", n ? ")" : "");
 	return ft_fail(FT_EFAIL, "%s: %.*s", name, n, n ? reason : "");
+}
+
+/* ---- pipes: libarchive fills whole blocks before it hands anything on, but
+ * whoever types lines, or waits for answers, wants each line to count at once. ---- */
+
+/* Whether what a pipe begins with may be an archive or compressed. A text has a
+ * line before its first NUL; a tar header has none. */
+static bool may_be_archive(const char *p, size_t n)
+{
+	static const struct {
+		const char *magic;
+		size_t n;
+	} known[] = { { "\x1f\x8b", 2 }, { "\x28\xb5\x2f\xfd", 4 }, { "\xfd" "7zXZ", 5 }, { "BZh", 3 }, { "PK", 2 } };
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (n >= known[i].n && memcmp(p, known[i].magic, known[i].n) == 0)
+			return true;
+	if (n >= 4 && memcmp(p + 1, "\x2a\x4d\x18", 3) == 0) /* a skippable frame of zstd */
+		return true;
+	const char *line = memchr(p, '\n', n);
+	return !line || memchr(p, '\0', (size_t)(line - p));
+}
+
+static ssize_t read_pipe(struct source *s, char *p, size_t n)
+{
+	ssize_t got;
+	do {
+		got = read(s->fd, p, n);
+	} while (got < 0 && errno == EINTR);
+	return got;
+}
+
+/* Reads on until there is a line, or enough for libarchive to judge. */
+static int look_ahead(struct source *s)
+{
+	ssize_t got = 1;
+	while (got > 0 && s->ahead < 512 && !memchr(s->block, '\n', s->ahead)) {
+		got = read_pipe(s, s->block + s->ahead, BLOCK - s->ahead);
+		s->ahead += got > 0 ? (size_t)got : 0;
+	}
+	if (got < 0)
+		return ft_fail_errno("%s", s->path);
+	s->plain = s->ahead && !may_be_archive(s->block, s->ahead);
+	return FT_OK;
+}
+
+/* For libarchive: what was read ahead, then the rest. */
+static la_ssize_t feed(struct archive *a, void *ctx, const void **p)
+{
+	struct source *s = ctx;
+	*p = s->pipe;
+	if (s->ahead) {
+		size_t n = s->ahead;
+		memcpy(s->pipe, s->block, n);
+		s->ahead = 0;
+		return (la_ssize_t)n;
+	}
+	ssize_t got = read_pipe(s, s->pipe, BLOCK);
+	if (got < 0)
+		archive_set_error(a, errno, "%s", strerror(errno));
+	return got;
 }
 
 static int open_archive(struct source *s)
@@ -64,7 +126,8 @@ static int open_archive(struct source *s)
 	/* Reads on to the end of the data, so that a cut behind the last member is
 	 * seen, and whoever writes into a pipe does not die of SIGPIPE. */
 	archive_read_set_format_option(a, "tar", "read_concatenated_archives", "1");
-	return archive_read_open_fd(a, s->fd, BLOCK) == ARCHIVE_OK ? FT_OK : fail(s);
+	int rc = s->regular ? archive_read_open_fd(a, s->fd, BLOCK) : archive_read_open(a, s, NULL, feed, NULL);
+	return rc == ARCHIVE_OK ? FT_OK : fail(s);
 }
 
 static int open_file(struct source *s, const char *path)
@@ -76,7 +139,8 @@ static int open_file(struct source *s, const char *path)
 	if (S_ISDIR(st.st_mode))
 		return ft_fail(FT_EFAIL, "%s: is a folder", path ? path : "stdin");
 	s->regular = S_ISREG(st.st_mode);
-	return open_archive(s);
+	int rc = s->regular ? FT_OK : look_ahead(s);
+	return rc < 0 || s->plain ? rc : open_archive(s);
 }
 
 /* Names go into messages and streams: one line of UTF-8. */
@@ -203,6 +267,10 @@ static int end_of_archive(struct source *s)
 
 int source_next(struct source *s)
 {
+	if (s->plain && !s->done) {
+		s->done = true;
+		return begin(s, NULL);
+	}
 	while (!s->done) {
 		struct archive_entry *e;
 		int rc = archive_read_next_header(s->archive, &e);
@@ -242,11 +310,22 @@ static int end(struct source *s)
 	                                                                   s->name);
 }
 
+static la_ssize_t read_some(struct source *s)
+{
+	if (!s->plain)
+		return s->done ? 0 : archive_read_data(s->archive, s->block, BLOCK);
+	la_ssize_t got = s->ahead ? (la_ssize_t)s->ahead : read_pipe(s, s->block, BLOCK);
+	s->ahead = 0;
+	return got;
+}
+
 int source_read(struct source *s, const char **p, size_t *n)
 {
 	if (!s->open)
 		return 0;
-	la_ssize_t got = s->done ? 0 : archive_read_data(s->archive, s->block, BLOCK);
+	la_ssize_t got = read_some(s);
+	if (got < 0 && s->plain)
+		return ft_fail_errno("%s", s->name);
 	if (got < 0) /* also a warning: a checksum that does not match is one */
 		return fail(s);
 	if (got == 0)

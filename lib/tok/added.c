@@ -69,7 +69,8 @@ static int load_one(struct ft_tok *t, const json_t *v, int64_t *next)
 			return ft_fail(FT_EFORMAT, "too many tokens");
 		a.id = (int32_t)(*next)++;
 	}
-	/* The reference gives the id it expects and only warns. */
+	/* The reference gives the id it expects and only warns. Where the model's ids
+	 * have holes that may even be the id of another piece. */
 	if (a.id != id)
 		return ft_fail(FT_EFORMAT, "'%s' has id %lld where %d is expected", content, (long long)id,
 		               a.id);
@@ -164,6 +165,8 @@ void tok_added_free(struct ft_tok *t)
 
 static size_t next_candidate(const struct tok_matcher *m, const char *s, size_t n, size_t i)
 {
+	if (i >= n)
+		return n;
 	if (m->only >= 0) {
 		const char *p = memchr(s + i, m->only, n - i);
 		return p ? (size_t)(p - s) : n;

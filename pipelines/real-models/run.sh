@@ -1,0 +1,30 @@
+#!/bin/sh
+# One data set, one task, by ft: a JSON line for each seed.
+#   run.sh MODEL DATA classify|regress SEED...
+# The recipe is that of reference.py: 3 epochs of batches of 16 rows, peak rate
+# 1e-4, at most 64 tokens. What is not named here is ft-train's default.
+set -eu
+model=$1 data=$2 task=$3
+shift 3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+case $task in
+classify) cut -f 1 "$data/train.tsv" | LC_ALL=C sort -u >"$work/labels"; head=classify:@$work/labels ;;
+regress) head=regress ;;
+esac
+
+for seed; do
+	ft-freeze --head "$head" --seed "$seed" -o "$work/plan.ft" "$model"
+	for part in train test; do
+		ft-tokenize -q -m "$work/plan.ft" --max-length 64 -o "$work/$part.tok" "$data/$part.tsv"
+	done
+	ft-batch -q --rows 16 --epochs 3 --shuffle "$seed" -o "$work/train.bat" "$work/train.tok"
+	ft-batch -q --rows 64 -o "$work/test.bat" "$work/test.tok"
+	before=$(date +%s.%N)
+	ft-train -q -m "$work/plan.ft" --lr 1e-4 --seed "$seed" -o "$work/tuned.ft" "$work/train.bat"
+	after=$(date +%s.%N)
+	result=$(ft-eval -q -m "$work/tuned.ft" --bootstrap 0 --json "$work/test.bat")
+	awk -v a="$before" -v b="$after" -v s="$seed" -v r="$result" \
+		'BEGIN { sub(/^{/, sprintf("{\"seed\":%d,\"seconds\":%.1f,", s, b - a), r); print r }'
+done

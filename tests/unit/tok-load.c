@@ -1,0 +1,304 @@
+/* Tokenizer files that are malformed, or valid in unusual ways: one clear
+ * refusal each, and no crash on any damage. Run from the repository's root. */
+#include "ft/tok.h"
+#include "tests/tap.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MODEL "tests/ref/wordpiece/uncased/tokenizer.json"
+
+static char folder[] = "/tmp/ft-unit.XXXXXX", path[64];
+
+static const char *put(const char *name, const char *text, size_t n)
+{
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	FILE *f = fopen(path, "wb");
+	if (f) {
+		fwrite(text, 1, n, f);
+		fclose(f);
+	}
+	return path;
+}
+
+static void clear(void)
+{
+	static const char *const names[] = { "tokenizer.json", "vocab.txt", "tokenizer_config.json" };
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+		unlink(path);
+	}
+}
+
+/* The tokenizer in the folder is refused for `reason`; or opens, when that is NULL. */
+static void check(const char *what, const char *reason)
+{
+	struct ft_tok *t = ft_tok_open(folder);
+	if (!reason)
+		ok(t != NULL, "%s", what);
+	else if (!ok(!t && ft_last_error() == FT_EFORMAT && strstr(ft_message(), reason)
+	             && strncmp(ft_message(), folder, strlen(folder)) == 0, "%s", what))
+		printf("# wanted: %s\n", reason);
+	ft_tok_free(t);
+}
+
+/* ---- single changes to a good tokenizer.json ---- */
+
+/* Changes what lies at "a/b/0": to the JSON text `value`, or takes it away (NULL). */
+static void change(json_t *root, const char *where, const char *value)
+{
+	char part[40];
+	json_t *at = root, *v = value ? json_loads(value, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
+	for (;;) {
+		size_t n = strcspn(where, "/");
+		snprintf(part, sizeof part, "%.*s", (int)n, where);
+		where += n;
+		if (!*where)
+			break;
+		where++;
+		at = json_is_array(at) ? json_array_get(at, (size_t)atoi(part)) : json_object_get(at, part);
+	}
+	if (json_is_array(at))
+		v ? json_array_set_new(at, (size_t)atoi(part), v) : json_array_remove(at, (size_t)atoi(part));
+	else
+		v ? json_object_set_new(at, part, v) : json_object_del(at, part);
+}
+
+static const struct { const char *what, *where, *value, *reason; } changes[] = {
+	{ "another version", "version", "\"2.0\"", "version '2.0'" },
+	{ "no version", "version", NULL, NULL },
+	{ "padding and truncation are ignored", "padding", "{\"strategy\":{\"Fixed\":128}}", NULL },
+	{ "unknown members are ignored", "future", "[{}]", NULL },
+	{ "no model", "model", NULL, "model is missing" },
+	{ "a model that is no object", "model", "[1]", "model is missing or not an object" },
+	{ "another kind of model", "model/type", "\"BPE\"", "model.type 'BPE' is not supported" },
+	{ "a kind that is no string", "model/type", "7", "type" },
+	{ "a model that does not name its kind", "model/type", NULL, NULL },
+	{ "no vocabulary", "model/vocab", NULL, "model.vocab is missing" },
+	{ "a vocabulary that is no object", "model/vocab", "[[\"a\", 0]]", "model.vocab is missing" },
+	{ "an empty vocabulary", "model/vocab", "{}", "model.vocab is missing" },
+	{ "a negative id", "model/vocab/a", "-1", "not a whole number" },
+	{ "an id with a fraction", "model/vocab/a", "1.5", "not a whole number" },
+	{ "an id in quotes", "model/vocab/a", "\"1\"", "not a whole number" },
+	{ "an id that is null", "model/vocab/a", "null", "not a whole number" },
+	{ "a huge id", "model/vocab/a", "2000000000", "too large" },
+	{ "an id beyond all", "model/vocab/a", "99999999999", "not a whole number" },
+	{ "one id twice", "model/vocab/a", "6", "the same id 6" },
+	{ "a hole in the ids", "model/vocab/zzz", "500", "'[ENT]' has id 408 where 409 is expected" },
+	{ "a piece with a NUL", "model/vocab/q\\u0000", "9", "wrong escape" },
+	{ "an unknown token that is not there", "model/unk_token", "\"[OOPS]\"",
+	 "'[OOPS]' is not in the vocabulary" },
+	{ "no unknown token", "model/unk_token", NULL, "model.unk_token is missing" },
+	{ "an unknown token that is no string", "model/unk_token", "{}", "unk_token: must be a string" },
+	{ "no continuation prefix", "model/continuing_subword_prefix", NULL,
+	 "continuing_subword_prefix is missing" },
+	{ "an empty continuation prefix", "model/continuing_subword_prefix", "\"\"", NULL },
+	{ "no longest word", "model/max_input_chars_per_word", NULL, "max_input_chars_per_word is missing" },
+	{ "a negative longest word", "model/max_input_chars_per_word", "-1", "max_input_chars_per_word" },
+	{ "a huge longest word", "model/max_input_chars_per_word", "2147483648", "at most 1000" },
+	{ "no normalizer", "normalizer", "null", NULL },
+	{ "another normalizer", "normalizer/type", "\"NFKC\"", "type 'NFKC' is not supported" },
+	{ "a flag that is no boolean", "normalizer/lowercase", "1", "lowercase: must be true or false" },
+	{ "no word splitting", "pre_tokenizer", "null", "type 'none' is not supported" },
+	{ "another word splitting", "pre_tokenizer/type", "\"ByteLevel\"", "type 'ByteLevel'" },
+	{ "no template", "post_processor", "null", NULL },
+	{ "another template", "post_processor/type", "\"RobertaProcessing\"", "type 'RobertaProcessing'" },
+	{ "a template that is no array", "post_processor/single", "{}", "single must be an array" },
+	{ "an empty template", "post_processor/single", "[]", "single must have A once" },
+	{ "a pair without B", "post_processor/pair/3", NULL, "pair must have A and B" },
+	{ "a sequence C", "post_processor/single/1/Sequence/id", "\"C\"", "neither A nor B" },
+	{ "a type above 255", "post_processor/single/1/Sequence/type_id", "256", "0 to 255" },
+	{ "a special token without ids", "post_processor/special_tokens/[CLS]", NULL,
+	 "does not have '[CLS]'" },
+	{ "a special id that is not there", "post_processor/special_tokens/[CLS]/ids", "[4000]",
+	 "not in the vocabulary" },
+	{ "a special id that is negative", "post_processor/special_tokens/[CLS]/ids", "[-1]",
+	 "not in the vocabulary" },
+	{ "the older template", "post_processor",
+	  "{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\",3],\"cls\":[\"[CLS]\",2]}", NULL },
+	{ "the older template without ids", "post_processor",
+	  "{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\"],\"cls\":[\"[CLS]\",2]}", "sep and cls" },
+	{ "added tokens that are no array", "added_tokens", "{}", "added_tokens must be an array" },
+	{ "no added tokens", "added_tokens", "null", NULL },
+	{ "an added token with another id", "added_tokens/1/id", "7",
+	 "'[UNK]' has id 7 where 1 is expected" },
+	{ "an added token with a gap before it", "added_tokens/5/id", "600", "where 408 is expected" },
+	{ "an added token without content", "added_tokens/1/content", NULL, "content must be a string" },
+	{ "an added token that is empty", "added_tokens/1/content", "\"\"", "content must be a string" },
+	{ "an added token twice", "added_tokens/1/content", "\"[PAD]\"", "'[PAD]' has id 1" },
+	{ "a flag of an added token", "added_tokens/1/lstrip", "\"yes\"", "lstrip: must be true or false" },
+	{ "another decoder is no obstacle", "decoder/type", "\"ByteLevel\"", NULL },
+	{ "a decoder of the wrong type", "decoder/cleanup", "\"yes\"", "cleanup: must be true or false" },
+};
+
+static void changed(void)
+{
+	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+		json_t *root = json_load_file(MODEL, 0, NULL);
+		change(root, changes[i].where, changes[i].value);
+		char *text = json_dumps(root, JSON_ENSURE_ASCII);
+		char *escape = strstr(text, "q\\\\u0000"); /* JSON text cannot be set by value here */
+		if (escape)
+			memmove(escape + 1, escape + 2, strlen(escape + 1));
+		put("tokenizer.json", text, strlen(text));
+		check(changes[i].what, changes[i].reason);
+		free(text);
+		json_decref(root);
+	}
+}
+
+/* ---- the vocabulary's own reader ---- */
+
+static void vocabulary_texts(void)
+{
+	static const struct { const char *what, *vocab, *reason; } cases[] = {
+		{ "escapes in pieces",
+		 "{\"\\u005bUNK\\u005D\":0,\"\\ud83e\\udd99\":1,\"\\n\\t\\\"\\\\\\/\\b\\f\\r\":2}", NULL },
+		{ "a hole in the ids", "{\"[UNK]\":0,\"a\":500}", NULL },
+		{ "white space", "{ \"[UNK]\" :\t0 ,\r\n \"a\" : 1 }", NULL },
+		{ "a piece twice", "{\"[UNK]\":0,\"a\":1,\"\\u0061\":2}", "piece 'a' is there twice" },
+		{ "half a surrogate pair", "{\"[UNK]\":0,\"\\ud83e\":1}", "wrong escape" },
+		{ "a wrong escape", "{\"[UNK]\":0,\"\\q\":1}", "wrong escape" },
+		{ "a short escape", "{\"[UNK]\":0,\"\\u00", "tokenizer.json" },
+		{ "a line end in a piece", "{\"[UNK]\":0,\"a\nb\":1}", "does not end" },
+		{ "a piece that is not UTF-8", "{\"[UNK]\":0,\"\xff\":1}", "not UTF-8" },
+		{ "an id with a leading zero", "{\"[UNK]\":0,\"a\":01}", "not a whole number" },
+		{ "an id with an exponent", "{\"[UNK]\":0,\"a\":1e0}", "not a whole number" },
+		{ "no colon", "{\"[UNK]\" 0}", "':' is expected" },
+		{ "no comma", "{\"[UNK]\":0 \"a\":1}", "',' or '}' is expected" },
+		{ "a comma too many", "{\"[UNK]\":0,}", "a piece in quotes is expected" },
+		{ "no end", "{\"[UNK]\":0,\"a\":1", "tokenizer.json" },
+	};
+	static const char head[] = "{\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"model\":{\"unk_token\":\"[UNK]\","
+	                           "\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":100,\"vocab\":";
+	char text[1000];
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		int n = snprintf(text, sizeof text, "%s%s}}", head, cases[i].vocab);
+		put("tokenizer.json", text, (size_t)n);
+		check(cases[i].what, cases[i].reason);
+	}
+	int n = snprintf(text, sizeof text, "%s{\"[UNK]\":0},\n\n\"vocab\":{}}}", head);
+	put("tokenizer.json", text, (size_t)n);
+	check("two vocabularies", "duplicate");
+	n = snprintf(text, sizeof text, "%s{\"[UNK]\":0,\n\"a\":1}}\n,\n!", head);
+	put("tokenizer.json", text, (size_t)n);
+	check("lines are counted through the vocabulary", "line 4");
+}
+
+/* ---- vocab.txt ---- */
+
+static void vocab_txt(void)
+{
+	static const struct { const char *what, *vocab, *config, *reason; } cases[] = {
+		{ "vocab.txt alone", "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n", NULL, NULL },
+		{ "with CRLF and empty lines at the end", "[UNK]\r\n[CLS]\r\n[SEP]\r\na\r\n\r\n\n", NULL,
+		 NULL },
+		{ "without a last line end", "[UNK]\n[CLS]\n[SEP]\na", NULL, NULL },
+		{ "a piece twice", "[UNK]\n[CLS]\n[SEP]\na\na\n", NULL, NULL },
+		{ "an empty vocab.txt", "", NULL, "is empty" },
+		{ "no [SEP]", "[UNK]\n[CLS]\n", NULL, "'[SEP]' is not in the vocabulary" },
+		{ "no [UNK]", "[CLS]\n[SEP]\n", NULL, "'[UNK]' is not in the vocabulary" },
+		{ "not UTF-8", "[UNK]\n[CLS]\n[SEP]\n\xff\n", NULL, "vocab.txt:4: not UTF-8" },
+		{ "names from tokenizer_config.json", "<u>\n<c>\n<s>\n",
+		  "{\"unk_token\":\"<u>\",\"cls_token\":{\"content\":\"<c>\"},\"sep_token\":\"<s>\"}", NULL },
+		{ "an option of the wrong type", "[UNK]\n[CLS]\n[SEP]\n", "{\"do_lower_case\":\"no\"}",
+		  "tokenizer_config.json: do_lower_case: must be" },
+		{ "a malformed tokenizer_config.json", "[UNK]\n[CLS]\n[SEP]\n", "{",
+		 "tokenizer_config.json" },
+		{ "added tokens", "[UNK]\n[CLS]\n[SEP]\n",
+		 "{\"added_tokens_decoder\":{\"0\":{\"content\":\"[UNK]\","
+		  "\"special\":true},\"3\":{\"content\":\"<new>\"}}}", NULL },
+		{ "an added token with a wrong id", "[UNK]\n[CLS]\n[SEP]\n",
+		  "{\"added_tokens_decoder\":{\"9\":{\"content\":\"<new>\"}}}", "where 3 is expected" },
+		{ "added tokens that are no objects", "[UNK]\n[CLS]\n[SEP]\n",
+		 "{\"added_tokens_decoder\":{\"1\":5}}",
+		  "must hold objects" },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		clear();
+		put("vocab.txt", cases[i].vocab, strlen(cases[i].vocab));
+		if (cases[i].config)
+			put("tokenizer_config.json", cases[i].config, strlen(cases[i].config));
+		check(cases[i].what, cases[i].reason);
+	}
+}
+
+/* The last of equal pieces counts; options change the digest. */
+static void vocab_txt_details(void)
+{
+	static const char vocab[] = "[UNK]\n[CLS]\n[SEP]\na\na\nÉ\n";
+	char digest[2][33];
+	for (int i = 0; i < 2; i++) {
+		clear();
+		put("vocab.txt", vocab, strlen(vocab));
+		if (i)
+			put("tokenizer_config.json", "{\"do_lower_case\":false}", 23);
+		struct ft_tok *t = ft_tok_open(folder);
+		json_t *d = t ? ft_tok_describe(t) : NULL;
+		snprintf(digest[i], 33, "%s", d ? json_string_value(json_object_get(d, "digest")) : "");
+		struct ft_tok_text x = { 0 };
+		if (t)
+			ft_tok_encode(t, "a É", 4, 0, &x);
+		ok(x.n == 2 && x.ids[0] == 4 && x.ids[1] == (i ? 5 : 0), "lower-casing is %s", i ? "off"
+		   : "on");
+		ft_tok_text_free(&x);
+		json_decref(d);
+		ft_tok_free(t);
+	}
+	ok(digest[0][0] && strcmp(digest[0], digest[1]) != 0, "options are part of the digest");
+}
+
+/* ---- damage ---- */
+
+static void damage(void)
+{
+	char text[16384];
+	FILE *f = fopen(MODEL, "rb");
+	size_t n = f ? fread(text, 1, sizeof text, f) : 0, opened = 0;
+	if (f)
+		fclose(f);
+	while (n && text[n - 1] == '\n')
+		n--;
+	for (size_t cut = 0; cut < n; cut += 5) {
+		put("tokenizer.json", text, cut);
+		struct ft_tok *t = ft_tok_open(folder);
+		opened += t || ft_last_error() != FT_EFORMAT;
+		ft_tok_free(t);
+	}
+	ok(n > 1000 && opened == 0, "a file that is cut short anywhere is refused");
+	unsigned random = 1, crashes = 0;
+	for (int i = 0; i < 1500; i++) {
+		random = random * 69069 + 12345;
+		size_t at = (random >> 8) % n;
+		char old = text[at];
+		text[at] = (char)(random >> 24);
+		put("tokenizer.json", text, n);
+		struct ft_tok *t = ft_tok_open(folder);
+		struct ft_tok_text x = { 0 };
+		if (t) /* changed letters are often another valid file */
+			crashes += ft_tok_encode(t, "The film [SEP] was unhappiness É", 33, 0, &x) < 0;
+		ft_tok_text_free(&x);
+		ft_tok_free(t);
+		text[at] = old;
+	}
+	is_int(crashes, 0, "a changed byte does no harm");
+}
+
+int main(void)
+{
+	if (!mkdtemp(folder))
+		return 1;
+	struct ft_tok *t = ft_tok_open(folder);
+	ok(!t && strstr(ft_message(), "neither tokenizer.json nor vocab.txt"), "an empty folder");
+	t = ft_tok_open("/nonexistent/folder");
+	ok(!t, "no folder");
+	changed();
+	vocabulary_texts();
+	damage();
+	vocab_txt();
+	vocab_txt_details();
+	clear();
+	rmdir(folder);
+	return tap_done();
+}
