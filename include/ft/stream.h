@@ -12,6 +12,8 @@
 #ifndef FT_STREAM_H
 #define FT_STREAM_H
 
+#include "ft/digest.h"
+#include "ft/file.h"
 #include "ft/json.h"
 #include "ft/mem.h"
 #include <stddef.h>
@@ -139,23 +141,5 @@ struct ft_tensor_desc {
 int ft_tensor_read(struct ft_reader *r, struct ft_tensor_desc *d); /* 1, 0, <0 */
 int ft_tensor_data(struct ft_reader *r, const struct ft_tensor_desc *d, void *dest);
 int ft_tensor_write(struct ft_writer *w, const struct ft_tensor_desc *d, const void *data);
-
-/* ---- digests: XXH3-128, 32 hex digits ---- */
-struct ft_digest;
-struct ft_digest *ft_digest_new(void);
-void ft_digest_add(struct ft_digest *d, const void *p, size_t n);
-void ft_digest_hex(const struct ft_digest *d, char hex[33]);
-void ft_digest_free(struct ft_digest *d);
-
-/* ---- files ---- */
-/* A file that replaces `path` only when committed: opened under a temporary
- * name beside it. "-" is stdout. */
-struct ft_outfile;
-struct ft_outfile *ft_outfile_open(const char *path);
-int ft_outfile_fd(const struct ft_outfile *f);
-int ft_outfile_commit(struct ft_outfile *f); /* fsync, rename, fsync of the folder */
-void ft_outfile_free(struct ft_outfile *f);  /* removes what was not committed */
-/* Writes everything, through EINTR and short writes. */
-int ft_write_all(int fd, const void *p, size_t n, const char *name);
 
 #endif

@@ -5,20 +5,20 @@
  * a hash of their ids they stay together, and adding examples to the file
  * moves none of the others.
  */
+#include "ft/digest.h"
 #include "ft/batch.h"
 #include "ft/err.h"
 #include "ft/rng.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 /* Splits and folds are independent of each other, so that they can be combined. */
 enum { SPLIT = 0x5350, FOLD = 0x464f };
 
 static uint64_t place(const struct ft_keep *k, uint64_t use, const int32_t *ids, size_t n)
 {
-	return XXH3_64bits_withSeed(ids, n * sizeof *ids, ft_mix(k->seed, use));
+	return ft_hash(ids, n * sizeof *ids, ft_mix(k->seed, use));
 }
 
 int ft_keep_split(struct ft_keep *k, const char *text)

@@ -2,7 +2,7 @@
 #include "ft/json.h"
 #include "ft/err.h"
 #include "ft/mem.h"
-#include "ft/stream.h"
+#include "ft/file.h"
 
 #include <errno.h>
 #include <stdio.h>

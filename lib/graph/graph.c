@@ -73,6 +73,22 @@ void ft_graph_free(struct ft_graph *g)
 	free(g);
 }
 
+/* Threads may have been added since the last pass. */
+static void fit_scratch(struct ft_graph *g)
+{
+	int want = ft_threads();
+	if (want <= g->threads)
+		return;
+	struct scratch *more = realloc(g->scratch, (size_t)want * sizeof *more);
+	if (!more) {
+		ft_graph_fail(g, ft_fail_memory((size_t)want * sizeof *more));
+		return;
+	}
+	memset(more + g->threads, 0, (size_t)(want - g->threads) * sizeof *more);
+	g->scratch = more;
+	g->threads = want;
+}
+
 void ft_graph_begin(struct ft_graph *g, enum ft_mode mode, uint64_t seed, uint64_t step)
 {
 	g->key = ft_mix(seed, step);
@@ -86,6 +102,7 @@ void ft_graph_begin(struct ft_graph *g, enum ft_mode mode, uint64_t seed, uint64
 	ft_arena_reset(&g->layer[0]);
 	ft_arena_reset(&g->layer[1]);
 	forget_buckets(g);
+	fit_scratch(g);
 }
 
 enum ft_mode ft_graph_mode(const struct ft_graph *g) { return g->mode; }

@@ -173,7 +173,8 @@ static void update_rows(struct ft_optim *o, const struct update *u, const struct
 }
 
 /* One row of a table: with a gradient; without one but with state; or new, when
- * only the decay acts (what the update would do to it, without its memory). */
+ * only the decay acts (what the update would do to it, without its memory, when
+ * decay leaves no trace in the state). */
 static void update_table_row(struct ft_optim *o, const struct update *u, const struct slot *s, int64_t row)
 {
 	const struct ft_tensor *t = &s->p->t;
@@ -181,8 +182,9 @@ static void update_table_row(struct ft_optim *o, const struct update *u, const s
 	if (!row_is_zero(t, row)) {
 		s->ever[row] = 1;
 		update_rows(o, u, s, row, 1);
-	} else if (s->ever[row]) {
+	} else if (s->ever[row] || (u->decay > 0 && !o->kind->decoupled)) {
 		float *state[2] = { s->state[0] + at, s->state[1] ? s->state[1] + at : NULL };
+		s->ever[row] = 1;
 		o->kind->update(u, t->data + at, o->zeros, state, (size_t)t->cols);
 	} else if (u->decay > 0) {
 		float keep = 1.0f - (float)(u->rate * u->decay);

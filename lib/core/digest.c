@@ -1,10 +1,16 @@
-/* digest.c - XXH3-128 as hex digits. The only file with xxhash.h. */
+/* digest.c - XXH3, 64 bits and as hex digits 128. The only file with xxhash.h. */
 #include "ft/err.h"
-#include "ft/stream.h"
+#include "ft/digest.h"
+#include "ft/mem.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
+
+uint64_t ft_hash(const void *p, size_t n, uint64_t seed)
+{
+	return XXH3_64bits_withSeed(p, n, seed);
+}
 
 struct ft_digest {
 	XXH3_state_t *state;

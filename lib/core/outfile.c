@@ -1,9 +1,11 @@
 /* outfile.c - a file that appears whole or not at all. */
 #include "ft/err.h"
-#include "ft/stream.h"
+#include "ft/file.h"
+#include "ft/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""The same work as step.c and wordpiece.c, by PyTorch and transformers and by tokenizers.
+
+Usage: reference.py versions
+       reference.py step CONFIG [--batches FILE] [--attention NAME] [--optimizer NAME] [...]
+       reference.py wordpiece TOKENIZER_JSON FILE
+
+One JSON line on stdout, with the keys that the C programs use.
+"""
+
+import argparse
+import json
+import os
+import time
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+
+def versions(options):
+    found = {}
+    for name in ("torch", "transformers", "tokenizers"):
+        try:
+            found[name] = __import__(name).__version__
+        except ImportError:
+            pass
+    return {"what": "versions", **found}
+
+
+def peak_bytes():
+    with open("/proc/self/status") as f:
+        return next(1024 * int(line.split()[1]) for line in f if line.startswith("VmHWM"))
+
+
+def synthetic(torch, rows, length, vocabulary):
+    torch.manual_seed(1)
+    return {"input_ids": torch.randint(0, vocabulary, (rows, length)),
+            "attention_mask": torch.ones(rows, length, dtype=torch.long),
+            "labels": torch.arange(rows) % 2}, rows * length
+
+
+def padded(torch, record, length):
+    """A batch of a stream (a line of ft-cat) with every row padded to `length`, and its tokens of text."""
+    ids, offsets = record["ids"], record["offsets"]
+    rows = len(offsets) - 1
+    input_ids = torch.zeros(rows, length, dtype=torch.long)
+    mask = torch.zeros(rows, length, dtype=torch.long)
+    tokens = 0
+    for i, (begin, end) in enumerate(zip(offsets, offsets[1:])):
+        n = min(end - begin, length)
+        input_ids[i, :n] = torch.tensor(ids[begin:begin + n])
+        mask[i, :n] = 1
+        tokens += n
+    return {"input_ids": input_ids, "attention_mask": mask, "labels": torch.tensor(record["labels"])}, tokens
+
+
+def batches(torch, options, vocabulary):
+    """The first is for warming up."""
+    if not options.batches:
+        return [synthetic(torch, options.rows, options.length, vocabulary)] * (options.steps + 1)
+    with open(options.batches) as f:
+        records = [r for r in map(json.loads, f) if "ids" in r]
+    if len(records) <= options.steps:
+        raise SystemExit("reference.py: fewer batches than steps")
+    return [padded(torch, r, options.length) for r in records[:options.steps + 1]]
+
+
+def optimizer_of(torch, model, name):
+    plain = [p for n, p in model.named_parameters() if n.endswith(".bias") or "LayerNorm" in n]
+    decaying = [p for n, p in model.named_parameters() if not (n.endswith(".bias") or "LayerNorm" in n)]
+    how = {"fused": {"fused": True}, "foreach": {"foreach": True}, "plain": {"foreach": False}}[name]
+    return torch.optim.AdamW([{"params": decaying, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}],
+                             lr=5e-5, betas=(0.9, 0.999), eps=1e-8, **how)
+
+
+def step(options):
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+    torch.set_num_threads(options.threads)
+    config = BertConfig.from_json_file(options.config)
+    model = BertForSequenceClassification._from_config(config, attn_implementation=options.attention)
+    model.train()
+    optimizer = optimizer_of(torch, model, options.optimizer)
+    seconds, tokens = [], 0
+    for i, (batch, n) in enumerate(batches(torch, options, config.vocab_size)):
+        began = time.perf_counter()
+        loss = model(**batch).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if i > 0:
+            seconds.append(time.perf_counter() - began)
+            tokens += n
+    return {"what": "step", "by": "PyTorch", "attention": options.attention, "optimizer": options.optimizer,
+            "threads": options.threads, "rows": len(batch["labels"]), "padded": options.length,
+            "steps": [round(s, 5) for s in seconds], "seconds": round(min(seconds), 5), "tokens": tokens,
+            "tokens_per_second": round(tokens / sum(seconds), 2), "loss": round(loss.item(), 5),
+            "peak_bytes": peak_bytes()}
+
+
+def wordpiece(options):
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ["RAYON_NUM_THREADS"] = "1"
+    from tokenizers import Tokenizer
+    tokenizer = Tokenizer.from_file(options.tokenizer)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    with open(options.file, "rb") as f:
+        data = f.read()
+    lines = data.decode("utf-8", "replace").split("\n")
+    if not lines[-1]:
+        lines.pop()
+    best = float("inf")
+    for encode in (tokenizer.encode_batch, getattr(tokenizer, "encode_batch_fast", tokenizer.encode_batch)):
+        began = time.perf_counter()
+        encoded = encode(lines, add_special_tokens=False)
+        best = min(best, time.perf_counter() - began)
+    return {"what": "wordpiece", "by": "tokenizers", "bytes": len(data), "lines": len(lines),
+            "tokens": sum(len(e.ids) for e in encoded), "seconds": round(best, 5),
+            "mb_per_second": round(1e-6 * len(data) / best, 3)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(required=True)
+    commands.add_parser("versions").set_defaults(run=versions)
+    s = commands.add_parser("step")
+    s.set_defaults(run=step)
+    s.add_argument("config")
+    s.add_argument("--batches", metavar="FILE", help="lines of ft-cat; default: random tokens")
+    s.add_argument("--attention", default="sdpa", choices=("sdpa", "eager"))
+    s.add_argument("--optimizer", default="fused", choices=("fused", "foreach", "plain"))
+    s.add_argument("--rows", type=int, default=8)
+    s.add_argument("--length", type=int, default=128, help="tokens of a row, with padding")
+    s.add_argument("--steps", type=int, default=3, help="timed ones, after one to warm up")
+    s.add_argument("--threads", type=int, default=2)
+    w = commands.add_parser("wordpiece")
+    w.set_defaults(run=wordpiece)
+    w.add_argument("tokenizer")
+    w.add_argument("file")
+    options = parser.parse_args()
+    print(json.dumps(options.run(options), separators=(",", ":")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+/* step.c - how long a step of training takes, and what it spends it on.
+ *
+ *	step [-j THREADS] [-n STEPS] [-r ROWS] [-l LENGTH] [-b BATCHES] MODEL
+ *
+ * A step is what ft-train does with a batch: forward, backward, the gradients'
+ * norm, clipping and AdamW. The batches are those of the stream BATCHES, or one of
+ * ROWS rows of LENGTH random tokens. The first step is not timed: it is the one that
+ * asks for memory. One line of JSON on stdout. */
+#include "clock.h"
+#include "ft/err.h"
+#include "ft/json.h"
+#include "ft/optim.h"
+#include "ft/rng.h"
+#include "ft/thread.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum phase { FORWARD, BACKWARD, NORM, UPDATE, PHASES };
+static const char *const phase_names[PHASES] = { "forward", "backward", "norm", "update" };
+
+struct bench {
+	struct ft_model *m;
+	struct ft_graph *g;
+	struct ft_optim *optim;
+	struct ft_reader *data; /* NULL: the synthetic batch */
+	struct ft_batch batch;
+	int64_t steps;
+	/* results */
+	double *seconds;        /* [steps] */
+	double phase[PHASES];   /* of the fastest step */
+	double total, tokens;   /* over all timed steps */
+	double macs, macs_done; /* of the last step: needed, and computed */
+	double loss;
+};
+
+/* ---- batches ---- */
+static int make_batch(struct ft_batch *b, int64_t vocabulary, int64_t rows, int64_t length)
+{
+	int64_t n = rows * length;
+	int32_t *ids = ft_alloc((size_t)n, sizeof *ids), *offsets = ft_alloc((size_t)rows + 1, sizeof *offsets);
+	int32_t *labels = ft_alloc((size_t)rows, sizeof *labels);
+	*b = (struct ft_batch){ .ids = ids, .offsets = offsets, .labels = labels, .tokens = (size_t)n,
+	                        .rows = (size_t)rows, .nlabels = (size_t)rows };
+	if (!ids || !offsets || !labels)
+		return FT_EFAIL;
+	struct ft_rng r;
+	ft_rng_init(&r, 1, 0);
+	for (int64_t i = 0; i < n; i++)
+		ids[i] = (int32_t)ft_rng_below(&r, (uint64_t)vocabulary);
+	for (int64_t i = 0; i < rows; i++) {
+		offsets[i + 1] = (int32_t)((i + 1) * length);
+		labels[i] = (int32_t)(i % 2);
+	}
+	return FT_OK;
+}
+
+static int next_batch(struct bench *b)
+{
+	if (!b->data)
+		return FT_OK;
+	int rc = ft_batch_read(b->data, &b->batch);
+	return rc ? (rc < 0 ? rc : FT_OK)
+	          : ft_fail(FT_EUSAGE, "%s: fewer batches than steps", ft_reader_name(b->data));
+}
+
+/* ---- counting ---- */
+
+/* Multiply-adds that a step needs when everything trains: each weight matrix of the
+ * encoder meets each token three times (forward, and both gradients), those above
+ * it each row; attention is two products forward and four backward. */
+static double needed_macs(struct ft_model *m, const struct ft_batch *b)
+{
+	double macs = 0, pairs = 0, width = 0;
+	int64_t layers = 0;
+	for (size_t i = 0; i < ft_model_params(m); i++) {
+		const struct ft_param *p = ft_model_param(m, i);
+		if (p->rank != 2 || p->layer < 0)
+			continue;
+		bool encoder = strncmp(p->name, "layer.", 6) == 0;
+		macs += 3.0 * (double)(encoder ? b->tokens : b->rows) * (double)p->t.rows * (double)p->t.cols;
+		if (strstr(p->name, "attn.q.")) {
+			layers++;
+			width = (double)p->t.rows;
+		}
+	}
+	for (size_t r = 0; r < b->rows; r++) {
+		double n = b->offsets[r + 1] - b->offsets[r];
+		pairs += n * n;
+	}
+	return macs + 6 * pairs * width * (double)layers;
+}
+
+/* The largest the resident set has been, in bytes; 0 where /proc does not say. */
+static double peak_memory(void)
+{
+	FILE *f = fopen("/proc/self/status", "r");
+	char line[128];
+	double kib = 0;
+	while (f && fgets(line, sizeof line, f))
+		if (sscanf(line, "VmHWM: %lf", &kib) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return kib * 1024;
+}
+
+/* ---- the step ---- */
+static int run_step(struct bench *b, int64_t step, double times[PHASES])
+{
+	struct ft_output out;
+	struct ft_tensor *loss;
+	double at = now();
+	ft_graph_begin(b->g, FT_TRAIN, 1, (uint64_t)step);
+	int rc = ft_model_forward(b->m, b->g, &b->batch, &out, &loss);
+	times[FORWARD] = now() - at;
+	at = now();
+	rc = rc ? rc : ft_backward(b->g, loss);
+	times[BACKWARD] = now() - at;
+	if (rc < 0)
+		return rc;
+	at = now();
+	double scale = 1 / out.weight, norm = ft_optim_norm(b->optim) * scale;
+	times[NORM] = now() - at;
+	at = now();
+	ft_optim_step(b->optim, 5e-5, norm > 1 ? scale / (norm + 1e-6) : scale);
+	times[UPDATE] = now() - at;
+	b->loss = out.loss_sum / out.weight;
+	b->macs = needed_macs(b->m, &b->batch);
+	b->macs_done = ft_graph_macs(b->g);
+	return isfinite(norm) ? FT_OK : ft_fail(FT_ECRITERION, "the gradient norm is %g", norm);
+}
+
+static int run_steps(struct bench *b)
+{
+	double best = INFINITY, times[PHASES];
+	for (int64_t i = -1; i < b->steps; i++) {
+		int rc = next_batch(b);
+		double began = now();
+		rc = rc ? rc : run_step(b, i + 1, times);
+		if (rc < 0)
+			return rc;
+		if (i < 0)
+			continue;
+		b->seconds[i] = now() - began;
+		b->total += b->seconds[i];
+		b->tokens += (double)b->batch.tokens;
+		if (b->seconds[i] < best) {
+			best = b->seconds[i];
+			memcpy(b->phase, times, sizeof times);
+		}
+	}
+	return FT_OK;
+}
+
+static void print_result(const struct bench *b)
+{
+	double best = INFINITY;
+	printf("{\"what\":\"step\",\"by\":\"ft\",\"threads\":%d,\"rows\":%zu,\"steps\":[", ft_threads(), b->batch.rows);
+	for (int64_t i = 0; i < b->steps; i++) {
+		printf("%s%.5f", i ? "," : "", b->seconds[i]);
+		best = fmin(best, b->seconds[i]);
+	}
+	printf("],\"seconds\":%.5f,\"tokens\":%.0f,\"tokens_per_second\":%.2f", best, b->tokens, b->tokens / b->total);
+	if (!b->data)
+		printf(",\"macs\":%.0f,\"macs_done\":%.0f,\"gflops\":%.3f", b->macs, b->macs_done, 2e-9 * b->macs / best);
+	for (int i = 0; i < PHASES; i++)
+		printf(",\"%s\":%.5f", phase_names[i], b->phase[i]);
+	printf(",\"loss\":%.5f,\"peak_bytes\":%.0f}\n", b->loss, peak_memory());
+}
+
+/* ---- */
+static int open_bench(struct bench *b, const char *model, const char *batches, int64_t rows, int64_t length)
+{
+	struct ft_optim_options o = { .name = "adamw", .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01 };
+	b->m = ft_model_open(model, NULL, 0);
+	b->g = b->m ? ft_graph_new() : NULL;
+	b->optim = b->g ? ft_optim_new(b->m, &o) : NULL;
+	b->seconds = ft_alloc((size_t)b->steps, sizeof *b->seconds);
+	if (!b->optim || !b->seconds)
+		return ft_last_error();
+	if (batches)
+		return (b->data = ft_reader_open(batches, "batches")) ? FT_OK : ft_last_error();
+	int64_t vocabulary = ft_json_int(json_object_get(ft_model_meta(b->m), "config"), "vocab_size", 1, NULL);
+	return make_batch(&b->batch, vocabulary, rows, length);
+}
+
+static void close_bench(struct bench *b)
+{
+	if (!b->data) {
+		free((void *)b->batch.ids);
+		free((void *)b->batch.offsets);
+		free((void *)b->batch.labels);
+	}
+	ft_reader_close(b->data);
+	ft_optim_free(b->optim);
+	ft_graph_free(b->g);
+	ft_model_free(b->m);
+	free(b->seconds);
+}
+
+int main(int argc, char **argv)
+{
+	struct bench b = { .steps = 3 };
+	const char *batches = NULL;
+	int64_t rows = 8, length = 128;
+	int threads = 0, c;
+	while ((c = getopt(argc, argv, "j:n:r:l:b:")) != -1) {
+		switch (c) {
+		case 'j': threads = atoi(optarg); break;
+		case 'n': b.steps = atoll(optarg); break;
+		case 'r': rows = atoll(optarg); break;
+		case 'l': length = atoll(optarg); break;
+		case 'b': batches = optarg; break;
+		default: return 2;
+		}
+	}
+	if (optind + 1 != argc || b.steps < 1 || rows < 1 || length < 1) {
+		fprintf(stderr, "usage: step [-j THREADS] [-n STEPS] [-r ROWS] [-l LENGTH] [-b BATCHES] MODEL\n");
+		return 2;
+	}
+	ft_threads_set(threads);
+	int rc = open_bench(&b, argv[optind], batches, rows, length);
+	rc = rc ? rc : run_steps(&b);
+	if (rc == FT_OK)
+		print_result(&b);
+	else
+		fprintf(stderr, "step: %s\n", ft_message());
+	close_bench(&b);
+	return -rc;
+}

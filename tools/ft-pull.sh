@@ -1,0 +1,259 @@
+#!/bin/sh
+# ft-pull - brings a model folder from a hub: config.json, the tokenizer's
+# files and the weights as safetensors, over curl.
+#
+# The files gather in DIR.part and are checked there; DIR appears, by one
+# rename, when all are complete. Run again, it goes on where it was cut off.
+set -u
+LC_ALL=C
+export LC_ALL
+version=@VERSION@
+synopsis='[OPTION]... ORG/NAME'
+summary='bring a model folder from a hub'
+
+# letter;name;value;help
+options='r;revision;REV;branch, tag or commit (default: main)
+o;output;DIR;folder to make (default: NAME)
+;sha256;FILE=HEX;digest that FILE must have; may be repeated
+;endpoint;URL;the hub (default: $HF_ENDPOINT, or https://huggingface.co)
+q;quiet;;no notes and no progress on stderr
+h;help;[=man];print this help, or the OPTIONS section of the manual page
+V;version;;print the version'
+
+# ---- what every tool does alike ----
+die() { # CODE MESSAGE: one line, control characters shown as '?'
+	printf 'ft-pull: %s\n' "$2" | tr -c '\040-\176\200-\377\n' '?' >&2
+	exit "$1"
+}
+note() { [ -n "$quiet" ] || printf 'ft-pull: %s\n' "$1" >&2; }
+print() { printf '%s\n' "$1" 2>/dev/null || die 1 'stdout: cannot be written'; }
+
+help() {
+	print "Usage: ft-pull $synopsis
+$(printf %s "$summary" | sed 's/^b/B/').
+
+Options:
+$(printf '%s\n' "$options" | awk -F ';' '{
+	value = $3 == "" ? "" : substr($3, 1, 1) == "[" ? $3 : " " $3
+	printf "  %s--%-21s %s\n", $1 == "" ? "    " : "-" $1 ", ", $2 value, $4
+}')
+
+The manual page ft-pull(1) says more; ft(7) is the overview."
+}
+
+help_man() { # mdoc(7), for the OPTIONS section
+	print ".Bl -tag -width Ds
+$(printf '%s\n' "$options" | awk -F ';' '{
+	gsub("-", "\\-", $4)
+	value = $3 == "" ? "" : $3 == "[=man]" ? " Ns Op = Ns Ar man" : " Ar " $3
+	print ".It" ($1 == "" ? "" : " Fl " $1 " ,") " Fl \\-" $2 value
+	print $4
+}')
+.El"
+}
+
+# ---- the command line ----
+quiet='' rev=main out='' endpoint=${HF_ENDPOINT:-https://huggingface.co} digests='' repo=''
+
+set_option() { # NAME VALUE
+	case $1 in
+	revision) rev=$2 ;;
+	output) out=$2 ;;
+	endpoint) endpoint=$2 ;;
+	sha256)
+		printf '%s\n' "$2" | grep -Eq '^[^=/ ]+=[0-9A-Fa-f]{64}$' ||
+			die 2 "--sha256: '$2' is not FILE=HEX, with 64 hexadecimal digits"
+		digests="$digests$2
+"
+		;;
+	quiet) quiet=1 ;;
+	help) case $2 in '') help ;; man) help_man ;; *) die 2 "--help: '$2' is not a form of help; 'man' is" ;; esac
+		exit 0 ;;
+	version) print "ft-pull (ft) $version"; exit 0 ;;
+	esac
+}
+long_of() { printf '%s\n' "$options" | awk -F ';' -v l="$1" '$1 == l { print $2 }'; }
+# Does option NAME take a value: yes, no, or nothing when there is none of that name.
+takes() { printf '%s\n' "$options" | awk -F ';' -v n="$1" '$2 == n { print $3 == "" || $3 ~ /^\[/ ? "no" : "yes" }'; }
+
+operand() {
+	[ -z "$repo" ] || die 2 'one ORG/NAME is expected'
+	repo=$1
+	[ -n "$repo" ] || die 2 "'' is not the name of a repository"
+}
+while [ $# -gt 0 ]; do
+	arg=$1; shift
+	case $arg in
+	--) while [ $# -gt 0 ]; do operand "$1"; shift; done ;;
+	--*)
+		name=${arg#--}; name=${name%%=*}
+		case $(takes "$name") in
+		yes) case $arg in
+			*=*) set_option "$name" "${arg#*=}" ;;
+			*) [ $# -gt 0 ] || die 2 "--$name needs a value"
+				set_option "$name" "$1"; shift ;;
+			esac ;;
+		no) case $arg in
+			--help=*) set_option help "${arg#*=}" ;;
+			*=*) die 2 "--$name takes no value" ;;
+			*) set_option "$name" '' ;;
+			esac ;;
+		*) die 2 "unknown option '--$name'; see ft-pull --help" ;;
+		esac ;;
+	-?*)
+		rest=${arg#-}
+		while [ -n "$rest" ]; do
+			letter=${rest%"${rest#?}"}; rest=${rest#?}
+			case $letter in ';'|' ') name='' ;; *) name=$(long_of "$letter") ;; esac
+			[ -n "$name" ] || die 2 "unknown option '-$letter'; see ft-pull --help"
+			if [ "$(takes "$name")" = no ]; then set_option "$name" ''; continue; fi
+			if [ -z "$rest" ]; then
+				[ $# -gt 0 ] || die 2 "-$letter needs a value"
+				rest=$1; shift
+			fi
+			set_option "$name" "$rest"; rest=''
+		done ;;
+	*) operand "$arg" ;;
+	esac
+done
+
+[ -n "$repo" ] || die 2 'ORG/NAME is missing; see ft-pull --help'
+plain_name() { printf '%s\n' "$1" | grep -Eq '^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?$'; }
+plain_name "$repo" || die 2 "'$repo' is not the name of a repository (ORG/NAME)"
+printf '%s\n' "$rev" | grep -Eq '^[A-Za-z0-9._/-]+$' || die 2 "--revision: '$rev' is not the name of a revision"
+case $endpoint in https://?* | http://?*) endpoint=${endpoint%/} ;; *) die 2 "--endpoint: '$endpoint' is not an http or https address" ;; esac
+: "${out:=${repo##*/}}"
+out=${out%/}
+part=$out.part
+command -v curl >/dev/null || die 1 'curl is missing (Debian: apt-get install curl)'
+
+# ---- bringing one file ----
+scheme='=https'
+case $endpoint in http://*) scheme='=http,https' ;; esac
+progress='--no-progress-meter'
+[ -t 2 ] && [ -z "$quiet" ] && progress='--progress-bar'
+
+# curl with the token, if any, which goes through a pipe: arguments are for all to see.
+fetch() {
+	if [ -n "${HF_TOKEN:-}" ]; then printf 'header = "Authorization: Bearer %s"\n' "$HF_TOKEN"; fi |
+		curl -K - --proto "$scheme" --proto-redir "$scheme" --location --fail --connect-timeout 30 \
+			--speed-limit 1 --speed-time 60 "$progress" --user-agent "ft-pull/$version" "$@" 2>"$part/.err"
+}
+# The last header NAME of the answer, without quotes.
+header() { tr -d '\r"' <"$part/.head" | awk -F ': *' -v n="$1" 'tolower($1) == n { v = $2 } END { print v }'; }
+status() { awk '/^HTTP\// { s = $2 } END { print s }' "$part/.head" 2>/dev/null; }
+
+# pull FILE: 0 when $part/FILE is complete, 4 when the hub has no such file.
+pull() {
+	url=$endpoint/$repo/resolve/$commit/$1
+	[ ! -f "$part/$1" ] || return 0
+	tries=0
+	while :; do
+		rm -f "$part/.head"
+		if [ "$progress" = --progress-bar ]; then echo "$1" >&2; fi
+		fetch --dump-header "$part/.head" --continue-at - --output "$part/$1.part" "$url"
+		rc=$?
+		case $rc in
+		0) break ;;
+		22) code=$(status)
+			case $code in
+			404) return 4 ;;
+			416) rc=33 ;; # nothing is left to send, or the file has changed: anew
+			401 | 403) die 1 "$url: the hub refuses ($code); HF_TOKEN may help" ;;
+			408 | 429 | 5??) rc=56 ;;
+			*) die 1 "$url: the hub answers $code" ;;
+			esac ;;
+		esac
+		tries=$((tries + 1))
+		case $rc in
+		33) rm -f "$part/$1.part" ;; # the server cannot resume
+		18 | 28 | 52 | 55 | 56 | 92) sleep 1 ;;
+		*) tries=9 ;;
+		esac
+		[ "$tries" -lt 4 ] || die 1 "$url: $(sed -n 's/^curl: ([0-9]*) //p' "$part/.err" | tail -n 1 | grep . ||
+			echo "curl ends with status $rc"); run again to go on"
+	done
+	[ -f "$part/$1.part" ] || : >"$part/$1.part" # an empty file
+	check "$1"
+	mv -f "$part/$1.part" "$part/$1" || die 1 "$part/$1: cannot be written"
+}
+
+# ---- checking one file ----
+damaged() { rm -f "$part/$1.part"; die 65 "$1: $2; it was deleted"; }
+
+# The digest that was asked for, and the one the hub tells of large files.
+check() {
+	asked=$(printf '%s' "$digests" | sed -n "s/^$(printf %s "$1" | sed 's/[.]/\\./g')=//p" | tail -n 1 | tr A-F a-f)
+	told=$(header x-linked-etag)
+	[ "${#told}" = 64 ] || told=''
+	if [ -n "$asked$told" ]; then
+		have=$(sha256sum <"$part/$1.part") || die 1 "$part/$1.part: cannot be read"
+		have=${have%% *}
+		[ "${asked:-$have}" = "$have" ] || damaged "$1" "its sha256 is $have, not $asked"
+		[ "${told:-$have}" = "$have" ] || damaged "$1" "its sha256 is $have, not $told as the hub says"
+	fi
+	case $1 in
+	*.safetensors) check_safetensors "$1" ;;
+	*.json) head -c 1 "$part/$1.part" | grep -q '[[{]' || damaged "$1" 'not JSON' ;;
+	esac
+}
+
+# Header length, header, data: the largest data offset must be the end of the file.
+check_safetensors() {
+	size=$(wc -c <"$part/$1.part")
+	[ "$size" -ge 8 ] || damaged "$1" "$size bytes are no safetensors file"
+	n=$(od -A n -t u1 -N 8 "$part/$1.part" | awk '{ for (i = 8; i > 0; i--) n = n * 256 + $i; printf "%.0f", n }')
+	[ "${#n}" -le 9 ] && [ "$n" -le 100000000 ] && [ $((n + 8)) -le "$size" ] ||
+		damaged "$1" "no safetensors file (its header would have $n bytes)"
+	end=$(tail -c +9 "$part/$1.part" | head -c "$n" | tr -d ' \n\r\t' | grep -o '"data_offsets":\[[0-9]*,[0-9]*\]' |
+		awk -F '[],]' '$2 > m { m = $2 } END { printf "%.0f", m }')
+	[ "$size" -eq $((8 + n + end)) ] || damaged "$1" "$size bytes, where its header speaks of $((8 + n + end))"
+}
+
+# ---- the folder ----
+[ ! -e "$out" ] || die 1 "$out: exists already; -o names another folder"
+origin="$endpoint $repo $rev"
+if [ -e "$part" ]; then
+	[ "$(sed -n 1p "$part/.origin" 2>/dev/null)" = "$origin" ] ||
+		die 1 "$part: holds something else than a part of $repo at $rev; remove it, or choose another folder with -o"
+	note "going on in $part"
+else
+	mkdir -p "$part" && printf '%s\n' "$origin" >"$part/.origin" || die 1 "$part: cannot be written"
+fi
+# All files come from one commit, also when the branch moves meanwhile.
+commit=$(sed -n 2p "$part/.origin")
+if [ -z "$commit" ]; then
+	commit=$rev
+	pull config.json || die 1 "$endpoint/$repo: no config.json at revision '$rev' (or no such repository)"
+	commit=$(header x-repo-commit)
+	printf '%s\n' "$commit" | grep -Eq '^[0-9a-f]{40,64}$' || commit=$rev
+	printf '%s\n' "$commit" >>"$part/.origin" || die 1 "$part: cannot be written"
+fi
+[ "$commit" = "$rev" ] || note "$repo at commit $commit"
+
+tokenizer=''
+for file in tokenizer.json vocab.txt tokenizer_config.json special_tokens_map.json added_tokens.json; do
+	pull "$file"
+	case $?$file in 0tokenizer.json | 0vocab.txt) tokenizer=1 ;; esac
+done
+[ -n "$tokenizer" ] || note "$repo has neither tokenizer.json nor vocab.txt: ft-tokenize will not be able to use it"
+
+if ! pull model.safetensors; then
+	index=model.safetensors.index.json
+	pull "$index" || die 1 "$repo has no model.safetensors (weights in a pickle, pytorch_model.bin, are not brought)"
+	shards=$(grep -o '"[^"]*\.safetensors"' "$part/$index" | tr -d '"' | sort -u)
+	[ -n "$shards" ] || die 65 "$index: names no file"
+	for file in $shards; do
+		case $file in *[!A-Za-z0-9._-]* | .*) die 65 "$index: '$file' is not the name of a file in the folder" ;; esac
+		pull "$file" || die 65 "$index: the hub has no '$file'"
+	done
+fi
+printf '%s' "$digests" | while IFS='=' read -r file _; do
+	[ -f "$part/$file" ] || die 2 "--sha256: '$file' is not one of the files that were brought"
+done || exit
+
+rm -f "$part/.origin" "$part/.head" "$part/.err"
+sync "$part"/* "$part" 2>/dev/null || sync
+mv "$part" "$out" || die 1 "$out: cannot be made"
+sync "$(dirname "$out")" 2>/dev/null || sync
+note "$out: $(du -sk "$out" | awk '{ printf "%.1f MB", $1 / 1000 }')"
