@@ -11,14 +11,14 @@ version=@VERSION@
 synopsis='[OPTION]... ORG/NAME'
 summary='bring a model folder from a hub'
 
-# letter;name;value;help
-options='r;revision;REV;branch, tag or commit (default: main)
-o;output;DIR;folder to make (default: NAME)
-;sha256;FILE=HEX;digest that FILE must have; may be repeated
-;endpoint;URL;the hub (default: $HF_ENDPOINT, or https://huggingface.co)
-q;quiet;;no notes and no progress on stderr
-h;help;[=man];print this help, or the OPTIONS section of the manual page
-V;version;;print the version'
+# letter|name|value|help
+options='r|revision|REV|branch, tag or commit (default: main)
+o|output|DIR|folder to make (default: NAME)
+|sha256|FILE=HEX|digest that FILE must have; may be repeated
+|endpoint|URL|the hub (default: $HF_ENDPOINT, or huggingface.co)
+q|quiet||no notes and no progress on stderr
+h|help|[=man]|print this help, or OPTIONS for the manual page
+V|version||print the version'
 
 # ---- what every tool does alike ----
 die() { # CODE MESSAGE: one line, control characters shown as '?'
@@ -33,7 +33,7 @@ help() {
 $(printf %s "$summary" | sed 's/^b/B/').
 
 Options:
-$(printf '%s\n' "$options" | awk -F ';' '{
+$(printf '%s\n' "$options" | awk -F '|' '{
 	value = $3 == "" ? "" : substr($3, 1, 1) == "[" ? $3 : " " $3
 	printf "  %s--%-21s %s\n", $1 == "" ? "    " : "-" $1 ", ", $2 value, $4
 }')
@@ -43,7 +43,7 @@ The manual page ft-pull(1) says more; ft(7) is the overview."
 
 help_man() { # mdoc(7), for the OPTIONS section
 	print ".Bl -tag -width Ds
-$(printf '%s\n' "$options" | awk -F ';' '{
+$(printf '%s\n' "$options" | awk -F '|' '{
 	gsub("-", "\\-", $4)
 	value = $3 == "" ? "" : $3 == "[=man]" ? " Ns Op = Ns Ar man" : " Ar " $3
 	print ".It" ($1 == "" ? "" : " Fl " $1 " ,") " Fl \\-" $2 value
@@ -72,9 +72,9 @@ set_option() { # NAME VALUE
 	version) print "ft-pull (ft) $version"; exit 0 ;;
 	esac
 }
-long_of() { printf '%s\n' "$options" | awk -F ';' -v l="$1" '$1 == l { print $2 }'; }
+long_of() { printf '%s\n' "$options" | awk -F '|' -v l="$1" '$1 == l { print $2 }'; }
 # Does option NAME take a value: yes, no, or nothing when there is none of that name.
-takes() { printf '%s\n' "$options" | awk -F ';' -v n="$1" '$2 == n { print $3 == "" || $3 ~ /^\[/ ? "no" : "yes" }'; }
+takes() { printf '%s\n' "$options" | awk -F '|' -v n="$1" '$2 == n { print $3 == "" || $3 ~ /^\[/ ? "no" : "yes" }'; }
 
 operand() {
 	[ -z "$repo" ] || die 2 'one ORG/NAME is expected'
@@ -104,7 +104,7 @@ while [ $# -gt 0 ]; do
 		rest=${arg#-}
 		while [ -n "$rest" ]; do
 			letter=${rest%"${rest#?}"}; rest=${rest#?}
-			case $letter in ';'|' ') name='' ;; *) name=$(long_of "$letter") ;; esac
+			case $letter in '|' | ' ') name='' ;; *) name=$(long_of "$letter") ;; esac
 			[ -n "$name" ] || die 2 "unknown option '-$letter'; see ft-pull --help"
 			if [ "$(takes "$name")" = no ]; then set_option "$name" ''; continue; fi
 			if [ -z "$rest" ]; then
@@ -130,50 +130,65 @@ command -v curl >/dev/null || die 1 'curl is missing (Debian: apt-get install cu
 # ---- bringing one file ----
 scheme='=https'
 case $endpoint in http://*) scheme='=http,https' ;; esac
-progress='--no-progress-meter'
-[ -t 2 ] && [ -z "$quiet" ] && progress='--progress-bar'
+bar=''
+[ -t 2 ] && [ -z "$quiet" ] && bar=1
+case ${HF_TOKEN:-} in *[!A-Za-z0-9._-]*) die 2 'HF_TOKEN: not a token' ;; esac
 
-# curl with the token, if any, which goes through a pipe: arguments are for all to see.
+# curl, whose own messages come on stdout. The token, if any, goes through a
+# pipe: arguments are for all to see.
 fetch() {
 	if [ -n "${HF_TOKEN:-}" ]; then printf 'header = "Authorization: Bearer %s"\n' "$HF_TOKEN"; fi |
-		curl -K - --proto "$scheme" --proto-redir "$scheme" --location --fail --connect-timeout 30 \
-			--speed-limit 1 --speed-time 60 "$progress" --user-agent "ft-pull/$version" "$@" 2>"$part/.err"
+		if [ -n "$bar" ]; then curl -K - --progress-bar "$@"; else curl -K - --silent "$@"; fi
 }
 # The last header NAME of the answer, without quotes.
 header() { tr -d '\r"' <"$part/.head" | awk -F ': *' -v n="$1" 'tolower($1) == n { v = $2 } END { print v }'; }
 status() { awk '/^HTTP\// { s = $2 } END { print s }' "$part/.head" 2>/dev/null; }
+bytes() { wc -c <"$1" | tr -d ' '; }
 
-# pull FILE: 0 when $part/FILE is complete, 4 when the hub has no such file.
+# try FILE: one attempt at $part/FILE.part, or at what is missing of it. Returns
+# 0 when it is all there, 4 when the hub has no such file, 18 when it was cut
+# and can go on, 33 when it must begin anew; else $why says why not.
+try() {
+	rm -f "$part/.head"
+	[ -z "$bar" ] || echo "$1" >&2
+	why=$(fetch --dump-header "$part/.head" --continue-at - --output "$part/$1.part" --write-out '%{errormsg}' \
+		--proto "$scheme" --proto-redir "$scheme" --location --fail --connect-timeout 30 \
+		--speed-limit 1 --speed-time 60 --user-agent "ft-pull/$version" "$url")
+	rc=$? code=$(status)
+	case $rc in
+	0)
+		[ -f "$part/$1.part" ] || : >"$part/$1.part" # an empty file
+		return 0 ;;
+	22)
+		case $code in
+		404) return 4 ;;
+		416) # nothing is left to send: is it all there, or another file?
+			[ "$(header content-range)" = "bytes */$(bytes "$part/$1.part")" ] || return 33 ;;
+		401 | 403) why="the hub refuses ($code); HF_TOKEN may help"; return 1 ;;
+		408 | 429 | 5??) why="the hub answers $code"; return 18 ;;
+		*) why="the hub answers $code"; return 1 ;;
+		esac ;;
+	18 | 28 | 52 | 55 | 56 | 92) return 18 ;;
+	33) return 33 ;;
+	*) return 1 ;;
+	esac
+}
+
+# pull FILE: 0 when $part/FILE is complete and checked, 4 when the hub has none.
 pull() {
 	url=$endpoint/$repo/resolve/$commit/$1
 	[ ! -f "$part/$1" ] || return 0
-	tries=0
-	while :; do
-		rm -f "$part/.head"
-		if [ "$progress" = --progress-bar ]; then echo "$1" >&2; fi
-		fetch --dump-header "$part/.head" --continue-at - --output "$part/$1.part" "$url"
-		rc=$?
-		case $rc in
+	for left in 3 2 1 0; do
+		try "$1"
+		case $? in
 		0) break ;;
-		22) code=$(status)
-			case $code in
-			404) return 4 ;;
-			416) rc=33 ;; # nothing is left to send, or the file has changed: anew
-			401 | 403) die 1 "$url: the hub refuses ($code); HF_TOKEN may help" ;;
-			408 | 429 | 5??) rc=56 ;;
-			*) die 1 "$url: the hub answers $code" ;;
-			esac ;;
+		4) return 4 ;;
+		33) rm -f "$part/$1.part"; why="$why (begun anew)" ;;
+		18) [ "$left" = 0 ] || sleep 1 ;;
+		*) left=0 ;;
 		esac
-		tries=$((tries + 1))
-		case $rc in
-		33) rm -f "$part/$1.part" ;; # the server cannot resume
-		18 | 28 | 52 | 55 | 56 | 92) sleep 1 ;;
-		*) tries=9 ;;
-		esac
-		[ "$tries" -lt 4 ] || die 1 "$url: $(sed -n 's/^curl: ([0-9]*) //p' "$part/.err" | tail -n 1 | grep . ||
-			echo "curl ends with status $rc"); run again to go on"
+		[ "$left" != 0 ] || die 1 "$url: $why; run again to go on"
 	done
-	[ -f "$part/$1.part" ] || : >"$part/$1.part" # an empty file
 	check "$1"
 	mv -f "$part/$1.part" "$part/$1" || die 1 "$part/$1: cannot be written"
 }
@@ -200,7 +215,7 @@ check() {
 
 # Header length, header, data: the largest data offset must be the end of the file.
 check_safetensors() {
-	size=$(wc -c <"$part/$1.part")
+	size=$(bytes "$part/$1.part")
 	[ "$size" -ge 8 ] || damaged "$1" "$size bytes are no safetensors file"
 	n=$(od -A n -t u1 -N 8 "$part/$1.part" | awk '{ for (i = 8; i > 0; i--) n = n * 256 + $i; printf "%.0f", n }')
 	[ "${#n}" -le 9 ] && [ "$n" -le 100000000 ] && [ $((n + 8)) -le "$size" ] ||
@@ -224,12 +239,14 @@ fi
 commit=$(sed -n 2p "$part/.origin")
 if [ -z "$commit" ]; then
 	commit=$rev
+	rm -f "$part/config.json"
 	pull config.json || die 1 "$endpoint/$repo: no config.json at revision '$rev' (or no such repository)"
 	commit=$(header x-repo-commit)
 	printf '%s\n' "$commit" | grep -Eq '^[0-9a-f]{40,64}$' || commit=$rev
 	printf '%s\n' "$commit" >>"$part/.origin" || die 1 "$part: cannot be written"
 fi
 [ "$commit" = "$rev" ] || note "$repo at commit $commit"
+pull config.json || die 1 "$endpoint/$repo: no config.json at commit $commit"
 
 tokenizer=''
 for file in tokenizer.json vocab.txt tokenizer_config.json special_tokens_map.json added_tokens.json; do
@@ -252,7 +269,7 @@ printf '%s' "$digests" | while IFS='=' read -r file _; do
 	[ -f "$part/$file" ] || die 2 "--sha256: '$file' is not one of the files that were brought"
 done || exit
 
-rm -f "$part/.origin" "$part/.head" "$part/.err"
+rm -f "$part/.origin" "$part/.head"
 sync "$part"/* "$part" 2>/dev/null || sync
 mv "$part" "$out" || die 1 "$out: cannot be made"
 sync "$(dirname "$out")" 2>/dev/null || sync

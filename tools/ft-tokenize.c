@@ -86,6 +86,16 @@ struct group {
 	struct ft_arena arena;
 };
 
+/* X(name): what the end of the stream counts. */
+#define COUNTED(X)                                                                                             \
+	X(rows) X(examples) X(tokens) X(truncated) X(dropped) X(split) X(empty) X(blank) X(invalid_utf8)
+enum {
+#define X(name) n_##name,
+	COUNTED(X)
+#undef X
+	COUNTS
+};
+
 struct run {
 	struct ft_model *model;
 	struct ft_tok *tok;
@@ -99,9 +109,7 @@ struct run {
 	json_t *inputs;
 	struct group *group;
 	struct ft_tok_text example; /* with its special tokens */
-	struct counts {
-		int64_t rows, examples, tokens, truncated, dropped, split, empty, blank, invalid, unread;
-	} n;
+	int64_t n[COUNTS], unread; /* unread: labels that nobody asked for */
 };
 
 /* ---- task and labels ---- */
@@ -109,8 +117,7 @@ struct run {
 static int fail_differs(const struct run *r, const char *option, const char *value)
 {
 	return ft_fail(FT_EMATCH, "--%s %s: %s says otherwise; leave the option out, or make another plan",
-	               option, value,
-	               ft_model_name(r->model));
+	               option, value, ft_model_name(r->model));
 }
 
 static int choose_task(struct run *r)
@@ -128,9 +135,9 @@ static int choose_task(struct run *r)
 	} else if (label_names && free_choice && r->task != FT_TASK_MULTILABEL) {
 		r->task = FT_TASK_CLASSIFY;
 	}
-	bool named = r->task == FT_TASK_CLASSIFY || r->task == FT_TASK_MULTILABEL;
-	return label_names && !named ? ft_fail(FT_EUSAGE, "--labels: labels of the task %s have no names",
-	                                       ft_task_name(r->task)) : FT_OK;
+	if (label_names && r->task != FT_TASK_CLASSIFY && r->task != FT_TASK_MULTILABEL)
+		return ft_fail(FT_EUSAGE, "--labels: labels of the task %s have no names", ft_task_name(r->task));
+	return FT_OK;
 }
 
 /* Names of the labels, for the two tasks that have them. */
@@ -143,8 +150,7 @@ static int choose_names(struct run *r)
 		if (!r->names)
 			return ft_last_error();
 		bool plan = ft_model_reader(r->model) != NULL;
-		return plan && own && !json_equal(own, r->names) ? fail_differs(r, "labels", label_names)
-			: FT_OK;
+		return plan && own && !json_equal(own, r->names) ? fail_differs(r, "labels", label_names) : FT_OK;
 	}
 	if (json_is_array(own)) {
 		r->names = json_incref((json_t *)own);
@@ -192,31 +198,24 @@ static int open_tokenizer(struct run *r)
 		return FT_EFAIL;
 	const char *a = json_string_value(json_object_get(theirs, "digest"));
 	const char *b = json_string_value(json_object_get(ours, "digest"));
-	int rc = a && strcmp(a, b) != 0
-	         ? ft_fail(FT_EMATCH, "%s was made for another tokenizer (digest %s) than the one in %s (%s)",
-	                   ft_model_name(r->model), a, ft_model_dir(r->model), b)
-	         : FT_OK;
+	int rc = FT_OK;
+	if (a && strcmp(a, b) != 0)
+		rc = ft_fail(FT_EMATCH, "%s was made for another tokenizer (digest %s) than the one in %s (%s)",
+		             ft_model_name(r->model), a, ft_model_dir(r->model), b);
 	json_decref(ours);
 	return rc;
 }
 
 static int choose_limit(struct run *r)
 {
-	static const char *const policies[] = {
-		[FT_TOK_ERROR] = "error", [FT_TOK_TRUNCATE] = "truncate", [FT_TOK_DROP] = "drop",
-			[FT_TOK_SPLIT] = "split",
-	};
 	json_int_t most = json_integer_value(json_object_get(ft_model_meta(r->model), "max_length"));
 	size_t specials = ft_tok_specials(r->tok, pair_column != NULL);
-	int policy = 0;
-	while (policy < 4 && strcmp(long_name, policies[policy]) != 0)
-		policy++;
-	if (policy == 4)
+	int policy = ft_tok_long_parse(long_name);
+	if (policy < 0)
 		return ft_fail(FT_EUSAGE, "--long: '%s' is not truncate, drop, split or error", long_name);
 	if (max_length < 0 || (most && max_length > most))
 		return ft_fail(FT_EUSAGE, "--max-length %lld: %s takes at most %lld tokens",
-		               (long long)max_length,
-		               ft_model_name(r->model), (long long)most);
+		               (long long)max_length, ft_model_name(r->model), (long long)most);
 	if (stride >= 0 && policy != FT_TOK_SPLIT)
 		return ft_fail(FT_EUSAGE, "--stride is for --long split");
 	r->limit.policy = (enum ft_tok_long)policy;
@@ -224,15 +223,13 @@ static int choose_limit(struct run *r)
 	r->limit.stride = stride > 0 ? (size_t)stride : 0;
 	if (r->limit.max <= specials || r->limit.max - specials <= r->limit.stride)
 		return ft_fail(FT_EUSAGE, "--max-length %zu: %zu special tokens%s leave no room for text",
-		               r->limit.max,
-		               specials, r->limit.stride ? " and the overlap" : "");
+		               r->limit.max, specials, r->limit.stride ? " and the overlap" : "");
 	return FT_OK;
 }
 
 static json_t *make_meta(const struct run *r)
 {
-	json_t *meta = json_pack("{s:o, s:s}", "tokenizer", ft_tok_describe(r->tok), "task",
-	                         ft_task_name(r->task));
+	json_t *meta = json_pack("{s:o, s:s}", "tokenizer", ft_tok_describe(r->tok), "task", ft_task_name(r->task));
 	int rc = meta ? 0 : -1;
 	if (r->names)
 		rc |= json_object_set(meta, "labels", r->names);
@@ -264,15 +261,13 @@ static void encode_chunk(void *ctx, size_t i)
 			c->rc = ft_tok_encode(r->tok, it->pair.p, it->pair.n, 1, &c->pair);
 		it->n = c->text.n - it->from;
 		it->pair_n = c->pair.n - it->pair_from;
-		it->invalid = ft_utf8_invalid(it->text.p, it->text.n) + ft_utf8_invalid(it->pair.p,
-		                                                                        it->pair.n);
+		it->invalid = ft_utf8_invalid(it->text.p, it->text.n) + ft_utf8_invalid(it->pair.p, it->pair.n);
 	}
 	if (c->rc < 0)
 		snprintf(c->message, sizeof c->message, "%s", ft_message());
 }
 
-static int write_part(struct run *r, const struct item *it, const struct ft_tok_slice *a,
-                      const struct ft_tok_slice *b)
+static int write_part(struct run *r, const struct item *it, const struct ft_tok_slice *a, const struct ft_tok_slice *b)
 {
 	struct ft_tok_text *x = &r->example;
 	int rc = ft_tok_wrap(r->tok, a, b, x);
@@ -282,8 +277,7 @@ static int write_part(struct run *r, const struct item *it, const struct ft_tok_
 	for (size_t i = 0; i < x->n; i++) {
 		typed |= x->types[i] != 0;
 		if (r->vocab && x->ids[i] >= r->vocab)
-			return ft_fail(FT_EMATCH,
-			               "the token '%s' has id %d, but the model has only %lld embeddings",
+			return ft_fail(FT_EMATCH, "the token '%s' has id %d, but the model has only %lld embeddings",
 			               ft_tok_piece(r->tok, x->ids[i]), x->ids[i], (long long)r->vocab);
 	}
 	struct ft_example e = { .ids = x->ids, .n = x->n, .types = typed ? x->types : NULL, .src = it->src };
@@ -294,23 +288,22 @@ static int write_part(struct run *r, const struct item *it, const struct ft_tok_
 		e.labels = &it->label;
 		e.nlabels = 1;
 	}
-	r->n.examples++;
-	r->n.tokens += (int64_t)x->n;
+	r->n[n_examples]++;
+	r->n[n_tokens] += (int64_t)x->n;
 	return ft_example_write(r->out, &e);
 }
 
 static int write_item(struct run *r, const struct item *it, const struct chunk *c)
 {
-	const struct ft_tok_slice a = { &c->text, it->from, it->n }, b = { &c->pair, it->pair_from,
-	                                                                  it->pair_n };
+	const struct ft_tok_slice a = { &c->text, it->from, it->n }, b = { &c->pair, it->pair_from, it->pair_n };
 	bool pair = it->pair.p != NULL;
 	int64_t parts = ft_tok_parts(r->tok, &r->limit, a.n, pair, b.n);
-	r->n.invalid += it->invalid > 0;
-	r->n.empty += a.n == 0 || (pair && b.n == 0);
+	r->n[n_invalid_utf8] += it->invalid > 0;
+	r->n[n_empty] += a.n == 0 || (pair && b.n == 0);
 	if (ft_tok_is_long(r->tok, &r->limit, a.n, pair, b.n)) {
-		r->n.truncated += r->limit.policy == FT_TOK_TRUNCATE;
-		r->n.dropped += r->limit.policy == FT_TOK_DROP;
-		r->n.split += r->limit.policy == FT_TOK_SPLIT;
+		r->n[n_truncated] += r->limit.policy == FT_TOK_TRUNCATE;
+		r->n[n_dropped] += r->limit.policy == FT_TOK_DROP;
+		r->n[n_split] += r->limit.policy == FT_TOK_SPLIT;
 	}
 	int rc = parts < 0 ? (int)parts : FT_OK;
 	for (int64_t i = 0; i < parts && rc == FT_OK; i++) {
@@ -332,7 +325,7 @@ static int flush_group(struct run *r)
 	}
 	g->count = g->bytes = 0;
 	ft_arena_reset(&g->arena);
-	ft_progress("%lld rows, %lld tokens", (long long)r->n.rows, (long long)r->n.tokens);
+	ft_progress("%lld rows, %lld tokens", (long long)r->n[n_rows], (long long)r->n[n_tokens]);
 	return rc;
 }
 
@@ -358,16 +351,15 @@ static int add_row(struct run *r, const struct ft_row *row)
 	struct item *it = &g->item[g->count];
 	int rc;
 	*it = (struct item){ 0 };
-	if (r->labels && r->targets && !(it->targets = ft_arena_get(&g->arena,
-	                                                            r->targets * sizeof *it->targets)))
+	if (r->labels && r->targets && !(it->targets = ft_arena_get(&g->arena, r->targets * sizeof *it->targets)))
 		return FT_EFAIL;
 	if (r->labels && (rc = ft_labels_read(r->labels, row, &it->label, it->targets)) < 0)
 		return rc;
-	r->n.unread += !r->labels && (row->label.p || row->json);
+	r->unread += !r->labels && (row->label.p || row->json);
 	if ((rc = copy_span(g, row->text, &it->text)) < 0 || (rc = copy_span(g, row->pair, &it->pair)) < 0
 	    || (rc = copy_span(g, row->src, &it->src)) < 0)
 		return rc;
-	r->n.rows++;
+	r->n[n_rows]++;
 	g->count++;
 	return g->count == GROUP || g->bytes >= GROUP_BYTES ? flush_group(r) : FT_OK;
 }
@@ -383,7 +375,7 @@ static int read_file(struct run *r, const char *path, const struct ft_text_optio
 	if (rc == 0 && (!inputs || json_array_extend(r->inputs, inputs) < 0))
 		rc = ft_fail(FT_EFAIL, "out of memory");
 	if (t)
-		r->n.blank += ft_text_blank(t);
+		r->n[n_blank] += ft_text_blank(t);
 	json_decref(inputs);
 	ft_text_close(t);
 	return rc;
@@ -399,8 +391,7 @@ static int text_options(struct ft_text_options *o)
 	if (max_line < 1)
 		return ft_fail(FT_EUSAGE, "--max-line must be 1 or more");
 	*o = (struct ft_text_options){
-		.format = (enum ft_text_format)f, .header = header ? 1 : no_header ? 0 : -1,
-			.text = text_column,
+		.format = (enum ft_text_format)f, .header = header ? 1 : no_header ? 0 : -1, .text = text_column,
 		.pair = pair_column, .label = no_labels ? NULL : label_column, .member = member,
 		.max_line = (size_t)max_line,
 	};
@@ -411,40 +402,44 @@ static int text_options(struct ft_text_options *o)
 
 static void report(const struct run *r)
 {
-	const struct counts *n = &r->n;
-	if (n->invalid)
-		ft_warn("%lld rows are not all UTF-8; what is not was read as U+FFFD", (long long)n->invalid);
-	if (n->truncated)
-		ft_note("%lld of %lld rows were cut to %zu tokens (--long chooses)", (long long)n->truncated,
-		        (long long)n->rows, r->limit.max);
-	if (n->dropped)
-		ft_note("%lld of %lld rows were dropped: more than %zu tokens", (long long)n->dropped,
-		        (long long)n->rows,
+	const int64_t *n = r->n;
+	long long rows = n[n_rows];
+	if (n[n_invalid_utf8])
+		ft_warn("%lld of %lld rows are not all UTF-8; what is not was read as U+FFFD",
+		        (long long)n[n_invalid_utf8], rows);
+	if (n[n_truncated])
+		ft_note("%lld of %lld rows were cut to %zu tokens (--long chooses)", (long long)n[n_truncated], rows,
 		        r->limit.max);
-	if (n->split)
-		ft_note("%lld of %lld rows were split into parts of %zu tokens", (long long)n->split,
-		        (long long)n->rows,
+	if (n[n_dropped])
+		ft_note("%lld of %lld rows were dropped: more than %zu tokens", (long long)n[n_dropped], rows,
 		        r->limit.max);
-	if (n->empty)
-		ft_note("%lld rows have an empty text", (long long)n->empty);
-	if (n->unread && r->task == FT_TASK_NONE && !no_labels)
-		ft_note("labels were not read: %s has no head; see --task and --labels",
-		        ft_model_name(r->model));
-	if (!n->rows)
+	if (n[n_split])
+		ft_note("%lld of %lld rows were split into parts of %zu tokens", (long long)n[n_split], rows,
+		        r->limit.max);
+	if (n[n_empty])
+		ft_note("%lld of %lld rows have an empty text", (long long)n[n_empty], rows);
+	if (r->unread && r->task == FT_TASK_NONE && !no_labels)
+		ft_note("labels were not read: %s has no head; see --task and --labels", ft_model_name(r->model));
+	if (!rows)
 		ft_note("there were no rows");
 }
 
 static int write_end(struct run *r)
 {
-	const struct counts *n = &r->n;
-	json_t *counts = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rows",
-	                           (json_int_t)n->rows, "examples",
-	                           (json_int_t)n->examples, "tokens", (json_int_t)n->tokens, "truncated",
-	                           (json_int_t)n->truncated, "dropped", (json_int_t)n->dropped, "split",
-	                           (json_int_t)n->split, "empty", (json_int_t)n->empty, "blank",
-		(json_int_t)n->blank,
-	                           "invalid_utf8", (json_int_t)n->invalid);
-	int rc = counts ? ft_writer_note(r->out, "counts", counts) : ft_fail(FT_EFAIL, "out of memory");
+	static const char *const names[COUNTS] = {
+#define X(name) #name,
+		COUNTED(X)
+#undef X
+	};
+	json_t *counts = json_object();
+	int rc = 0;
+	for (int i = 0; i < COUNTS; i++)
+		rc |= json_object_set_new(counts, names[i], json_integer(r->n[i]));
+	if (rc < 0) {
+		json_decref(counts);
+		return ft_fail(FT_EFAIL, "out of memory");
+	}
+	rc = ft_writer_note(r->out, "counts", counts);
 	if (rc == FT_OK)
 		rc = ft_writer_note(r->out, "inputs", json_incref(r->inputs));
 	return rc == FT_OK ? ft_writer_close(r->out) : rc;
@@ -457,7 +452,12 @@ static int open_run(struct run *r)
 	if (!r->inputs || !r->group)
 		return ft_fail(FT_EFAIL, "out of memory");
 	r->model = ft_model_open(model_path, base, FT_MODEL_BARE);
-	int rc = r->model ? open_tokenizer(r) : ft_last_error();
+	struct ft_reader *parent = r->model ? ft_model_reader(r->model) : NULL;
+	int rc = r->model ? FT_OK : ft_last_error();
+	if (parent) /* its tensors are not needed, but it must be whole */
+		rc = ft_reader_drain(parent);
+	if (rc == FT_OK)
+		rc = open_tokenizer(r);
 	if (rc == FT_OK)
 		rc = choose_labels(r);
 	if (rc == FT_OK)
@@ -465,7 +465,6 @@ static int open_run(struct run *r)
 	json_t *meta = rc == FT_OK ? make_meta(r) : NULL;
 	if (rc < 0 || !meta)
 		return ft_last_error();
-	struct ft_reader *parent = ft_model_reader(r->model);
 	r->out = ft_writer_open(output, "tokens", meta, &parent, parent ? 1 : 0);
 	json_decref(meta);
 	return r->out ? FT_OK : ft_last_error();

@@ -37,8 +37,6 @@ struct ft_kernels {
 	void (*add)(float *y, const float *x, size_t n);            /* y += x */
 	void (*axpy)(float *y, float a, const float *x, size_t n);  /* y += a x */
 	double (*sum_squares)(const float *x, size_t n);
-	/* rows x cols: y[r] += bias, y [rows, ld] */
-	void (*add_bias)(float *y, size_t ld, const float *bias, size_t rows, size_t cols);
 	/* out[c] (+)= sum over rows of x [rows, ld], columns 0..cols-1 */
 	void (*column_sums)(float *out, const float *x, size_t ld, size_t rows, size_t cols, bool add);
 
@@ -83,7 +81,7 @@ struct ft_gemm {
 	float *c;
 	int64_t lda, ldb, ldc;
 	float alpha;
-	const float *bias; /* [n] or NULL */
+	const float *bias; /* [n] or NULL; not together with add */
 };
 /* On all threads, in tiles that depend on the shape alone. */
 void ft_gemm(const struct ft_gemm *g);

@@ -139,6 +139,7 @@ struct ft_tensor_desc {
 	size_t bytes;             /* checked: product of shape times element size */
 };
 int ft_tensor_read(struct ft_reader *r, struct ft_tensor_desc *d); /* 1, 0, <0 */
+/* `dest` NULL: passes over them. */
 int ft_tensor_data(struct ft_reader *r, const struct ft_tensor_desc *d, void *dest);
 int ft_tensor_write(struct ft_writer *w, const struct ft_tensor_desc *d, const void *data);
 

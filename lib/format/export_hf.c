@@ -126,13 +126,12 @@ static int make_stored(const struct ft_param *p, enum ft_dtype dtype, struct ft_
 	t->bytes = n * ft_dtype_size(dtype);
 	t->shape[0] = p->rank == 2 ? p->t.rows : p->t.cols;
 	t->shape[1] = p->t.cols;
-	t->data = p->t.data;
-	if (dtype != FT_F32) {
+	if (dtype == FT_F32) {
+		t->data = p->t.data;
+	} else {
 		void *narrow = ft_alloc(n, ft_dtype_size(dtype));
-		if (!narrow)
-			return FT_EFAIL;
-		t->data = narrow;
-		int rc = ft_narrow(narrow, p->t.data, dtype, n);
+		t->data = narrow; /* the caller's to free, also after a failure */
+		int rc = narrow ? ft_narrow(narrow, p->t.data, dtype, n) : FT_EFAIL;
 		if (rc < 0)
 			return rc;
 	}

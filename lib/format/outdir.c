@@ -185,22 +185,28 @@ static int exchange(struct ft_outdir *d)
 	return rc;
 }
 
+/* Gives the temporary folder its name. */
+static int give_name(struct ft_outdir *d)
+{
+	if (d->replace)
+		return exchange(d);
+	if (rename(d->temporary, d->path) < 0)
+		return ft_fail_errno("%s", d->path);
+	*d->temporary = '\0'; /* nothing to remove */
+	return FT_OK;
+}
+
 int ft_outdir_commit(struct ft_outdir *d)
 {
 	if (d->archive)
 		return ft_archive_pack(d->path, d->temporary); /* the folder goes in ft_outdir_free() */
-	int rc = sync_folder(d->temporary);
-	if (rc == FT_OK && d->replace)
-		rc = exchange(d);
-	else if (rc == FT_OK && rename(d->temporary, d->path) < 0)
-		rc = ft_fail_errno("%s", d->path);
-	else if (rc == FT_OK)
-		*d->temporary = '\0';
-	if (rc < 0)
-		return rc;
 	const char *name = last_part(d->path);
 	char *parent = name == d->path ? ft_strdup(".") : ft_strndup(d->path, (size_t)(name - d->path));
-	rc = parent ? sync_folder(parent) : FT_EFAIL;
+	int rc = parent ? sync_folder(d->temporary) : FT_EFAIL;
+	if (rc == FT_OK)
+		rc = give_name(d);
+	if (rc == FT_OK)
+		rc = sync_folder(parent);
 	free(parent);
 	return rc;
 }

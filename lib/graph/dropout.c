@@ -60,9 +60,37 @@ struct ft_tensor *ft_dropout_add(struct ft_graph *g, struct ft_tensor *x, struct
 	return y;
 }
 
-static int residual_back(struct ft_graph *g, struct ft_tensor *residual, const float *dy)
+/* The gradient of x: that of the output where it was kept, scaled. */
+static int masked_back(struct ft_graph *g, struct node *n, struct ft_tensor *x)
 {
 	bool fresh;
+	float *dy = n->out->grad, *dx = ft_grad(g, x, &fresh);
+	if (!dx)
+		return FT_EFAIL;
+	struct drop s = { .d = n->drop, .y = dx, .x = dy };
+	if (!fresh) { /* x was used elsewhere too: a gradient of its own, then the sum */
+		s.y = graph_floats(g, tensor_size(x));
+		if (!s.y)
+			return FT_EFAIL;
+	}
+	if (n->drop.p > 0)
+		graph_each(tensor_size(x), drop_range, &s);
+	else
+		memcpy(s.y, dy, tensor_size(x) * sizeof *dy);
+	if (!fresh) {
+		ft_kernels()->add(dx, s.y, tensor_size(x));
+		graph_release(g, s.y, tensor_size(x));
+	}
+	return FT_OK;
+}
+
+/* That of the residual is the output's: handed over when it is the first. */
+static int residual_back(struct ft_graph *g, struct node *n, struct ft_tensor *residual)
+{
+	bool fresh;
+	float *dy = n->out->grad;
+	if (graph_take_grad(n, residual))
+		return FT_OK;
 	float *dr = ft_grad(g, residual, &fresh);
 	if (!dr)
 		return FT_EFAIL;
@@ -77,24 +105,6 @@ static int residual_back(struct ft_graph *g, struct ft_tensor *residual, const f
 int op_dropout_add_back(struct ft_graph *g, struct node *n)
 {
 	struct ft_tensor *x = n->in[0], *residual = n->in[1];
-	if (residual && residual->needs_grad) {
-		int rc = residual_back(g, residual, n->out->grad);
-		if (rc < 0)
-			return rc;
-	}
-	if (!x->needs_grad)
-		return FT_OK;
-	/* When x's only use was here its gradient is ours, masked in place. */
-	float *dy = n->out->grad, *dx = graph_take_grad(n, x);
-	struct drop s = { .d = n->drop, .y = dy, .x = dy };
-	if (n->drop.p > 0)
-		graph_each(tensor_size(x), drop_range, &s);
-	bool fresh = false;
-	if (!dx && !(dx = ft_grad(g, x, &fresh)))
-		return FT_EFAIL;
-	if (dx != dy && fresh)
-		memcpy(dx, dy, tensor_size(x) * sizeof *dx);
-	else if (dx != dy)
-		ft_kernels()->add(dx, dy, tensor_size(x));
-	return FT_OK;
+	int rc = x->needs_grad ? masked_back(g, n, x) : FT_OK;
+	return rc == FT_OK && residual && residual->needs_grad ? residual_back(g, n, residual) : rc;
 }

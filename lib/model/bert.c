@@ -5,6 +5,15 @@
 
 #include <string.h>
 
+/* A member of the configuration that must be in [0, 1). */
+static float config_share(const struct ft_model *m, const char *key, double absent, int *err)
+{
+	double v = ft_json_real(m->config, key, absent, err);
+	if (!(v >= 0 && v < 1))
+		*err = ft_fail(FT_EFORMAT, "%s: %g is not in [0, 1)", key, v);
+	return (float)v;
+}
+
 static int read_shape(struct ft_model *m)
 {
 	struct shape *s = &m->shape;
@@ -16,10 +25,10 @@ static int read_shape(struct ft_model *m)
 	s->inner = config_size(m, "intermediate_size", 0, 1, 1 << 18, &err);
 	s->positions = config_size(m, "max_position_embeddings", 512, 1, 1 << 20, &err);
 	s->types = config_size(m, "type_vocab_size", 2, 1, 255, &err);
-	s->eps = (float)ft_json_real(m->config, "layer_norm_eps", 1e-12, &err);
-	s->dropout = (float)ft_json_real(m->config, "hidden_dropout_prob", 0.1, &err);
-	s->attention_dropout = (float)ft_json_real(m->config, "attention_probs_dropout_prob", 0.1, &err);
-	s->head_dropout = (float)ft_json_real(m->config, "classifier_dropout", s->dropout, &err);
+	s->eps = config_share(m, "layer_norm_eps", 1e-12, &err);
+	s->dropout = config_share(m, "hidden_dropout_prob", 0.1, &err);
+	s->attention_dropout = config_share(m, "attention_probs_dropout_prob", 0.1, &err);
+	s->head_dropout = config_share(m, "classifier_dropout", s->dropout, &err);
 	s->init_range = (float)ft_json_real(m->config, "initializer_range", 0.02, &err);
 	const char *activation = ft_json_str(m->config, "hidden_act", "gelu", &err);
 	const char *positions = ft_json_str(m->config, "position_embedding_type", "absolute", &err);

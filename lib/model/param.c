@@ -181,13 +181,18 @@ static const struct ft_stored *find_stored(const struct ft_model *m, const char 
 	return NULL;
 }
 
-static int load_stored(const struct ft_model *m, struct ft_param *p, const struct ft_stored *t)
+static int check_shape(const struct ft_model *m, const struct ft_param *p, const struct ft_stored *t)
 {
 	int64_t rows = t->rank == 2 ? t->shape[0] : 1, cols = t->rank ? t->shape[t->rank - 1] : 1;
 	if (t->rank != p->rank || rows != p->t.rows || cols != p->t.cols)
 		return ft_fail(FT_EFORMAT, "%s: tensor '%s' has shape [%lld, %lld], config.json asks for [%lld, %lld]", m->dir,
 		               t->name, (long long)rows, (long long)cols, (long long)p->t.rows, (long long)p->t.cols);
-	int rc = ft_widen(p->t.data, t->data, t->dtype, (size_t)(rows * cols));
+	return FT_OK;
+}
+
+static int load_stored(const struct ft_model *m, struct ft_param *p, const struct ft_stored *t)
+{
+	int rc = ft_widen(p->t.data, t->data, t->dtype, (size_t)p->t.rows * (size_t)p->t.cols);
 	return rc < 0 ? ft_context(rc, "%s: tensor '%s'", m->dir, t->name) : FT_OK;
 }
 
@@ -210,32 +215,22 @@ int params_load(struct ft_model *m)
 {
 	for (size_t i = 0; i < m->count; i++) {
 		struct ft_param *p = m->params[i];
-		int rc = alloc_param(p);
-		if (rc < 0)
-			return rc;
 		const struct ft_stored *t = json_object_get(m->meta, "init") || p->fresh ? NULL : find_stored(m, p->file);
 		if (!t && !may_be_fresh(m, p))
 			return ft_fail(FT_EFORMAT, "%s: no tensor '%s'; config.json says that this is a %s with %lld layers",
 			               m->dir, p->file, m->family->name, (long long)m->shape.layers);
-		if (t) {
+		int rc = t ? check_shape(m, p, t) : FT_OK; /* before memory is asked for */
+		rc = rc ? rc : alloc_param(p);
+		if (rc == FT_OK && t)
 			rc = load_stored(m, p, t);
-			if (rc < 0)
-				return rc;
-		} else {
+		if (rc < 0)
+			return rc;
+		if (!t) {
 			p->fresh = true;
 			init_param(m, p);
 		}
 	}
 	return FT_OK;
-}
-
-/* Passes over a tensor of a head that the plan has replaced. */
-static int skip_data(struct ft_reader *r, const struct ft_tensor_desc *d)
-{
-	void *nowhere = ft_alloc(d->bytes, 1);
-	int rc = nowhere ? ft_tensor_data(r, d, nowhere) : FT_EFAIL;
-	free(nowhere);
-	return rc;
 }
 
 int params_read(struct ft_model *m, struct ft_reader *r)
@@ -249,7 +244,7 @@ int params_read(struct ft_model *m, struct ft_reader *r)
 		snprintf(name, sizeof name, "%.*s", (int)(d.name.n < NAME_MAX_ ? d.name.n : NAME_MAX_ - 1), d.name.p);
 		struct ft_param *p = ft_model_find(m, name);
 		if (m->new_head && (!p || strncmp(p->name, "head.", 5) == 0)) {
-			rc = skip_data(r, &d);
+			rc = ft_tensor_data(r, &d, NULL); /* of a head that the plan has replaced */
 			if (rc < 0)
 				return rc;
 			continue;

@@ -93,16 +93,22 @@ int head_from_config(struct ft_model *m)
 /* Label names are distinct strings. */
 static int check_labels(const json_t *labels)
 {
-	size_t i, j;
-	json_t *label;
+	size_t i;
+	json_t *label, *seen = json_object();
+	int rc = FT_OK;
 	json_array_foreach((json_t *)labels, i, label) {
-		if (!json_is_string(label))
-			return ft_fail(FT_EFORMAT, "head: label %zu is not a string", i);
-		for (j = 0; j < i; j++)
-			if (json_equal(label, json_array_get(labels, j)))
-				return ft_fail(FT_EFORMAT, "head: the label '%s' stands twice", json_string_value(label));
+		const char *name = json_string_value(label);
+		if (!name)
+			rc = ft_fail(FT_EFORMAT, "head: label %zu is not a string", i);
+		else if (json_object_get(seen, name))
+			rc = ft_fail(FT_EFORMAT, "head: the label '%s' stands twice", name);
+		else if (json_object_set_new(seen, name, json_true()) < 0)
+			rc = ft_fail(FT_EFAIL, "out of memory for labels");
+		if (rc < 0)
+			break;
 	}
-	return FT_OK;
+	json_decref(seen);
+	return rc;
 }
 
 int head_find(struct ft_model *m)

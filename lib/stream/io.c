@@ -107,6 +107,8 @@ static int find_form(struct input *in)
 		if (rc < 0)
 			return rc;
 	}
+	if (in->raw_n && in->raw_n < 4 && memcmp(in->raw, magic, in->raw_n) == 0)
+		return ft_fail(FT_ECUT, "%s: the stream is cut short inside a zstd frame", in->name);
 	if (in->raw_n < 4 || memcmp(in->raw, magic, 4) != 0) {
 		in->form = PLAIN;
 		return FT_OK;

@@ -270,8 +270,10 @@ static int add_member(json_t *obj, const msgpack_object_kv *kv)
 	else if (name && json_object_get(obj, name))
 		rc = ft_fail(FT_EFORMAT, "the key '%s' stands twice", name);
 	json_t *v = rc == FT_OK ? to_json(&kv->val) : NULL;
-	if (rc == FT_OK && (!v || json_object_set_new(obj, name, v) < 0))
-		rc = ft_fail(FT_EFORMAT, "%s: a value that JSON has not", name);
+	if (rc == FT_OK && !v)
+		rc = ft_context(ft_last_error(), "%s", name);
+	else if (rc == FT_OK && json_object_set_new(obj, name, v) < 0)
+		rc = ft_fail(FT_EFAIL, "out of memory for '%s'", name);
 	free(name);
 	return rc;
 }
@@ -288,7 +290,20 @@ static json_t *map_to_json(const msgpack_object *o)
 	return obj;
 }
 
-static json_t *to_json(const msgpack_object *o)
+static json_t *array_to_json(const msgpack_object *o)
+{
+	json_t *a = json_array();
+	for (uint32_t i = 0; a && i < o->via.array.size; i++) {
+		if (json_array_append_new(a, to_json(&o->via.array.ptr[i])) < 0) {
+			json_decref(a);
+			a = NULL;
+		}
+	}
+	return a;
+}
+
+/* NULL: a bin, a number that is not finite or beyond 2^63. */
+static json_t *scalar_to_json(const msgpack_object *o)
 {
 	switch (o->type) {
 	case MSGPACK_OBJECT_NIL: return json_null();
@@ -297,30 +312,29 @@ static json_t *to_json(const msgpack_object *o)
 		return o->via.u64 <= INT64_MAX ? json_integer((json_int_t)o->via.u64) : NULL;
 	case MSGPACK_OBJECT_NEGATIVE_INTEGER: return json_integer(o->via.i64);
 	case MSGPACK_OBJECT_FLOAT32:
-	case MSGPACK_OBJECT_FLOAT64: return json_real(o->via.f64); /* NULL when not finite */
+	case MSGPACK_OBJECT_FLOAT64: return json_real(o->via.f64);
 	case MSGPACK_OBJECT_STR: return json_stringn(o->via.str.ptr, o->via.str.size);
-	case MSGPACK_OBJECT_MAP: return map_to_json(o);
-	case MSGPACK_OBJECT_ARRAY: {
-		json_t *a = json_array();
-		for (uint32_t i = 0; a && i < o->via.array.size; i++) {
-			if (json_array_append_new(a, to_json(&o->via.array.ptr[i])) < 0) {
-				json_decref(a);
-				a = NULL;
-			}
-		}
-		return a;
+	default: return NULL;
 	}
-	default: return NULL; /* bin */
-	}
+}
+
+static json_t *to_json(const msgpack_object *o)
+{
+	if (o->type == MSGPACK_OBJECT_MAP)
+		return map_to_json(o);
+	if (o->type == MSGPACK_OBJECT_ARRAY)
+		return array_to_json(o);
+	json_t *v = scalar_to_json(o);
+	if (!v)
+		ft_fail(FT_EFORMAT, "a value that JSON has not: a bin, or a number not finite or beyond 2^63");
+	return v;
 }
 
 json_t *unpack_json(const unsigned char *p, size_t n)
 {
 	msgpack_unpacked result;
 	msgpack_unpacked_init(&result);
-	json_t *v = NULL;
-	if (decode(&result, p, n) == FT_OK && !(v = to_json(&result.data)))
-		ft_fail(FT_EFORMAT, "a header holds what JSON has not: bin, or a number that is not finite");
+	json_t *v = decode(&result, p, n) == FT_OK ? to_json(&result.data) : NULL;
 	msgpack_unpacked_destroy(&result);
 	return v;
 }

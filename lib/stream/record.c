@@ -203,7 +203,8 @@ int ft_tensor_data(struct ft_reader *r, const struct ft_tensor_desc *d, void *de
 		const struct ft_field *data = rc ? ft_rec_find(&rec, "data") : NULL;
 		if (!data || data->type != FT_BIN || !data->bytes.n || data->bytes.n > bytes - at)
 			return ft_reader_fail(r, FT_EFORMAT, "expected 1 to %zu bytes of tensor data", bytes - at);
-		memcpy((char *)dest + at, data->bytes.p, data->bytes.n);
+		if (dest)
+			memcpy((char *)dest + at, data->bytes.p, data->bytes.n);
 		at += data->bytes.n;
 	}
 	return FT_OK;

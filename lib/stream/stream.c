@@ -110,6 +110,8 @@ static int next_object(struct ft_reader *r, const unsigned char **p, size_t *n)
 			                 : ft_fail(FT_ECUT, "%s: the stream is cut short inside record %lld", ft_reader_name(r),
 			                           (long long)r->count + 1);
 		rc = pack_scan(*p, have, &need);
+		if (rc < 0 && !r->header)
+			return ft_fail(rc, "%s: not a stream of ft", ft_reader_name(r));
 		if (rc < 0)
 			return ft_context(rc, "%s: record %lld", ft_reader_name(r), (long long)r->count + 1);
 		if (rc == 1)
@@ -151,7 +153,7 @@ static int read_header(struct ft_reader *r, const char *want)
 	if (rc == 0)
 		return ft_fail(FT_ECUT, "%s: empty input, where a stream was expected", ft_reader_name(r));
 	if (rc < 0)
-		return ft_last_error() == FT_EFORMAT ? ft_fail(FT_EFORMAT, "%s: not a stream of ft", ft_reader_name(r)) : rc;
+		return rc;
 	/* Text given by mistake scans as numbers: say what it is not. */
 	if ((p[0] & 0xf0) != 0x80 && p[0] != 0xde && p[0] != 0xdf)
 		return ft_fail(FT_EFORMAT, "%s: not a stream of ft", ft_reader_name(r));
@@ -198,18 +200,21 @@ static int check_end(struct ft_reader *r, const unsigned char *p, size_t n)
 	r->end = unpack_json(p, n);
 	if (!r->end)
 		return ft_context(ft_last_error(), "%s: end record", name);
-	const char *aborted = json_string_value(json_object_get(r->end, "aborted"));
-	if (aborted)
-		return ft_fail(FT_ECUT, "%s: the stage before gave up: %s", name, aborted);
+	const json_t *aborted = json_object_get(r->end, "aborted"), *digest = json_object_get(r->end, "digest");
+	if (aborted && !json_is_null(aborted))
+		return ft_fail(FT_ECUT, "%s: the stage before gave up: %s", name,
+		               json_is_string(aborted) ? json_string_value(aborted) : "it does not say why");
 	const json_t *count = json_object_get(r->end, "end");
 	if (!json_is_integer(count) || json_integer_value(count) != r->count)
 		return ft_fail(FT_EFORMAT, "%s: the end record counts %lld records, %lld were read", name,
 		               (long long)json_integer_value(count), (long long)r->count);
-	const char *digest = json_string_value(json_object_get(r->end, "digest"));
 	char hex[33];
 	ft_digest_hex(r->digest, hex);
-	if (digest && strcmp(digest, hex) != 0)
-		return ft_fail(FT_EFORMAT, "%s: the digest at the end is %s, of the records read %s", name, digest, hex);
+	if (digest && !json_is_string(digest) && !json_is_null(digest))
+		return ft_fail(FT_EFORMAT, "%s: the digest at the end is not a string", name);
+	if (json_is_string(digest) && strcmp(json_string_value(digest), hex) != 0)
+		return ft_fail(FT_EFORMAT, "%s: the digest at the end is %s, of the records read %s", name,
+		               json_string_value(digest), hex);
 	const unsigned char *more;
 	size_t extra;
 	int rc = next_object(r, &more, &extra);
@@ -338,6 +343,10 @@ static json_t *chain(const json_t *before, struct ft_reader *const *parents, siz
 
 static int write_header(struct ft_writer *w, const char *kind, const json_t *meta, json_t *log_taken)
 {
+	if (json_array_size(log_taken) > LOG_MAX) {
+		json_decref(log_taken);
+		return ft_fail(FT_EFAIL, "%s: a history of more than %d stages", output_name(w->out), LOG_MAX);
+	}
 	json_t *header = json_pack("{s:i, s:s, s:O, s:o}", "ft", STREAM_VERSION, "kind", kind, "meta", meta, "log",
 	                           log_taken);
 	int rc = header ? pack_json(&w->buf, header) : ft_fail(FT_EFAIL, "out of memory for a stream's header");
@@ -401,10 +410,11 @@ static int write_end(struct ft_writer *w, const char *aborted)
 	if (aborted) {
 		json_t *reason = json_string(aborted);
 		json_object_set_new(end, "aborted", reason ? reason : json_string("failure"));
-	} else {
-		json_object_update(end, w->end);
+	} else if (json_object_update(end, w->end) < 0) {
+		json_decref(end);
+		end = NULL;
 	}
-	int rc = pack_json(&w->buf, end);
+	int rc = end ? pack_json(&w->buf, end) : ft_fail(FT_EFAIL, "out of memory for the end of a stream");
 	json_decref(end);
 	return rc < 0 ? rc : write_object(w, false);
 }

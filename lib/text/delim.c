@@ -52,8 +52,7 @@ static int csv_quoted(struct ft_text *t, size_t at, size_t *next)
 	size_t from = at, to = at;
 	for (;;) {
 		unsigned char *s = t->line.data; /* moves when a line is added */
-		while (from < t->line.len && (s[from] != '"' || (from + 1 < t->line.len
-		                                                 && s[from + 1] == '"'))) {
+		while (from < t->line.len && (s[from] != '"' || (from + 1 < t->line.len && s[from + 1] == '"'))) {
 			from += s[from] == '"';
 			s[to++] = s[from++];
 		}
@@ -98,8 +97,7 @@ static int csv_record(struct ft_text *t)
 		if (at >= end)
 			return 1;
 		if (t->line.data[at] != ',')
-			return text_fail(t, FT_EFORMAT, "text behind the closing quote of field %zu",
-			                 t->nfields);
+			return text_fail(t, FT_EFORMAT, "text behind the closing quote of field %zu", t->nfields);
 	}
 }
 
@@ -161,8 +159,7 @@ static void list_fields(const struct ft_text *t, char *out, size_t size)
 	out[0] = '\0';
 	for (size_t i = 0; i < t->nfields && n + 1 < size; i++) {
 		struct field f = t->fields[i];
-		n += (size_t)snprintf(out + n, size - n, "%s%.*s", i ? ", " : "", (int)f.n,
-		                      t->line.data + f.at);
+		n += (size_t)snprintf(out + n, size - n, "%s%.*s", i ? ", " : "", (int)f.n, t->line.data + f.at);
 	}
 }
 
@@ -173,8 +170,7 @@ static int find_column(struct ft_text *t, int which, bool header)
 	if (is_number(column)) {
 		unsigned long i = strtoul(column, NULL, 10);
 		if (i < 1 || i > t->nfields)
-			return text_fail(t, FT_EFORMAT, "there is no column %s; there are %zu", column,
-			                 t->nfields);
+			return text_fail(t, FT_EFORMAT, "there is no column %s; there are %zu", column, t->nfields);
 		t->index[which] = i - 1;
 		return FT_OK;
 	}

@@ -22,8 +22,9 @@ static int text_member(const struct ft_text *t, const char *key, struct ft_span 
 	if (!json_is_string(v))
 		return text_fail(t, FT_EFORMAT, "'%s' is not a string", key);
 	*out = (struct ft_span){ json_string_value(v), json_string_length(v) };
-	return memchr(out->p, '\0', out->n) ? text_fail(t, FT_EFORMAT, "'%s' holds a NUL character", key)
-		: FT_OK;
+	if (memchr(out->p, '\0', out->n))
+		return text_fail(t, FT_EFORMAT, "'%s' holds a NUL character", key);
+	return FT_OK;
 }
 
 int jsonl_next(struct ft_text *t, struct ft_row *row)

@@ -77,10 +77,10 @@ static char *list_names(const json_t *names)
 	json_t *v;
 	int rc = ft_buf_reserve(&b, 1);
 	json_array_foreach((json_t *)names, i, v) {
+		bool full = b.len > 200;
 		if (rc == FT_OK)
-			rc = ft_buf_printf(&b, "%s%s", i ? ", " : "", b.len > 200 ? "…"
-			                   : json_string_value(v));
-		if (b.len > 200)
+			rc = ft_buf_printf(&b, "%s%s", i ? ", " : "", full ? "…" : json_string_value(v));
+		if (full)
 			break;
 	}
 	char *text = rc == FT_OK ? ft_strndup((char *)b.data, b.len) : NULL;
@@ -94,8 +94,7 @@ static int index_names(struct ft_labels *l, const json_t *names)
 	json_t *v;
 	l->count = json_array_size(names);
 	l->index = json_object();
-	l->known = list_names(names);
-	if (!l->index || !l->known)
+	if (!l->index)
 		return ft_fail(FT_EFAIL, "out of memory for labels");
 	json_array_foreach((json_t *)names, i, v) {
 		const char *name = json_string_value(v);
@@ -106,6 +105,9 @@ static int index_names(struct ft_labels *l, const json_t *names)
 		if (json_object_set_new(l->index, name, json_integer((json_int_t)i)) < 0)
 			return ft_fail(FT_EFAIL, "out of memory for labels");
 	}
+	l->known = list_names(names);
+	if (!l->known)
+		return FT_EFAIL;
 	return l->count ? FT_OK : ft_fail(FT_EFORMAT, "labels: there are none");
 }
 
@@ -142,8 +144,7 @@ static int fail(const struct ft_row *row, const char *fmt, ...)
 	return ft_fail(FT_EFORMAT, "%.*s: %s", (int)row->src.n, row->src.p, reason);
 }
 
-static int find(const struct ft_labels *l, const struct ft_row *row, const char *name, size_t n,
-                int32_t *index)
+static int find(const struct ft_labels *l, const struct ft_row *row, const char *name, size_t n, int32_t *index)
 {
 	const json_t *v = json_object_getn(l->index, name, n);
 	if (!v)
@@ -175,8 +176,7 @@ static int set_label(float *targets, int32_t index)
 	return FT_OK;
 }
 
-static int read_set_json(const struct ft_labels *l, const struct ft_row *row, const json_t *array,
-                         float *targets)
+static int read_set_json(const struct ft_labels *l, const struct ft_row *row, const json_t *array, float *targets)
 {
 	size_t i;
 	json_t *v;
@@ -219,13 +219,11 @@ static int set_number(const struct ft_row *row, double x, float *target)
 	return isfinite(*target) ? FT_OK : fail(row, "the label is not a finite number");
 }
 
-static int read_numbers_json(const struct ft_labels *l, const struct ft_row *row, const json_t *v,
-                             float *targets)
+static int read_numbers_json(const struct ft_labels *l, const struct ft_row *row, const json_t *v, float *targets)
 {
 	size_t n = json_is_array(v) ? json_array_size(v) : 1;
 	if (n != l->count)
-		return fail(row, "the label has %zu number%s where %zu are expected", n, n == 1 ? "" : "s",
-		            l->count);
+		return fail(row, "the label has %zu number%s where %zu are expected", n, n == 1 ? "" : "s", l->count);
 	for (size_t i = 0; i < n; i++) {
 		const json_t *x = json_is_array(v) ? json_array_get(v, i) : v;
 		if (!json_is_number(x))
@@ -246,8 +244,7 @@ static int read_number_text(const struct ft_labels *l, const struct ft_row *row,
 		double x = strtod(text, &end);
 		if (end != text && !*end)
 			return l->count == 1 ? set_number(row, x, targets)
-			                     : fail(row, "the label has 1 number where %zu are expected",
-			                            l->count);
+			                     : fail(row, "the label has 1 number where %zu are expected", l->count);
 	}
 	return fail(row, "the label '%.*s' is not a number", (int)(row->label.n < 60 ? row->label.n : 60),
 	            row->label.p);

@@ -7,6 +7,7 @@
 #define FT_TEXT_PRIV_H
 
 #include "ft/text.h"
+#include <sys/types.h>
 
 /* ---- source.c ---- */
 struct source;
@@ -21,6 +22,20 @@ const char *source_base(const struct source *s);
 int source_read(struct source *s, const char **p, size_t *n);
 const json_t *source_inputs(const struct source *s);
 void source_close(struct source *s);
+
+/* ---- gunzip.c, for source.c ---- */
+struct archive;
+struct raw *raw_open(int fd); /* bytes of a descriptor, which stays the caller's */
+/* 1: they begin like gzip data, 0: not, <0: errno is set. Reads ahead. */
+int raw_is_gzip(struct raw *r);
+ssize_t raw_read(struct archive *a, void *raw, const void **block); /* for archive_read_open() */
+bool raw_is_empty(const struct raw *r); /* after raw_is_gzip */
+void raw_close(struct raw *r);
+struct gunzip *gunzip_open(struct raw *r);
+ssize_t gunzip_read(struct archive *a, void *gunzip, const void **block); /* the same of what was packed */
+bool gunzip_is_empty(const struct gunzip *g);
+const char *gunzip_reason(const struct gunzip *g); /* why it failed; NULL: it did not */
+void gunzip_close(struct gunzip *g);
 
 /* ---- text.c ---- */
 enum { COLUMN_TEXT, COLUMN_PAIR, COLUMN_LABEL, COLUMNS };

@@ -1,5 +1,5 @@
 /* source.c - the bytes of input files through libarchive: plain or compressed
- * files, members of tar and zip archives. The only file that reads with
+ * files, members of tar and zip archives. Only this file and gunzip.c read with
  * archive.h.
  *
  * Nothing is written: members are streamed in the order in which they lie, and
@@ -24,10 +24,10 @@
 
 struct source {
 	struct archive *archive;
+	struct raw *raw;
+	struct gunzip *gunzip;
 	int fd;
 	bool regular; /* a file, not a pipe */
-	bool plain;   /* a pipe of plain text: read as it comes, without libarchive */
-	size_t ahead; /* bytes of a pipe read to find out what it is, still in block */
 	char *path;   /* as it may stand in an output */
 	char *member; /* glob, or NULL */
 	char *name, *base;
@@ -36,13 +36,14 @@ struct source {
 	json_t *inputs;
 	struct ft_digest *digest;
 	json_int_t bytes;
-	char block[BLOCK], pipe[BLOCK];
+	char block[BLOCK];
 };
 
 /* libarchive's reason, in one line. It has none for some kinds of damage. */
 static int fail(struct source *s)
 {
-	const char *name = s->name ? s->name : s->path, *reason = archive_error_string(s->archive);
+	const char *name = s->name ? s->name : s->path, *reason = s->gunzip ? gunzip_reason(s->gunzip) : NULL;
+	reason = reason ? reason : archive_error_string(s->archive);
 	int e = archive_errno(s->archive), n = reason ? (int)strcspn(reason, "\n") : 0;
 	if (e == EILSEQ || e == EINVAL || e <= 0) /* malformed, unsupported, miscellaneous */
 		return ft_fail(FT_EFORMAT, "%s: damaged or cut short%s%.*s%s", name, n ? " (" : "", n,
@@ -50,83 +51,35 @@ static int fail(struct source *s)
 	return ft_fail(FT_EFAIL, "%s: %.*s", name, n, n ? reason : "");
 }
 
-/* ---- pipes: libarchive fills whole blocks before it hands anything on, but
- * whoever types lines, or waits for answers, wants each line to count at once. ---- */
-
-/* Whether what a pipe begins with may be an archive or compressed. A text has a
- * line before its first NUL; a tar header has none. */
-static bool may_be_archive(const char *p, size_t n)
-{
-	static const struct {
-		const char *magic;
-		size_t n;
-	} known[] = { { "\x1f\x8b", 2 }, { "\x28\xb5\x2f\xfd", 4 }, { "\xfd" "7zXZ", 5 }, { "BZh", 3 }, { "PK", 2 } };
-	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-		if (n >= known[i].n && memcmp(p, known[i].magic, known[i].n) == 0)
-			return true;
-	if (n >= 4 && memcmp(p + 1, "\x2a\x4d\x18", 3) == 0) /* a skippable frame of zstd */
-		return true;
-	const char *line = memchr(p, '\n', n);
-	return !line || memchr(p, '\0', (size_t)(line - p));
-}
-
-static ssize_t read_pipe(struct source *s, char *p, size_t n)
-{
-	ssize_t got;
-	do {
-		got = read(s->fd, p, n);
-	} while (got < 0 && errno == EINTR);
-	return got;
-}
-
-/* Reads on until there is a line, or enough for libarchive to judge. */
-static int look_ahead(struct source *s)
-{
-	ssize_t got = 1;
-	while (got > 0 && s->ahead < 512 && !memchr(s->block, '\n', s->ahead)) {
-		got = read_pipe(s, s->block + s->ahead, BLOCK - s->ahead);
-		s->ahead += got > 0 ? (size_t)got : 0;
-	}
-	if (got < 0)
-		return ft_fail_errno("%s", s->path);
-	s->plain = s->ahead && !may_be_archive(s->block, s->ahead);
-	return FT_OK;
-}
-
-/* For libarchive: what was read ahead, then the rest. */
-static la_ssize_t feed(struct archive *a, void *ctx, const void **p)
-{
-	struct source *s = ctx;
-	*p = s->pipe;
-	if (s->ahead) {
-		size_t n = s->ahead;
-		memcpy(s->pipe, s->block, n);
-		s->ahead = 0;
-		return (la_ssize_t)n;
-	}
-	ssize_t got = read_pipe(s, s->pipe, BLOCK);
-	if (got < 0)
-		archive_set_error(a, errno, "%s", strerror(errno));
-	return got;
-}
-
 static int open_archive(struct source *s)
 {
+	static int (*const kinds[])(struct archive *) = {
+		archive_read_support_filter_gzip, archive_read_support_filter_zstd, archive_read_support_filter_xz,
+		archive_read_support_filter_bzip2, archive_read_support_format_tar, archive_read_support_format_zip,
+		archive_read_support_format_raw, archive_read_support_format_empty,
+	};
 	struct archive *a = s->archive = archive_read_new();
 	if (!a)
 		return ft_fail(FT_EFAIL, "%s: out of memory", s->path);
-	archive_read_support_filter_gzip(a);
-	archive_read_support_filter_zstd(a);
-	archive_read_support_filter_xz(a);
-	archive_read_support_filter_bzip2(a);
-	archive_read_support_format_tar(a);
-	archive_read_support_format_zip(a);
-	archive_read_support_format_raw(a);
-	archive_read_support_format_empty(a);
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (kinds[i](a) != ARCHIVE_OK)
+			return fail(s);
 	/* Reads on to the end of the data, so that a cut behind the last member is
 	 * seen, and whoever writes into a pipe does not die of SIGPIPE. */
-	archive_read_set_format_option(a, "tar", "read_concatenated_archives", "1");
-	int rc = s->regular ? archive_read_open_fd(a, s->fd, BLOCK) : archive_read_open(a, s, NULL, feed, NULL);
+	if (archive_read_set_format_option(a, "tar", "read_concatenated_archives", "1") != ARCHIVE_OK)
+		return fail(s);
+	bool seeks = s->regular && lseek(s->fd, 0, SEEK_CUR) == 0; /* as zip wants it, from the start */
+	int gzip = raw_is_gzip(s->raw), rc;
+	if (gzip < 0)
+		return ft_fail_errno("%s", s->path);
+	if (gzip && !(s->gunzip = gunzip_open(s->raw)))
+		return FT_EFAIL;
+	if (gzip)
+		rc = archive_read_open(a, s->gunzip, NULL, gunzip_read, NULL);
+	else if (seeks && lseek(s->fd, 0, SEEK_SET) == 0)
+		rc = archive_read_open_fd(a, s->fd, BLOCK);
+	else
+		rc = archive_read_open(a, s->raw, NULL, raw_read, NULL);
 	return rc == ARCHIVE_OK ? FT_OK : fail(s);
 }
 
@@ -139,8 +92,8 @@ static int open_file(struct source *s, const char *path)
 	if (S_ISDIR(st.st_mode))
 		return ft_fail(FT_EFAIL, "%s: is a folder", path ? path : "stdin");
 	s->regular = S_ISREG(st.st_mode);
-	int rc = s->regular ? FT_OK : look_ahead(s);
-	return rc < 0 || s->plain ? rc : open_archive(s);
+	s->raw = raw_open(s->fd);
+	return s->raw ? open_archive(s) : FT_EFAIL;
 }
 
 /* Names go into messages and streams: one line of UTF-8. */
@@ -181,6 +134,8 @@ void source_close(struct source *s)
 	if (!s)
 		return;
 	archive_read_free(s->archive);
+	gunzip_close(s->gunzip);
+	raw_close(s->raw);
 	if (s->fd > STDIN_FILENO)
 		close(s->fd);
 	ft_digest_free(s->digest);
@@ -246,6 +201,14 @@ static int check_zip_end(struct source *s)
 	return ft_fail(FT_EFORMAT, "%s: cut short (the end of the zip directory is missing)", s->path);
 }
 
+/* libarchive takes for empty what it cannot read, too. */
+static bool is_empty(const struct source *s)
+{
+	if (s->gunzip)
+		return gunzip_is_empty(s->gunzip);
+	return raw_is_empty(s->raw) || archive_filter_code(s->archive, 0) != ARCHIVE_FILTER_NONE;
+}
+
 static int end_of_archive(struct source *s)
 {
 	int format = archive_format(s->archive);
@@ -260,17 +223,13 @@ static int end_of_archive(struct source *s)
 	if (s->any)
 		return 0;
 	if (format == ARCHIVE_FORMAT_EMPTY)
-		return begin(s, NULL); /* an empty file is a file */
+		return is_empty(s) ? begin(s, NULL) : fail(s); /* an empty file is a file */
 	return s->member ? ft_fail(FT_EFORMAT, "%s: no file in it matches '%s'", s->path, s->member)
 	                 : ft_fail(FT_EFORMAT, "%s: holds no files", s->path);
 }
 
 int source_next(struct source *s)
 {
-	if (s->plain && !s->done) {
-		s->done = true;
-		return begin(s, NULL);
-	}
 	while (!s->done) {
 		struct archive_entry *e;
 		int rc = archive_read_next_header(s->archive, &e);
@@ -306,26 +265,14 @@ static int end(struct source *s)
 	s->open = false;
 	ft_digest_hex(s->digest, hex);
 	json_t *o = json_pack("{s:s, s:I, s:s}", "name", s->name, "bytes", s->bytes, "xxh3", hex);
-	return o && json_array_append_new(s->inputs, o) == 0 ? 0 : ft_fail(FT_EFAIL, "%s: out of memory",
-	                                                                   s->name);
-}
-
-static la_ssize_t read_some(struct source *s)
-{
-	if (!s->plain)
-		return s->done ? 0 : archive_read_data(s->archive, s->block, BLOCK);
-	la_ssize_t got = s->ahead ? (la_ssize_t)s->ahead : read_pipe(s, s->block, BLOCK);
-	s->ahead = 0;
-	return got;
+	return o && json_array_append_new(s->inputs, o) == 0 ? 0 : ft_fail(FT_EFAIL, "%s: out of memory", s->name);
 }
 
 int source_read(struct source *s, const char **p, size_t *n)
 {
 	if (!s->open)
 		return 0;
-	la_ssize_t got = read_some(s);
-	if (got < 0 && s->plain)
-		return ft_fail_errno("%s", s->name);
+	la_ssize_t got = s->done ? 0 : archive_read_data(s->archive, s->block, BLOCK);
 	if (got < 0) /* also a warning: a checksum that does not match is one */
 		return fail(s);
 	if (got == 0)

@@ -69,11 +69,12 @@ static int load_one(struct ft_tok *t, const json_t *v, int64_t *next)
 			return ft_fail(FT_EFORMAT, "too many tokens");
 		a.id = (int32_t)(*next)++;
 	}
-	/* The reference gives the id it expects and only warns. Where the model's ids
-	 * have holes that may even be the id of another piece. */
+	/* The reference gives the id it expects and only warns. */
 	if (a.id != id)
-		return ft_fail(FT_EFORMAT, "'%s' has id %lld where %d is expected", content, (long long)id,
-		               a.id);
+		return ft_fail(FT_EFORMAT, "'%s' has id %lld where %d is expected", content, (long long)id, a.id);
+	const char *piece = tok_vocab_piece(&t->vocab, a.id); /* possible where the model's ids have holes */
+	if (piece && strcmp(piece, content) != 0)
+		return ft_fail(FT_EFORMAT, "'%s' has id %d, which is that of '%s'", content, a.id, piece);
 	return append(t, &a, content);
 }
 

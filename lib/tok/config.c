@@ -91,10 +91,8 @@ static json_t *added_list(const json_t *decoder)
 	json_t *list = json_array(), *value;
 	const char *key;
 	json_object_foreach((json_t *)decoder, key, value) {
-		json_t *copy = json_copy(value);
-		if (!json_is_object(copy) || json_object_set_new(copy, "id", json_integer(strtoll(key, NULL,
-		                                                                                  10))) < 0
-		    || json_array_append(list, copy) < 0) {
+		json_t *copy = json_copy(value), *id = json_integer(strtoll(key, NULL, 10));
+		if (json_object_set_new(copy, "id", id) < 0 || json_array_append(list, copy) < 0) { /* no object */
 			json_decref(list);
 			list = NULL;
 		}
@@ -144,8 +142,7 @@ static int load_wordpiece(struct ft_tok *t, const char *path, const struct tok_c
 	return rc;
 }
 
-int tok_load_vocab_txt(struct ft_tok *t, const char *path, const struct ft_buf *text,
-                       const struct tok_config *c)
+int tok_load_vocab_txt(struct ft_tok *t, const char *path, const struct ft_buf *text, const struct tok_config *c)
 {
 	int err = FT_OK;
 	bool lower = ft_json_bool(c->tokenizer, "do_lower_case", true, &err);

@@ -55,8 +55,7 @@ static int decode_one(const struct ft_tok *t, const char *piece, bool first, str
 int ft_tok_decode(const struct ft_tok *t, const int32_t *ids, size_t n, bool skip_special, struct ft_buf *out)
 {
 	if (t->decoder.unsupported)
-		return ft_fail(FT_EFORMAT, "the tokenizer's decoder '%s' is not supported",
-		               t->decoder.unsupported);
+		return ft_fail(FT_EFORMAT, "the tokenizer's decoder '%s' is not supported", t->decoder.unsupported);
 	bool first = true;
 	int rc = FT_OK;
 	for (size_t i = 0; i < n && rc == FT_OK; i++) {

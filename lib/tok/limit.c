@@ -3,6 +3,20 @@
 #include "ft/err.h"
 #include "priv.h"
 
+#include <string.h>
+
+int ft_tok_long_parse(const char *name)
+{
+	static const char *const names[] = {
+		[FT_TOK_ERROR] = "error", [FT_TOK_TRUNCATE] = "truncate",
+		[FT_TOK_DROP] = "drop", [FT_TOK_SPLIT] = "split",
+	};
+	for (int i = 0; i < (int)(sizeof names / sizeof *names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return i;
+	return -1;
+}
+
 /* Tokens that texts may have. */
 static size_t room(const struct ft_tok *t, const struct ft_tok_limit *l, bool pair)
 {
@@ -26,8 +40,7 @@ int64_t ft_tok_parts(const struct ft_tok *t, const struct ft_tok_limit *l, size_
 	if (l->policy == FT_TOK_ERROR)
 		return ft_fail(FT_EFORMAT, "has %zu tokens, and %zu are allowed", na + (pair ? nb : 0), n);
 	if (pair && na >= n)
-		return ft_fail(FT_EFORMAT, "the first text has %zu tokens and leaves none of %zu to the second", na,
-		               n);
+		return ft_fail(FT_EFORMAT, "the first text has %zu tokens and leaves none of %zu to the second", na, n);
 	n -= pair ? na : 0;
 	if (n <= l->stride)
 		return ft_fail(FT_EFORMAT, "parts of %zu tokens cannot overlap by %zu", n, l->stride);

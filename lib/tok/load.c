@@ -18,6 +18,7 @@ static const struct { const char *type; const struct tok_kind *kind; } kinds[] =
 #undef X
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
+#define FILE_MAX ((size_t)1 << 29)
 
 int tok_read_file(const char *path, struct ft_buf *out, bool *missing)
 {
@@ -28,7 +29,10 @@ int tok_read_file(const char *path, struct ft_buf *out, bool *missing)
 	int rc = FT_OK;
 	size_t got = 1;
 	while (rc == FT_OK && got) {
-		rc = ft_buf_reserve(out, (size_t)1 << 16);
+		if (out->len > FILE_MAX)
+			rc = ft_fail(FT_EFORMAT, "%s: is larger than %zu bytes", path, FILE_MAX);
+		else
+			rc = ft_buf_reserve(out, (size_t)1 << 16);
 		if (rc == FT_OK) {
 			got = fread(out->data + out->len, 1, out->cap - out->len, f);
 			out->len += got;
@@ -78,9 +82,10 @@ static int load_normalizer(struct ft_tok *t, const json_t *v)
 	}
 	int err = FT_OK;
 	const char *type = ft_json_str(v, "type", "?", &err);
-	if (err < 0 || strcmp(type, "BertNormalizer") != 0)
-		return ft_fail(FT_EFORMAT, "type '%s' is not supported (BertNormalizer is)", err < 0 ? "?"
-		               : type);
+	if (err < 0)
+		return err;
+	if (strcmp(type, "BertNormalizer") != 0)
+		return ft_fail(FT_EFORMAT, "type '%s' is not supported (BertNormalizer is)", type);
 	bool clean = ft_json_bool(v, "clean_text", true, &err);
 	bool chinese = ft_json_bool(v, "handle_chinese_chars", true, &err);
 	bool lower = ft_json_bool(v, "lowercase", true, &err);
@@ -93,8 +98,7 @@ static int load_pretokenizer(const json_t *v)
 {
 	const char *type = json_string_value(json_object_get(v, "type"));
 	if (!type || strcmp(type, "BertPreTokenizer") != 0)
-		return ft_fail(FT_EFORMAT, "type '%s' is not supported (BertPreTokenizer is)", type ? type
-		               : "none");
+		return ft_fail(FT_EFORMAT, "type '%s' is not supported (BertPreTokenizer is)", type ? type : "none");
 	return FT_OK;
 }
 
@@ -127,28 +131,26 @@ int tok_load_model(struct ft_tok *t, const json_t *model, bool repeats, const ch
 		if (strcmp(kinds[i].type, type) == 0)
 			t->kind = kinds[i].kind;
 	if (!t->kind)
-		return ft_fail(FT_EFORMAT, "%s: model.type '%s' is not supported (WordPiece is)", where,
-		               type);
+		return ft_fail(FT_EFORMAT, "%s: model.type '%s' is not supported (WordPiece is)", where, type);
 	int rc = t->vocab.count ? tok_vocab_build(&t->vocab, repeats, where) : FT_OK;
 	return rc == FT_OK ? t->kind->load(t, model, where) : rc;
 }
 
 static int load_parts(struct ft_tok *t, const json_t *root, const char *where)
 {
-	static const struct { const char *key; int (*load)(struct ft_tok *, const json_t *); } parts[] = {
-		{ "normalizer", load_normalizer }, { "decoder", load_decoder },
-	};
 	int err = FT_OK;
 	const char *version = ft_json_str(root, "version", "1.0", &err);
-	if (err < 0 || strcmp(version, "1.0") != 0)
-		return ft_fail(FT_EFORMAT, "%s: version '%s' is not supported (1.0 is)", where, err < 0 ? "?"
-		               : version);
+	if (err < 0)
+		return ft_context(err, "%s", where);
+	if (strcmp(version, "1.0") != 0)
+		return ft_fail(FT_EFORMAT, "%s: version '%s' is not supported (1.0 is)", where, version);
 	int rc = tok_load_model(t, json_object_get(root, "model"), false, where);
 	if (rc == FT_OK && (rc = load_pretokenizer(json_object_get(root, "pre_tokenizer"))) < 0)
 		rc = ft_context(rc, "%s: pre_tokenizer", where);
-	for (size_t i = 0; i < 2 && rc == FT_OK; i++)
-		if ((rc = parts[i].load(t, json_object_get(root, parts[i].key))) < 0)
-			rc = ft_context(rc, "%s: %s", where, parts[i].key);
+	if (rc == FT_OK && (rc = load_normalizer(t, json_object_get(root, "normalizer"))) < 0)
+		rc = ft_context(rc, "%s: normalizer", where);
+	if (rc == FT_OK && (rc = load_decoder(t, json_object_get(root, "decoder"))) < 0)
+		rc = ft_context(rc, "%s: decoder", where);
 	if (rc == FT_OK)
 		rc = tok_added_load(t, json_object_get(root, "added_tokens"), where);
 	if (rc == FT_OK && (rc = tok_added_finish(t)) < 0)

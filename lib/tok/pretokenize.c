@@ -55,8 +55,7 @@ static int split_run(const struct ft_tok *t, const char *text, size_t n, size_t 
 	return rc == FT_OK ? tok_split(t, 0, x->scratch->n, type, x) : rc;
 }
 
-int tok_split_raw(const struct ft_tok *t, const char *text, size_t n, uint32_t base, int type,
-                  struct ft_tok_text *x)
+int tok_split_raw(const struct ft_tok *t, const char *text, size_t n, uint32_t base, int type, struct ft_tok_text *x)
 {
 	int rc = FT_OK;
 	char word[WORD_MAX];

@@ -137,18 +137,15 @@ struct tok_config {
 };
 int tok_config_read(struct tok_config *c, const char *dir);
 void tok_config_free(struct tok_config *c);
-int tok_load_vocab_txt(struct ft_tok *t, const char *path, const struct ft_buf *text,
-                       const struct tok_config *c);
+int tok_load_vocab_txt(struct ft_tok *t, const char *path, const struct ft_buf *text, const struct tok_config *c);
 
 /* ---- normalize.c ---- */
 /* Appends the normal form of text (bytes base.. of the source) to the scratch. */
-int tok_normalize(const struct ft_tok *t, const char *text, size_t n, uint32_t base,
-                  struct ft_tok_scratch *s);
+int tok_normalize(const struct ft_tok *t, const char *text, size_t n, uint32_t base, struct ft_tok_scratch *s);
 
 /* ---- pretokenize.c ---- */
 /* Words of raw text without special tokens; their pieces appended to x. */
-int tok_split_raw(const struct ft_tok *t, const char *text, size_t n, uint32_t base, int type,
-                  struct ft_tok_text *x);
+int tok_split_raw(const struct ft_tok *t, const char *text, size_t n, uint32_t base, int type, struct ft_tok_text *x);
 /* Words of bytes from..to of the scratch's normalised text. */
 int tok_split(const struct ft_tok *t, size_t from, size_t to, int type, struct ft_tok_text *x);
 

@@ -16,8 +16,7 @@ static int add_step(struct tok_template *p, struct tok_step s)
 }
 
 /* The ids a template's special token stands for, all of them of one type. */
-static int add_special(const struct ft_tok *t, struct tok_template *p, const json_t *specials,
-                       const char *name,
+static int add_special(const struct ft_tok *t, struct tok_template *p, const json_t *specials, const char *name,
                        uint8_t type)
 {
 	const json_t *ids = json_object_get(json_object_get(specials, name), "ids");
@@ -27,8 +26,8 @@ static int add_special(const struct ft_tok *t, struct tok_template *p, const jso
 		const json_t *v = json_array_get(ids, i);
 		json_int_t id = json_integer_value(v);
 		if (!json_is_integer(v) || id < 0 || (size_t)id >= ft_tok_size(t))
-			return ft_fail(FT_EFORMAT,
-			               "special_tokens: '%s' has an id that is not in the vocabulary", name);
+			return ft_fail(FT_EFORMAT, "special_tokens: '%s' has an id that is not in the vocabulary",
+			               name);
 		int rc = add_step(p, (struct tok_step){ TOK_STEP_SPECIAL, (int32_t)id, type });
 		if (rc < 0)
 			return rc;
@@ -45,8 +44,7 @@ static int add_piece(const struct ft_tok *t, struct tok_template *p, const json_
 	const char *id = ft_json_str(piece, "id", NULL, &err);
 	int64_t type = ft_json_int(piece, "type_id", 0, &err);
 	if (err < 0 || !id || type < 0 || type > 255)
-		return ft_fail(FT_EFORMAT,
-		               "must be a Sequence or a SpecialToken with id and type_id (0 to 255)");
+		return ft_fail(FT_EFORMAT, "must be a Sequence or a SpecialToken with id and type_id (0 to 255)");
 	if (!text)
 		return add_special(t, p, specials, id, (uint8_t)type);
 	if (strcmp(id, "A") != 0 && strcmp(id, "B") != 0)
@@ -54,8 +52,7 @@ static int add_piece(const struct ft_tok *t, struct tok_template *p, const json_
 	return add_step(p, (struct tok_step){ *id == 'A' ? TOK_STEP_A : TOK_STEP_B, 0, (uint8_t)type });
 }
 
-static int load_template(const struct ft_tok *t, struct tok_template *p, const json_t *processor,
-                         const char *key)
+static int load_template(const struct ft_tok *t, struct tok_template *p, const json_t *processor, const char *key)
 {
 	const json_t *list = json_object_get(processor, key);
 	const json_t *specials = json_object_get(processor, "special_tokens");
@@ -72,8 +69,7 @@ static int load_template(const struct ft_tok *t, struct tok_template *p, const j
 	}
 	bool pair = p == &t->pair;
 	if (texts[0] != 1 || texts[1] != (pair ? 1 : 0))
-		return ft_fail(FT_EFORMAT, "%s must have %s", key, pair ? "A and B, once each"
-		               : "A once, and no B");
+		return ft_fail(FT_EFORMAT, "%s must have %s", key, pair ? "A and B, once each" : "A once, and no B");
 	return FT_OK;
 }
 
@@ -125,8 +121,7 @@ int tok_template_load(struct ft_tok *t, const json_t *processor, const char *whe
 		if (rc == FT_OK)
 			rc = load_template(t, &t->pair, processor, "pair");
 	} else {
-		rc = ft_fail(FT_EFORMAT,
-		             "type '%s' is not supported (BertProcessing and TemplateProcessing are)",
+		rc = ft_fail(FT_EFORMAT, "type '%s' is not supported (BertProcessing and TemplateProcessing are)",
 		             type ? type : "?");
 	}
 	return rc < 0 ? ft_context(rc, "%s: post_processor", where) : FT_OK;

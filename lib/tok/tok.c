@@ -114,11 +114,9 @@ json_t *ft_tok_describe(const struct ft_tok *t)
 	json_t *special = json_array();
 	bool ok = d && special;
 	for (int i = 0; i < TOK_ROLES && ok; i++)
-		ok = json_object_set_new(d, names[i], t->role[i] < 0 ? json_null()
-		                         : json_integer(t->role[i])) == 0;
+		ok = json_object_set_new(d, names[i], t->role[i] < 0 ? json_null() : json_integer(t->role[i])) == 0;
 	for (size_t i = 0; i < t->nadded && ok; i++)
-		ok = !t->added[i].special || json_array_append_new(special,
-		                                                   json_integer(t->added[i].id)) == 0;
+		ok = !t->added[i].special || json_array_append_new(special, json_integer(t->added[i].id)) == 0;
 	if (ok)
 		ok = json_object_set(d, "special", special) == 0;
 	json_decref(special);

@@ -8,8 +8,7 @@
 /* A vocabulary made so that all pieces fall on few slots must not cost
  * quadratic time: beyond this many steps another seed is tried. */
 #define PROBE_MAX 256
-static const uint64_t seeds[] = { 0x243F6A8885A308D3u, 0x13198A2E03707344u, 0xA4093822299F31D0u,
-                                 0x082EFA98EC4E6C89u };
+static const uint64_t seeds[] = { 0x243F6A8885A308D3u, 0x13198A2E03707344u, 0xA4093822299F31D0u, 0x082EFA98EC4E6C89u };
 #define SEEDS (sizeof seeds / sizeof *seeds)
 
 static size_t first_slot(const struct tok_vocab *v, uint64_t h)
@@ -25,8 +24,7 @@ static size_t last_slot(const struct tok_vocab *v)
 int tok_vocab_add(struct tok_vocab *v, const char *piece, size_t n, int64_t id)
 {
 	if (id < 0 || id > INT32_MAX)
-		return ft_fail(FT_EFORMAT, "piece '%.*s': the id %lld is out of range", (int)n, piece,
-		               (long long)id);
+		return ft_fail(FT_EFORMAT, "piece '%.*s': the id %lld is out of range", (int)n, piece, (long long)id);
 	if (n >= UINT32_MAX || v->text.len >= UINT32_MAX - n)
 		return ft_fail(FT_EFORMAT, "the vocabulary is larger than 4 GiB");
 	int rc = ft_grow(&v->entries, &v->cap, v->count + 1, sizeof *v->entries);
@@ -54,8 +52,7 @@ static int index_ids(struct tok_vocab *v, const char *where)
 	for (size_t i = 0; i < v->count; i++) {
 		struct tok_entry e = v->entries[i];
 		if ((size_t)e.id >= limit)
-			return ft_fail(FT_EFORMAT,
-			               "%s: piece '%s' has id %d, which is too large for %zu pieces", where,
+			return ft_fail(FT_EFORMAT, "%s: piece '%s' has id %d, which is too large for %zu pieces", where,
 			               text_of(v, e.place), e.id, v->count);
 		if ((size_t)e.id >= v->ids)
 			v->ids = (size_t)e.id + 1;
@@ -105,9 +102,8 @@ static struct tok_slot *find_slot(const struct tok_vocab *v, uint64_t h, struct 
 		struct tok_slot *s = &v->slots[i];
 		if (s->id < 0)
 			return s;
-		if (s->tag == (uint32_t)h && s->place.n == p.n && same_bytes(text_of(v, s->place), text_of(v,
-		                                                                                           p),
-			p.n))
+		bool alike = s->tag == (uint32_t)h && s->place.n == p.n;
+		if (alike && same_bytes(text_of(v, s->place), text_of(v, p), p.n))
 			return s;
 	}
 	return NULL;
@@ -151,8 +147,7 @@ int tok_vocab_build(struct tok_vocab *v, bool repeats, const char *where)
 	free(v->entries);
 	v->entries = NULL;
 	v->cap = 0;
-	return rc > 0 ? FT_OK : rc < 0 ? rc : ft_fail(FT_EFORMAT, "%s: the pieces are made to collide",
-	                                              where);
+	return rc > 0 ? FT_OK : rc < 0 ? rc : ft_fail(FT_EFORMAT, "%s: the pieces are made to collide", where);
 }
 
 void tok_vocab_free(struct tok_vocab *v)
@@ -164,8 +159,7 @@ void tok_vocab_free(struct tok_vocab *v)
 	*v = (struct tok_vocab){ 0 };
 }
 
-int32_t tok_vocab_find(const struct tok_vocab *v, uint64_t h, const char *lead, size_t lead_n, const char *s,
-                       size_t n)
+int32_t tok_vocab_find(const struct tok_vocab *v, uint64_t h, const char *lead, size_t lead_n, const char *s, size_t n)
 {
 	size_t last = last_slot(v);
 	for (size_t i = first_slot(v, h);; i = (i + 1) & last) {

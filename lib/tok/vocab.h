@@ -61,8 +61,7 @@ static inline uint64_t tok_hash(uint64_t h, const char *s, size_t n)
 
 /* The id of the piece that is lead[lead_n] followed by s[n], or -1. h is the hash
  * of both: that of the lead (begun with v->seed), carried on over s. */
-int32_t tok_vocab_find(const struct tok_vocab *v, uint64_t h, const char *lead, size_t lead_n,
-                       const char *s, size_t n);
+int32_t tok_vocab_find(const struct tok_vocab *v, uint64_t h, const char *lead, size_t lead_n, const char *s, size_t n);
 /* The longest piece that is the lead and then a beginning of s[n]: its id, and in
  * *len how much of s it takes (> 0); or -1. h is the hash of the lead alone. */
 int32_t tok_vocab_longest(const struct tok_vocab *v, uint64_t h, const char *lead, size_t lead_n,

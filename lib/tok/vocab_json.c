@@ -90,15 +90,13 @@ static bool find_vocab(struct reader *r)
 
 static int hex4(const char *s, const char *end)
 {
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
 	int v = 0;
 	for (int i = 0; i < 4; i++, s++) {
-		if (s >= end)
+		const char *d = s < end && *s ? strchr(digits, *s) : NULL;
+		if (!d)
 			return -1;
-		int d = *s >= '0' && *s <= '9' ? *s - '0' : (*s | 32) >= 'a' && (*s | 32) <= 'f'
-			? (*s | 32) - 'a' + 10 : -1;
-		if (d < 0)
-			return -1;
-		v = v << 4 | d;
+		v = v << 4 | ((d - digits) & 15);
 	}
 	return v;
 }
@@ -119,8 +117,8 @@ static bool read_escape(struct reader *r, char out[4], size_t *n)
 	int32_t c = hex4(s + 1, r->end);
 	r->at += 6;
 	if (c >= 0xD800 && c < 0xDC00) {
-		int low = r->end - r->at >= 6 && r->at[0] == '\\' && r->at[1] == 'u' ? hex4(r->at + 2, r->end)
-			: -1;
+		bool more = r->end - r->at >= 6 && r->at[0] == '\\' && r->at[1] == 'u';
+		int low = more ? hex4(r->at + 2, r->end) : -1;
 		if (low < 0xDC00 || low > 0xDFFF)
 			return false;
 		c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
@@ -187,8 +185,7 @@ static int read_vocab(struct reader *r, struct tok_vocab *v, struct ft_buf *piec
 			return rc;
 		r->at++;
 		peek(r);
-		if ((rc = read_id(r, &id)) < 0 || (rc = tok_vocab_add(v, (char *)piece->data, piece->len,
-		                                                      id)) < 0)
+		if ((rc = read_id(r, &id)) < 0 || (rc = tok_vocab_add(v, (char *)piece->data, piece->len, id)) < 0)
 			return rc;
 		char c = peek(r);
 		if (c != ',' && c != '}')
@@ -223,8 +220,7 @@ json_t *tok_json_parse(const char *where, const char *text, size_t n, struct tok
 		goto out;
 	}
 	const char *from = r.at;
-	if (ft_buf_reserve(&piece, 64) < 0 || read_vocab(&r, v, &piece) < 0 || cut_out(&r, from, r.at,
-	                                                                               &rest) < 0)
+	if (ft_buf_reserve(&piece, 64) < 0 || read_vocab(&r, v, &piece) < 0 || cut_out(&r, from, r.at, &rest) < 0)
 		goto out;
 	root = ft_json_parse(where, (char *)rest.data, rest.len);
 out:

@@ -40,6 +40,9 @@ static int plan_steps(struct run *r)
 	r->epochs = ft_json_int(meta, "epochs", 0, &err);
 	if (err)
 		return ft_context(err, "%s: meta", ft_reader_name(r->data));
+	if (batches < 0 || batches > (int64_t)1 << 53)
+		return ft_fail(FT_EFORMAT, "%s: meta: batches: %lld is not a number of batches", ft_reader_name(r->data),
+		               (long long)batches);
 	r->total = (batches + r->o->accumulate - 1) / r->o->accumulate;
 	if (r->o->steps && (!r->total || r->o->steps < r->total))
 		r->total = r->o->steps;

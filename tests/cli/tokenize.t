@@ -115,6 +115,9 @@ is 'may be repeated' "$(examples --task classify --labels neg,pos a.tsv | wc -l)
 fails 'not changed' 78 ft-tokenize -m plan.ft --labels pos,neg a.tsv
 fails 'nor the task' 78 ft-tokenize -m plan.ft --task regress num.tsv
 like 'the plan is a parent' "$(lines '"ft"' a.tsv)" '"tool":"ft-freeze".*"tool":"ft-tokenize".*"parents":\[\{"kind":"model"'
+size=$(wc -c <plan.ft)
+head -c $((size - 1)) plan.ft >cut.ft
+fails 'a plan that is cut short' 76 ft-tokenize -m cut.ft a.tsv
 cp -r "$ref/uncased" moved && sed 's/"lowercase": true/"lowercase": false/' "$ref/uncased/tokenizer.json" >moved/tokenizer.json
 fails 'another tokenizer in the base' 78 ft-tokenize -m plan.ft --base moved a.tsv
 like 'says both digests' "$(cat .err)" 'another tokenizer \(digest [0-9a-f]{32}\) than the one in moved \([0-9a-f]{32}\)'
@@ -149,7 +152,7 @@ is 'a pair: the second is split' "$(examples -q --no-labels -t 2 -p 1 --max-leng
 # ---- odd text ----
 printf 'film \377\376\nfilm\n\n' >odd.txt
 is 'what is not UTF-8 is warned of' "$(ft-tokenize -q -m "$model" --task none odd.txt 2>&1 >odd.tok)" \
-	'ft-tokenize: warning: 1 rows are not all UTF-8; what is not was read as U+FFFD'
+	'ft-tokenize: warning: 1 of 3 rows are not all UTF-8; what is not was read as U+FFFD'
 like 'and counted' "$(ft-cat odd.tok | tail -n 1)" '"rows":3,"examples":3,.*"empty":1,"blank":0,"invalid_utf8":1\}'
 is 'special tokens in the text are those tokens' "$(printf 'a [SEP] [MASK]b\n' | ft-tokenize -m "$model" --task none | ft-cat | grep -o '\[2.*3\]')" '[2,5,3,4,6,3]'
 printf 'x%st\n' "$tab" >t.tsv

@@ -240,8 +240,7 @@ static void vocab_txt_details(void)
 		struct ft_tok_text x = { 0 };
 		if (t)
 			ft_tok_encode(t, "a É", 4, 0, &x);
-		ok(x.n == 2 && x.ids[0] == 4 && x.ids[1] == (i ? 5 : 0), "lower-casing is %s", i ? "off"
-		   : "on");
+		ok(x.n == 2 && x.ids[0] == 4 && x.ids[1] == (i ? 5 : 0), "lower-casing is %s", i ? "off" : "on");
 		ft_tok_text_free(&x);
 		json_decref(d);
 		ft_tok_free(t);

@@ -125,8 +125,7 @@ static void lookups(void)
 	struct ft_buf b = { 0 };
 	ft_buf_append(&b, ">", 1);
 	ft_tok_decode(uncased, ids, 6, true, &b);
-	ok(b.len == 6 && memcmp(b.data, ">film.", 6) == 0,
-	   "decoding appends, without special tokens and unknown ids");
+	ok(b.len == 6 && memcmp(b.data, ">film.", 6) == 0, "decoding appends, without special tokens and unknown ids");
 	ft_buf_free(&b);
 }
 
@@ -154,8 +153,7 @@ static void truncation(void)
 		for (size_t na = 0; na < 16; na++) {
 			struct ft_tok_slice a = { &none, 0, na };
 			ft_tok_part(uncased, &l, 0, &a, NULL);
-			wrong += a.n != (na > max - 2 ? max - 2 : na) || ft_tok_parts(uncased, &l, na, false,
-			                                                              0) != 1;
+			wrong += a.n != (na > max - 2 ? max - 2 : na) || ft_tok_parts(uncased, &l, na, false, 0) != 1;
 			for (size_t nb = 0; nb < 16; nb++) {
 				struct ft_tok_slice pa = { &none, 0, na }, pb = { &none, 0, nb };
 				size_t wa = na, wb = nb;
@@ -219,8 +217,7 @@ static void utf8(void)
 		{ "abcdefgh\xff" "abcdefgh", 17, 1 }, { "", 0, 0 },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-		is_int((long long)ft_utf8_invalid(cases[i].bytes, cases[i].n), (long long)cases[i].count,
-		       "not UTF-8");
+		is_int((long long)ft_utf8_invalid(cases[i].bytes, cases[i].n), (long long)cases[i].count, "not UTF-8");
 	struct ft_tok_text x = { 0 };
 	ft_tok_encode(uncased, "fi\xfflm", 5, 0, &x);
 	ok(x.n == 1 && x.ids[0] == 403 && x.end[0] == 5, "what is not UTF-8 is dropped by clean_text");
