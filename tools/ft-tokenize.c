@@ -453,7 +453,7 @@ static int open_run(struct run *r)
 		return ft_fail(FT_EFAIL, "out of memory");
 	r->model = ft_model_open(model_path, base, FT_MODEL_BARE);
 	struct ft_reader *parent = r->model ? ft_model_reader(r->model) : NULL;
-	int rc = r->model ? FT_OK : ft_last_error();
+	int rc = r->model ? FT_OK : ft_last_error() ? ft_last_error() : FT_EFAIL;
 	if (parent) /* its tensors are not needed, but it must be whole */
 		rc = ft_reader_drain(parent);
 	if (rc == FT_OK)

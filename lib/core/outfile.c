@@ -65,8 +65,11 @@ struct ft_outfile *ft_outfile_open(const char *path)
 	if (!f)
 		return NULL;
 	int rc = FT_OK;
+	f->fd = -1;
 	if (!path || strcmp(path, "-") == 0) {
 		f->fd = STDOUT_FILENO;
+	} else if (!*path) {
+		rc = ft_fail(FT_EUSAGE, "an output file without a name");
 	} else if (is_special(path)) {
 		f->fd = open(path, O_WRONLY | O_CLOEXEC);
 		f->path = ft_strdup(path);

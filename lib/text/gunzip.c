@@ -121,6 +121,15 @@ la_ssize_t raw_read(struct archive *a, void *ctx, const void **block)
 	return got;
 }
 
+/* As archive_read_open(), which goes on when it has no memory for `ctx`. */
+int raw_attach(struct archive *a, archive_read_callback *read, void *ctx)
+{
+	int rc = archive_read_set_read_callback(a, read);
+	if (rc == ARCHIVE_OK)
+		rc = archive_read_set_callback_data(a, ctx);
+	return rc == ARCHIVE_OK ? archive_read_open1(a) : rc;
+}
+
 /* ---- the text ---- */
 
 struct gunzip *gunzip_open(struct raw *r)
@@ -177,8 +186,7 @@ static la_ssize_t start(struct archive *outer, struct gunzip *g)
 	struct archive_entry *e;
 	struct archive *a = g->archive = archive_read_new();
 	if (!a || archive_read_support_filter_gzip(a) != ARCHIVE_OK || archive_read_support_format_raw(a) != ARCHIVE_OK
-	    || archive_read_support_format_empty(a) != ARCHIVE_OK
-	    || archive_read_open(a, g->raw, NULL, raw_read, NULL) != ARCHIVE_OK)
+	    || archive_read_support_format_empty(a) != ARCHIVE_OK || raw_attach(a, raw_read, g->raw) != ARCHIVE_OK)
 		return pass(outer, g);
 	int rc = archive_read_next_header(a, &e);
 	if (rc == ARCHIVE_OK || (rc == ARCHIVE_EOF && !archive_errno(a)))

@@ -28,7 +28,8 @@ struct archive;
 struct raw *raw_open(int fd); /* bytes of a descriptor, which stays the caller's */
 /* 1: they begin like gzip data, 0: not, <0: errno is set. Reads ahead. */
 int raw_is_gzip(struct raw *r);
-ssize_t raw_read(struct archive *a, void *raw, const void **block); /* for archive_read_open() */
+ssize_t raw_read(struct archive *a, void *raw, const void **block); /* a callback of libarchive */
+int raw_attach(struct archive *a, ssize_t (*read)(struct archive *, void *, const void **), void *ctx);
 bool raw_is_empty(const struct raw *r); /* after raw_is_gzip */
 void raw_close(struct raw *r);
 struct gunzip *gunzip_open(struct raw *r);

@@ -75,11 +75,11 @@ static int open_archive(struct source *s)
 	if (gzip && !(s->gunzip = gunzip_open(s->raw)))
 		return FT_EFAIL;
 	if (gzip)
-		rc = archive_read_open(a, s->gunzip, NULL, gunzip_read, NULL);
+		rc = raw_attach(a, gunzip_read, s->gunzip);
 	else if (seeks && lseek(s->fd, 0, SEEK_SET) == 0)
 		rc = archive_read_open_fd(a, s->fd, BLOCK);
 	else
-		rc = archive_read_open(a, s->raw, NULL, raw_read, NULL);
+		rc = raw_attach(a, raw_read, s->raw);
 	return rc == ARCHIVE_OK ? FT_OK : fail(s);
 }
 

@@ -3,10 +3,8 @@
 . "$(dirname "$0")/../lib.sh"
 cd "$SRC" || exit 1
 tools=$(ls tools/*.c tools/*.sh 2>/dev/null | sed 's|tools/||; s|\.[a-z]*$||')
-documents=$(ls README.md CONTRIBUTING.md SECURITY.md man/*.[1-8] pipelines/*/README.md 2>/dev/null)
+documents=$(ls ./*.md man/*.[1-8] pipelines/*/README.md pipelines/*/*/README.md)
 
-# text PAGE: as a reader sees it, on one line, without the page breaks' hyphens.
-text() { mandoc -T utf8 -O width=2000 "$1" | col -b | tr '−‐' '--' | tr -s ' \t\n' ' '; }
 have_mandoc=$(command -v mandoc)
 
 # ---- every tool has a page, which names its options; every page is clean ----
@@ -15,8 +13,8 @@ for tool in $tools; do
 	ok "$tool has a page" test -f "$page"
 	[ -f "$page" ] || continue
 	"$tool" --help >"$T/help"
-	summary=$(sed -n '/^Usage/d; /^  or:/d; p; q' "$T/help" | tr 'A-Z' 'a-z' | sed 's/\.$//')
-	is "$tool: the page has the same summary" "$(sed -n 's/^\.Nd //p' "$page" | tr 'A-Z' 'a-z')" "$summary"
+	summary=$(sed -n '/^Usage/d; /^  or:/d; p; q' "$T/help" | tr '[:upper:]' '[:lower:]' | sed 's/\.$//')
+	is "$tool: the page has the same summary" "$(sed -n 's/^\.Nd //p' "$page" | tr '[:upper:]' '[:lower:]')" "$summary"
 	is "$tool: SYNOPSIS names it" "$(sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESC/p' "$page" | grep -c '^\.Nm')" \
 		"$(grep -c -e '^Usage:' -e '^  or: ' "$T/help")"
 	grep -o -e ' --[a-z0-9-]*' "$T/help" | sort -u | sed 's/^ --//' >"$T/names"
@@ -50,7 +48,7 @@ is 'every long option that a page speaks of exists' "$(
 # ---- exit codes ----
 sed -n 's/^[\t ]*X(FT_[A-Z]*, \([0-9]*\), "\(.*\)").*/\1 \2/p' include/ft/err.h >"$T/codes"
 like 'err.h is understood' "$(cat "$T/codes")" '^65 malformed input$'
-ft7=$(tr '\n' ' ' <man/ft.7 | tr 'A-Z' 'a-z')
+ft7=$(tr '\n' ' ' <man/ft.7 | tr '[:upper:]' '[:lower:]')
 while read -r code meaning; do
 	case $ft7 in
 	*".it $code $meaning"*) pass "ft.7 has exit status $code" ;;
@@ -69,7 +67,7 @@ for header in include/ft/*.h; do
 done
 
 # ---- README and the others: links lead somewhere, words belong ----
-for document in $(ls README.md CONTRIBUTING.md SECURITY.md pipelines/*/README.md 2>/dev/null); do
+for document in *.md pipelines/*/README.md pipelines/*/*/README.md; do
 	is "$document: relative links lead to something" "$(
 		grep -o '](\([^)]*\))' "$document" | sed 's/^](//; s/)$//; s/#.*//' | grep -v -e '^https\?:' -e '^$' | while read -r link; do
 			[ -e "$(dirname "$document")/$link" ] || echo "$link"
