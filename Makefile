@@ -33,7 +33,7 @@ OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out lib/tensor/kernels.c,$(SOUR
 PACKAGES := pkg-config libopenblas-openmp-dev libmsgpack-dev libzstd-dev libarchive-dev \
             libjansson-dev libutf8proc-dev libxxhash-dev
 CHECK_PACKAGES := perl python3 python3-msgpack python3-zstandard mandoc zip
-MSGPACK   = $(shell for p in msgpack-c msgpackc msgpack; do pkg-config --exists $$p && echo $$p && break; done)
+MSGPACK   = $(shell for p in msgpack-c msgpackc msgpack; do pkg-config --exists $$p 2>/dev/null && echo $$p && break; done)
 PKGS      = openblas $(MSGPACK) libzstd libarchive jansson libutf8proc libxxhash
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
@@ -102,11 +102,11 @@ demo: deps ## build, then fine-tune the embedded encoder on the embedded data
 	@$(MAKE) --no-print-directory -s -C pipelines/sentiment demo BIN=$(abspath $(BUILD)/bin)
 
 check: check-deps ## run the tests (under three minutes on two cores)
-	@$(MAKE) --no-print-directory -j2 all units
+	@$(MAKE) --no-print-directory -s -j2 all units
 	@tests/run $(BUILD)
 
 check-all: check-deps ## the tests with the long ones, then again under the sanitizers
-	@$(MAKE) --no-print-directory -j2 all units
+	@$(MAKE) --no-print-directory -s -j2 all units
 	@FT_TEST_LONG=1 tests/run $(BUILD)
 	@$(MAKE) --no-print-directory -j2 SANITIZE=address,undefined OPT='-O1 -g' all units
 	@tests/run build/sanitize

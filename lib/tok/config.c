@@ -59,6 +59,23 @@ void tok_config_free(struct tok_config *c)
 	free(c->path);
 }
 
+int tok_config_agrees(const struct tok_config *c, const json_t *normalizer)
+{
+	static const char *const options[][2] = {
+		{ "do_lower_case", "lowercase" }, { "tokenize_chinese_chars", "handle_chinese_chars" },
+		{ "strip_accents", "strip_accents" },
+	};
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+		const json_t *theirs = json_object_get(c->tokenizer, options[i][0]);
+		const json_t *ours = json_object_get(normalizer, options[i][1]);
+		if (json_is_boolean(theirs) && json_is_boolean(ours) && json_is_true(theirs) != json_is_true(ours))
+			return ft_fail(FT_EMATCH, "%s: %s is %s, but %s in tokenizer.json is %s; make them agree",
+			               c->path, options[i][0], json_is_true(theirs) ? "true" : "false",
+			               options[i][1], json_is_true(ours) ? "true" : "false");
+	}
+	return FT_OK;
+}
+
 /* ---- vocab.txt ---- */
 
 static int read_lines(struct tok_vocab *v, const char *path, const struct ft_buf *text)

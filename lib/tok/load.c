@@ -158,7 +158,7 @@ static int load_parts(struct ft_tok *t, const json_t *root, const char *where)
 	return rc == FT_OK ? tok_template_load(t, json_object_get(root, "post_processor"), where) : rc;
 }
 
-static int load_json(struct ft_tok *t, const char *path, const struct ft_buf *text)
+static int load_json(struct ft_tok *t, const char *path, const struct ft_buf *text, const struct tok_config *config)
 {
 	json_t *root = tok_json_parse(path, (const char *)text->data, text->len, &t->vocab);
 	int rc = root ? FT_OK : ft_last_error();
@@ -166,6 +166,8 @@ static int load_json(struct ft_tok *t, const char *path, const struct ft_buf *te
 		rc = ft_fail(FT_EFORMAT, "%s: must be an object", path);
 	if (rc == FT_OK)
 		rc = load_parts(t, root, path);
+	if (rc == FT_OK)
+		rc = tok_config_agrees(config, json_object_get(root, "normalizer"));
 	if (rc == FT_OK)
 		rc = tok_set_digest(t, text->data, text->len, "", 0);
 	json_decref(root);
@@ -187,7 +189,7 @@ int tok_load(struct ft_tok *t, const char *dir)
 	if (rc == FT_OK)
 		rc = tok_read_file(json, &text, &missing);
 	if (rc == FT_OK && !missing) {
-		rc = load_json(t, json, &text);
+		rc = load_json(t, json, &text, &config);
 	} else if (rc == FT_OK) {
 		rc = tok_read_file(vocab, &text, &missing);
 		if (rc == FT_OK && missing)

@@ -137,6 +137,9 @@ struct tok_config {
 };
 int tok_config_read(struct tok_config *c, const char *dir);
 void tok_config_free(struct tok_config *c);
+/* Some programs let tokenizer_config.json overrule tokenizer.json's normalizer,
+ * others do not: where they differ, FT_EMATCH. */
+int tok_config_agrees(const struct tok_config *c, const json_t *normalizer);
 int tok_load_vocab_txt(struct ft_tok *t, const char *path, const struct ft_buf *text, const struct tok_config *c);
 
 /* ---- normalize.c ---- */

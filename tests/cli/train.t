@@ -160,12 +160,13 @@ for r in map(json.loads, open("said.jsonl")):
 print("%.4f" % (total / 6))')"
 
 # ---- validation ----
-ft-train --log log.jsonl -m plan.ft --lr 5e-3 --valid valid.bat train.bat >v.ft 2>notes
+ft-train --log log.jsonl -m plan.ft --lr 1e-2 --schedule constant --valid valid.bat train.bat >v.ft 2>notes
 is 'after each epoch, and noted' "$(log '[(l["step"], l["epoch"]) for l in valids]') $(grep -c 'validation loss' notes)" '[(6, 0), (12, 1), (18, 2)] 3'
 is 'the best is what is written' "$(log 'min(l["valid"]["loss"] for l in valids)')" "$(loss -m v.ft valid.bat)"
+is 'which is not the last' "$(log '[l["best"] for l in valids]')" '[True, True, False]'
 is 'and remembered' "$(meta v.ft 'm["trained"]["best_step"]')" "$(log 'min(valids, key=lambda l: l["valid"]["loss"])["step"]')"
 is 'each that is better than all before is marked' "$(log '[l["best"] for l in valids] == [all(l["valid"]["loss"] < k["valid"]["loss"] for k in valids[:i]) for i, l in enumerate(valids)]')" True
-is 'validation does not change training' "$(ft-train -q --log log.2 -m plan.ft --lr 5e-3 train.bat >x.ft; cmp -s log.2 log.jsonl; grep -v '"valid"' log.jsonl | cmp - log.2 && echo same)" same
+is 'validation does not change training' "$(ft-train -q --log log.2 -m plan.ft --lr 1e-2 --schedule constant train.bat >x.ft; grep -v '"valid"' log.jsonl | cmp - log.2 && echo same)" same
 train -m plan.ft --lr 5e-3 --valid valid.bat --valid-every 5 --metric accuracy train.bat >v.ft
 is '--valid-every, and at the end' "$(log '[l["step"] for l in valids]')" '[5, 10, 15, 18]'
 is '--metric: of equals the first' "$(meta v.ft 'm["trained"]["best_step"]')" "$(log 'max(valids, key=lambda l: (l["valid"]["accuracy"], -l["step"]))["step"]')"

@@ -148,6 +148,31 @@ static void changed(void)
 	}
 }
 
+static void contradictions(void)
+{
+	static const struct { const char *what, *config, *reason; } cases[] = {
+		{ "tokenizer_config.json agrees", "{\"do_lower_case\":true,\"tokenize_chinese_chars\":true}", NULL },
+		{ "or says nothing", "{\"do_lower_case\":null,\"model_max_length\":512}", NULL },
+		{ "or contradicts", "{\"do_lower_case\":false}",
+		  "do_lower_case is false, but lowercase in tokenizer.json is true" },
+		{ "in another option", "{\"tokenize_chinese_chars\":false}",
+		  "handle_chinese_chars in tokenizer.json is true" },
+	};
+	json_t *root = json_load_file(MODEL, 0, NULL);
+	char *text = json_dumps(root, 0);
+	put("tokenizer.json", text, strlen(text));
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		put("tokenizer_config.json", cases[i].config, strlen(cases[i].config));
+		struct ft_tok *t = ft_tok_open(folder);
+		bool refused = !t && ft_last_error() == FT_EMATCH;
+		ok(cases[i].reason ? refused && strstr(ft_message(), cases[i].reason) : t != NULL, "%s", cases[i].what);
+		ft_tok_free(t);
+	}
+	clear();
+	free(text);
+	json_decref(root);
+}
+
 /* ---- the vocabulary's own reader ---- */
 
 static void vocabulary_texts(void)
@@ -170,7 +195,8 @@ static void vocabulary_texts(void)
 		{ "a comma too many", "{\"[UNK]\":0,}", "a piece in quotes is expected" },
 		{ "no end", "{\"[UNK]\":0,\"a\":1", "tokenizer.json" },
 	};
-	static const char head[] = "{\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"model\":{\"unk_token\":\"[UNK]\","
+	static const char head[] = "{\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
+	                           "\"model\":{\"unk_token\":\"[UNK]\","
 	                           "\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":100,\"vocab\":";
 	char text[1000];
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -293,6 +319,7 @@ int main(void)
 	t = ft_tok_open("/nonexistent/folder");
 	ok(!t, "no folder");
 	changed();
+	contradictions();
 	vocabulary_texts();
 	damage();
 	vocab_txt();
