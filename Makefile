@@ -32,7 +32,7 @@ OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out lib/tensor/kernels.c,$(SOUR
 # ---- dependencies: Debian packages; pkg-config names of msgpack-c differ by version ----
 PACKAGES := pkg-config libopenblas-openmp-dev libmsgpack-dev libzstd-dev libarchive-dev \
             libjansson-dev libutf8proc-dev libxxhash-dev
-CHECK_PACKAGES := perl python3 python3-msgpack python3-zstandard mandoc zip
+CHECK_PACKAGES := curl perl python3 python3-msgpack python3-zstandard mandoc zip
 MSGPACK   = $(shell for p in msgpack-c msgpackc msgpack; do pkg-config --exists $$p 2>/dev/null && echo $$p && break; done)
 PKGS      = openblas $(MSGPACK) libzstd libarchive jansson libutf8proc libxxhash
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
@@ -72,6 +72,7 @@ $$(BUILD)/lib/tensor/kernels.$(1).o: lib/tensor/kernels.c Makefile
 endef
 $(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
 
+$(BUILD)/lib/tensor/dtype.o: FT_FLAGS += -O3 # conversions of whole checkpoints
 $(BUILD)/lib/tensor/isa.o: FT_FLAGS += $(foreach isa,$(ISAS),-DFT_HAVE_$(isa))
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)

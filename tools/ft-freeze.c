@@ -10,9 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define NOT_GIVEN INT64_MIN
+
 static const char *head, *base, *output = "-", *optimizer = "adamw";
 static struct ft_list train, freeze, rates;
-static int64_t last_layers = -1, seed;
+static int64_t last_layers = NOT_GIVEN, seed = FT_NO_SEED;
 static double layer_decay = 1;
 static bool init, show, json;
 
@@ -22,7 +24,7 @@ static const struct ft_opt options[] = {
 	  "classify:LABEL,LABEL..., multilabel:LABEL,..., regress[:OUTPUTS], mlm or none; @FILE for the labels reads them "
 	  "from a file, one a line (default: the head that the model has)", 0 },
 	{ "init", 0, FT_OPT_FLAG, &init, NULL, "a network from the configuration alone: every weight is random", 0 },
-	{ "seed", 0, FT_OPT_INT, &seed, "N", "seed of new weights (default: 0)", 0 },
+	{ "seed", 0, FT_OPT_INT, &seed, "N", "seed of new weights (default: that of a model stream, else 0)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "What trains (default: everything)", 0 },
 	{ "last-layers", 'l', FT_OPT_INT, &last_layers, "N", "only the last N layers and the head; 0: the head alone", 0 },
 	{ "train", 't', FT_OPT_LIST, &train, "GLOB",
@@ -47,8 +49,15 @@ static int add_label(json_t *labels, const char *p, size_t n)
 		n--;
 	if (!n)
 		return ft_fail(FT_EUSAGE, "--head: an empty label");
-	return json_array_append_new(labels, json_stringn(p, n)) < 0 ? ft_fail(FT_EUSAGE, "--head: a label that is not UTF-8")
-	                                                             : FT_OK;
+	json_t *label = json_stringn(p, n), *old;
+	size_t i;
+	if (!label)
+		return ft_fail(FT_EUSAGE, "--head: a label that is not UTF-8");
+	bool twice = false;
+	json_array_foreach(labels, i, old)
+		twice = twice || json_equal(old, label);
+	json_array_append_new(labels, label);
+	return twice ? ft_fail(FT_EUSAGE, "--head: the label '%.*s' stands twice", (int)n, p) : FT_OK;
 }
 
 static int labels_from_file(json_t *labels, const char *path)
@@ -188,7 +197,7 @@ static int show_plan(FILE *f, const struct ft_model *m)
 {
 	int arrays = ft_optim_arrays(optimizer);
 	if (arrays < 0)
-		return arrays;
+		return ft_last_error();
 	double all = 0, trained = 0;
 	for (size_t i = 0; i < ft_model_params(m); i++) {
 		const struct ft_param *p = ft_model_param(m, i);
@@ -225,13 +234,15 @@ static int run(int argc, char **argv)
 {
 	if (argc != 1)
 		return ft_fail(FT_EUSAGE, "one MODEL is expected: a folder or a model stream; see ft-freeze --help");
+	if (last_layers != NOT_GIVEN && last_layers < 0)
+		return ft_fail(FT_EUSAGE, "--last-layers: %lld is less than none", (long long)last_layers);
 	if (layer_decay <= 0 || layer_decay > 1)
 		return ft_fail(FT_EUSAGE, "--layer-decay: %g is not in (0, 1]", layer_decay);
 	json_t *new_head = head ? parse_head(head) : NULL;
 	if (head && !new_head)
 		return ft_last_error();
 	struct ft_plan plan = { .head = new_head, .train = train.item, .ntrain = train.count, .freeze = freeze.item,
-	                        .nfreeze = freeze.count, .last_layers = last_layers, .layer_decay = layer_decay,
+	                        .nfreeze = freeze.count, .last_layers = last_layers < 0 ? -1 : last_layers, .layer_decay = layer_decay,
 	                        .rates = rates.item, .nrates = rates.count, .seed = seed, .init = init };
 	/* A folder's plan needs no weights; a stream's own must be carried over. */
 	struct stat st;
@@ -243,7 +254,7 @@ static int run(int argc, char **argv)
 		rc = write_plan(m);
 	if (rc == FT_OK && show)
 		rc = show_plan(stdout, m);
-	else if (rc == FT_OK && isatty(STDERR_FILENO))
+	else if (rc == FT_OK && isatty(STDERR_FILENO) && !ft_quiet())
 		rc = show_plan(stderr, m);
 	ft_model_free(m);
 	json_decref(new_head);

@@ -3,6 +3,7 @@
 #include "ft/err.h"
 #include "ft/train.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,9 @@ static struct ft_list class_weights;
 static double smoothing;
 static struct ft_train_options o = {
 	.optim = { .name = "adamw", .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .weight_decay = 0.01 },
-	.warmup = -1,
+	.warmup = NAN,
 	.clip = 1,
-	.dropout = -1,
+	.dropout = NAN,
 	.accumulate = 1,
 	.metric = "loss",
 };
@@ -62,7 +63,7 @@ static int check_range(const char *option, double v, double least, double most)
 static int check_options(void)
 {
 	int rc = o.rate == 0 ? FT_OK : check_range("lr", o.rate, 1e-30, 1e3);
-	if (rc == FT_OK && o.warmup != -1)
+	if (rc == FT_OK && !isnan(o.warmup))
 		rc = check_range("warmup", o.warmup, 0, 1e12);
 	rc = rc ? rc : check_range("beta1", o.optim.beta1, 0, 0.999999);
 	rc = rc ? rc : check_range("beta2", o.optim.beta2, 0, 0.9999999);
@@ -75,7 +76,7 @@ static int check_options(void)
 	rc = rc ? rc : check_range("label-smoothing", smoothing, 0, 0.999);
 	rc = rc ? rc : check_range("valid-every", (double)o.valid_every, 0, 1e15);
 	rc = rc ? rc : check_range("patience", (double)o.patience, 0, 1e9);
-	if (rc == FT_OK && o.dropout != -1)
+	if (rc == FT_OK && !isnan(o.dropout))
 		rc = check_range("dropout", o.dropout, 0, 0.99);
 	if (rc == FT_OK && !o.valid && o.patience)
 		rc = ft_fail(FT_EUSAGE, "--patience needs --valid FILE");

@@ -81,6 +81,8 @@ void ft_progress_end(void); /* clears the line */
 void ft_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A warning: as a note, but also under --quiet. */
 void ft_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* True under --quiet. */
+bool ft_quiet(void);
 /* True when stdout (1) or stderr (2) is a terminal that wants colour (NO_COLOR). */
 bool ft_colour(int fd);
 

@@ -70,6 +70,7 @@ int ft_model_match(const struct ft_model *m, struct ft_reader *data);
 const char *ft_model_architecture(const struct ft_model *m);
 
 /* ---- plans (ft-freeze) ---- */
+#define FT_NO_SEED INT64_MIN
 /* What is to become of an opened model; members that are NULL, empty or 0 leave
  * things as they are. Globs are matched with both names of a parameter. */
 struct ft_plan {
@@ -80,7 +81,7 @@ struct ft_plan {
 	double layer_decay;        /* rate of a layer / rate of the layer above; 1: equal */
 	const char *const *rates;  /* "GLOB=MULTIPLIER" */
 	size_t nrates;
-	int64_t seed;              /* of fresh parameters */
+	int64_t seed;              /* of fresh parameters; FT_NO_SEED: that of a stream, or 0 */
 	bool init;                 /* every parameter is fresh: a network from its config alone */
 };
 /* Opens `path` and makes the plan of it. A glob that matches nothing is

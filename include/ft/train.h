@@ -16,10 +16,10 @@ struct ft_train_options {
 	double rate;             /* peak learning rate; 0: 5e-5 * 768 / hidden size */
 	const char *schedule;    /* "linear", "cosine", "constant"; NULL: linear, or
 	                            constant when the number of steps is unknown */
-	double warmup;           /* below 1 a share of all steps, else steps; < 0: a
+	double warmup;           /* below 1 a share of all steps, else steps; NAN: a
 	                            tenth of all steps, none when that is unknown */
 	double clip;             /* largest gradient norm; 0: no limit */
-	double dropout;          /* instead of the config's; < 0: the config's */
+	double dropout;          /* instead of the config's; NAN: the config's */
 	int64_t accumulate;      /* batches a step */
 	int64_t steps;           /* stop after so many; 0: all the stream has */
 	int64_t seed;            /* of dropout */

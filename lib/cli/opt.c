@@ -47,10 +47,12 @@ const char *ft_public_name(const char *text)
 
 static int log_option(const struct ft_opt *o, const char *value)
 {
-	if (o->flags & FT_OPT_QUIET || !invocation)
+	if (o->flags & FT_OPT_QUIET)
 		return FT_OK;
 	char *text = value ? ft_format("--%s=%s", o->name, ft_public_name(value)) : ft_format("--%s", o->name);
-	int rc = text ? json_array_append_new(json_object_get(invocation, "options"), json_string(text)) : -1;
+	if (!text)
+		return FT_EFAIL;
+	int rc = json_array_append_new(json_object_get(invocation, "options"), json_string(text));
 	free(text);
 	return rc < 0 ? ft_fail(FT_EUSAGE, "--%s: the value is not valid UTF-8", o->name) : FT_OK;
 }
@@ -166,7 +168,10 @@ static int parse_short(const struct ft_tool *tool, const char *arg, const char *
 
 int ft_opt_parse(const struct ft_tool *tool, int argc, char **argv)
 {
+	json_decref(invocation);
 	invocation = json_pack("{s:s, s:s, s:[]}", "tool", tool->name, "version", FT_VERSION, "options");
+	if (!invocation)
+		return ft_fail(FT_EFAIL, "out of memory for the log");
 	int operands = 0;
 	for (int i = 0; i < argc; i++) {
 		const char *arg = argv[i], *next = i + 1 < argc ? argv[i + 1] : NULL;

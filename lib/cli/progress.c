@@ -58,6 +58,11 @@ static void say(const char *kind, const char *fmt, va_list ap)
 	fputc('\n', stderr);
 }
 
+bool ft_quiet(void)
+{
+	return cli_quiet;
+}
+
 void ft_note(const char *fmt, ...)
 {
 	va_list ap;

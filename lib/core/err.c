@@ -64,6 +64,7 @@ int ft_context(int code, const char *fmt, ...)
 		n = MESSAGE_MAX - 1;
 	snprintf(text + n, sizeof text - (size_t)n, ": %s", message);
 	set_message(text);
+	last = code;
 	return code;
 }
 

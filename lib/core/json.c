@@ -11,6 +11,12 @@
 
 #define LOAD_FLAGS (JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL)
 
+/* jansson says nothing at all when memory is short at the start. */
+static bool no_memory(const json_error_t *e)
+{
+	return !*e->text || json_error_code(e) == json_error_out_of_memory;
+}
+
 json_t *ft_json_load(const char *path)
 {
 	FILE *f = fopen(path, "rb");
@@ -25,6 +31,8 @@ json_t *ft_json_load(const char *path)
 	if (!v) {
 		if (broken)
 			ft_fail_errno("%s", path);
+		else if (no_memory(&e))
+			ft_fail(FT_EFAIL, "%s: out of memory", path);
 		else
 			ft_fail(FT_EFORMAT, "%s:%d:%d: %s", path, e.line, e.column, e.text);
 	}
@@ -35,7 +43,9 @@ json_t *ft_json_parse(const char *where, const char *text, size_t n)
 {
 	json_error_t e;
 	json_t *v = json_loadb(text, n, LOAD_FLAGS, &e);
-	if (!v)
+	if (!v && no_memory(&e))
+		ft_fail(FT_EFAIL, "%s: out of memory", where);
+	else if (!v)
 		ft_fail(FT_EFORMAT, "%s: %s (line %d, column %d)", where, e.text, e.line, e.column);
 	return v;
 }

@@ -89,19 +89,32 @@ int ft_outfile_fd(const struct ft_outfile *f)
 	return f->fd;
 }
 
-/* The rename is durable only when the folder is on disk too. */
-static int sync_folder(const char *path)
+static int open_folder(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	char *dir = slash ? ft_strndup(path, (size_t)(slash - path) + 1) : ft_strdup(".");
-	if (!dir)
-		return FT_EFAIL;
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	/* Some file systems cannot sync a folder (EINVAL): nothing more to do there. */
-	int rc = fd < 0 || (fsync(fd) < 0 && errno != EINVAL) ? ft_fail_errno("%s", dir) : FT_OK;
-	if (fd >= 0)
-		close(fd);
+	int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (dir && fd < 0)
+		ft_fail_errno("%s", dir);
 	free(dir);
+	return fd;
+}
+
+/* Gives the file its name. That is durable only when the folder is on disk too. */
+static int give_name(struct ft_outfile *f)
+{
+	int folder = open_folder(f->path); /* before the rename: it may fail */
+	if (folder < 0)
+		return FT_EFAIL;
+	int rc = rename(f->temporary, f->path) < 0 ? ft_fail_errno("%s", f->path) : FT_OK;
+	if (rc == FT_OK) {
+		free(f->temporary);
+		f->temporary = NULL;
+	}
+	/* Some file systems cannot sync a folder (EINVAL): nothing more to do there. */
+	if (rc == FT_OK && fsync(folder) < 0 && errno != EINVAL)
+		rc = ft_fail_errno("%s", f->path);
+	close(folder);
 	return rc;
 }
 
@@ -115,13 +128,7 @@ int ft_outfile_commit(struct ft_outfile *f)
 	f->fd = -1;
 	if (rc == FT_OK && closed < 0)
 		rc = ft_fail_errno("%s", f->path);
-	if (rc < 0 || !f->temporary)
-		return rc;
-	if (rename(f->temporary, f->path) < 0)
-		return ft_fail_errno("%s", f->path);
-	free(f->temporary);
-	f->temporary = NULL;
-	return sync_folder(f->path);
+	return rc < 0 || !f->temporary ? rc : give_name(f);
 }
 
 void ft_outfile_free(struct ft_outfile *f)

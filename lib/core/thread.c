@@ -15,8 +15,12 @@ void ft_threads_set(int n)
 
 int ft_threads(void)
 {
-	/* omp_get_num_procs() knows the affinity mask, e.g. a batch system's. */
-	return threads > 0 ? threads : omp_get_num_procs();
+	/* What OpenMP would use: it knows OMP_NUM_THREADS and the affinity mask, e.g.
+	 * a batch system's. Asked once, before it is told otherwise. */
+	static int all;
+	if (!all)
+		all = omp_get_max_threads();
+	return threads > 0 ? threads : all;
 }
 
 int ft_thread_id(void)

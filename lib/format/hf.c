@@ -151,8 +151,8 @@ static int no_weights(const struct ft_hf *h)
 		if (has_file(h, pickle[i]) > 0)
 			return ft_fail(FT_EFAIL,
 			               "%s: the weights are in %s, a pickle, which is not read because it can "
-			               "run code; convert them to model.safetensors (save_pretrained() of "
-			               "transformers does)",
+			               "run code; convert them to model.safetensors "
+			               "(save_pretrained() of transformers does)",
 			               h->dir, pickle[i]);
 	return ft_fail(FT_EFAIL, "%s: no weights: neither model.safetensors nor %s is there", h->dir,
 	               INDEX_NAME);

@@ -118,8 +118,10 @@ static struct ft_tensor *pool(struct ft_model *m, struct ft_graph *g, const stru
 
 static int describe_mlm(struct ft_model *m)
 {
-	int top = (int)m->shape.layers;
-	int rc = param_linear(m, top, "head.dense", "@cls.predictions.transform.dense", m->shape.width, m->shape.width);
+	int top = (int)m->shape.layers, err = 0;
+	if (!ft_json_bool(m->config, "tie_word_embeddings", true, &err))
+		return ft_fail(FT_EFORMAT, "tie_word_embeddings: a decoder of its own is not supported");
+	int rc = err ? err : param_linear(m, top, "head.dense", "@cls.predictions.transform.dense", m->shape.width, m->shape.width);
 	rc = rc ? rc : param_norm(m, top, "head.norm", "@cls.predictions.transform.LayerNorm", m->shape.width);
 	return rc ? rc : param_add(m, PARAM_BIAS, top, "head.bias", "@cls.predictions.bias", 1, m->shape.vocabulary);
 }

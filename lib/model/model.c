@@ -83,8 +83,10 @@ static int meta_of_folder(struct ft_model *m)
 	if (!m->meta)
 		return ft_fail(FT_EUSAGE, "%s: the name is not UTF-8", m->dir);
 	m->config = json_object_get(m->meta, "config");
-	int rc = head_from_config(m);
-	return rc < 0 ? rc : describe_tokenizer(m);
+	json_t *head = head_of_config(m->config);
+	if (!head || json_object_set_new(m->meta, "head", head) < 0)
+		return ft_context(ft_last_error(), "%s: config.json", m->dir);
+	return describe_tokenizer(m);
 }
 
 /* ---- where the base lies ---- */
@@ -180,12 +182,19 @@ static bool is_top(const struct ft_param *p)
 	return strncmp(p->name, "head.", 5) == 0;
 }
 
-/* Another head than the base's: its parameters are made anew. */
-static void renew_head(struct ft_model *m, const json_t *old)
+/* Another head than the base's: its parameters are not the base's. `before` is
+ * the head that a stream's tensors are for. */
+static int renew_head(struct ft_model *m, const json_t *before)
 {
-	m->new_head = !json_equal(old, json_object_get(m->meta, "head"));
-	for (size_t i = 0; m->new_head && i < m->count; i++)
-		m->params[i]->fresh = is_top(m->params[i]);
+	const json_t *now = json_object_get(m->meta, "head");
+	json_t *base = head_of_config(m->config);
+	if (!base)
+		return ft_context(ft_last_error(), "%s: config.json", m->dir);
+	m->new_head = !json_equal(before, now);
+	for (size_t i = 0; i < m->count; i++)
+		m->params[i]->fresh = is_top(m->params[i]) && !json_equal(base, now);
+	json_decref(base);
+	return FT_OK;
 }
 
 static int load(struct ft_model *m, unsigned flags)
@@ -199,7 +208,9 @@ static int load(struct ft_model *m, unsigned flags)
 	if (rc < 0 || flags & FT_MODEL_BARE)
 		return rc;
 	rc = params_load(m);
-	return rc < 0 || !m->reader ? rc : params_read(m, m->reader);
+	if (rc < 0 || !m->reader)
+		return rc;
+	return m->forget ? ft_reader_drain(m->reader) : params_read(m, m->reader);
 }
 
 /* A plan's head and seed enter meta before the model is described. */
@@ -210,7 +221,9 @@ static int plan_meta(struct ft_model *m, const struct ft_plan *p)
 		rc |= json_object_set(m->meta, "head", (json_t *)p->head);
 	if (p->init)
 		rc |= json_object_set_new(m->meta, "init", json_true());
-	rc |= json_object_set_new(m->meta, "seed", json_integer(p->seed));
+	m->forget = p->init;
+	if (p->seed != FT_NO_SEED || !json_object_get(m->meta, "seed"))
+		rc |= json_object_set_new(m->meta, "seed", json_integer(p->seed == FT_NO_SEED ? 0 : p->seed));
 	json_object_del(m->meta, "trained");
 	return rc ? ft_fail(FT_EFAIL, "out of memory for a plan") : FT_OK;
 }
@@ -226,13 +239,11 @@ static struct ft_model *open_model(const char *path, const char *base, const str
 	bool folder = strcmp(path, "-") != 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 	unsigned hf_flags = plan && plan->init ? flags | FT_MODEL_BARE : flags;
 	int rc = folder ? open_folder(m, path, hf_flags) : open_stream(m, path, base);
-	/* The head the base itself has: what its checkpoint's head tensors are for. */
 	json_t *old = rc == FT_OK ? json_deep_copy(json_object_get(m->meta, "head")) : NULL;
 	if (rc == FT_OK && plan)
 		rc = plan_meta(m, plan);
 	rc = rc ? rc : describe(m);
-	if (rc == FT_OK)
-		renew_head(m, old);
+	rc = rc ? rc : renew_head(m, old);
 	json_decref(old);
 	rc = rc ? rc : load(m, flags);
 	if (rc == FT_OK && plan)

@@ -70,6 +70,7 @@ struct ft_model {
 	const json_t *labels; /* in meta, or NULL */
 	bool own_names;       /* checkpoint without a head: names have no prefix */
 	bool new_head;        /* the plan gives another head than there was */
+	bool forget;          /* the plan starts anew: tensors of the stream do not count */
 
 	struct ft_param **params;
 	size_t count, cap;
@@ -110,7 +111,7 @@ int params_load(struct ft_model *m);                    /* from m->hf; fresh one
 int params_read(struct ft_model *m, struct ft_reader *r); /* those of a model stream */
 int rules_apply(struct ft_model *m);                    /* meta.train -> trains, rate */
 int rules_make(struct ft_model *m, const struct ft_plan *p); /* plan -> meta.train */
-int head_from_config(struct ft_model *m);               /* meta.head of a folder */
+json_t *head_of_config(const json_t *config);           /* that of a folder; new reference */
 int head_find(struct ft_model *m);                      /* meta.head -> head, outputs, labels */
 
 #define X(name) extern const struct ft_family family_##name;

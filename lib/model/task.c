@@ -76,18 +76,15 @@ static bool has_architecture(const json_t *config, const char *end)
 	return false;
 }
 
-int head_from_config(struct ft_model *m)
+json_t *head_of_config(const json_t *config)
 {
-	json_t *head;
-	if (has_architecture(m->config, head_classify.architecture))
-		head = sequence_head(m->config);
-	else if (has_architecture(m->config, head_mlm.architecture))
-		head = json_pack("{s:s}", "type", head_mlm.name);
-	else
-		head = json_pack("{s:s}", "type", head_none.name);
-	return head && json_object_set_new(m->meta, "head", head) == 0
-	               ? FT_OK
-	               : ft_context(ft_last_error() ? ft_last_error() : FT_EFAIL, "%s: config.json", m->dir);
+	if (has_architecture(config, head_classify.architecture))
+		return sequence_head(config);
+	const char *type = has_architecture(config, head_mlm.architecture) ? head_mlm.name : head_none.name;
+	json_t *head = json_pack("{s:s}", "type", type);
+	if (!head)
+		ft_fail(FT_EFAIL, "out of memory for a head");
+	return head;
 }
 
 /* Label names are distinct strings. */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #define RAW ((size_t)128 << 10)
 
@@ -136,6 +137,8 @@ static int decode_some(struct input *in)
 	ZSTD_inBuffer src = { in->raw + in->raw_at, in->raw_n - in->raw_at, 0 };
 	ZSTD_outBuffer dst = { in->buf.data + in->buf.len, in->buf.cap - in->buf.len, 0 };
 	size_t hint = ZSTD_decompressStream(in->zstd, &dst, &src);
+	if (ZSTD_getErrorCode(hint) == ZSTD_error_memory_allocation)
+		return ft_fail(FT_EFAIL, "%s: out of memory for zstd", in->name);
 	if (ZSTD_isError(hint))
 		return ft_fail(FT_EFORMAT, "%s: damaged zstd data: %s", in->name, ZSTD_getErrorName(hint));
 	in->hint = hint;

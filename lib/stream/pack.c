@@ -8,6 +8,7 @@
 #include "ft/err.h"
 #include "priv.h"
 
+#include <math.h>
 #include <msgpack.h>
 #include <stdlib.h>
 #include <string.h>
@@ -281,6 +282,8 @@ static int add_member(json_t *obj, const msgpack_object_kv *kv)
 static json_t *map_to_json(const msgpack_object *o)
 {
 	json_t *obj = json_object();
+	if (!obj)
+		ft_fail(FT_EFAIL, "out of memory");
 	for (uint32_t i = 0; obj && i < o->via.map.size; i++) {
 		if (add_member(obj, &o->via.map.ptr[i]) < 0) {
 			json_decref(obj);
@@ -293,8 +296,13 @@ static json_t *map_to_json(const msgpack_object *o)
 static json_t *array_to_json(const msgpack_object *o)
 {
 	json_t *a = json_array();
+	if (!a)
+		ft_fail(FT_EFAIL, "out of memory");
 	for (uint32_t i = 0; a && i < o->via.array.size; i++) {
-		if (json_array_append_new(a, to_json(&o->via.array.ptr[i])) < 0) {
+		json_t *v = to_json(&o->via.array.ptr[i]);
+		if (!v || json_array_append_new(a, v) < 0) {
+			if (v)
+				ft_fail(FT_EFAIL, "out of memory");
 			json_decref(a);
 			a = NULL;
 		}
@@ -302,19 +310,23 @@ static json_t *array_to_json(const msgpack_object *o)
 	return a;
 }
 
-/* NULL: a bin, a number that is not finite or beyond 2^63. */
-static json_t *scalar_to_json(const msgpack_object *o)
+/* NULL: out of memory, or JSON has no such value. */
+static json_t *scalar_to_json(const msgpack_object *o, bool *exists)
 {
+	*exists = true;
 	switch (o->type) {
 	case MSGPACK_OBJECT_NIL: return json_null();
 	case MSGPACK_OBJECT_BOOLEAN: return json_boolean(o->via.boolean);
-	case MSGPACK_OBJECT_POSITIVE_INTEGER:
-		return o->via.u64 <= INT64_MAX ? json_integer((json_int_t)o->via.u64) : NULL;
 	case MSGPACK_OBJECT_NEGATIVE_INTEGER: return json_integer(o->via.i64);
-	case MSGPACK_OBJECT_FLOAT32:
-	case MSGPACK_OBJECT_FLOAT64: return json_real(o->via.f64);
 	case MSGPACK_OBJECT_STR: return json_stringn(o->via.str.ptr, o->via.str.size);
-	default: return NULL;
+	case MSGPACK_OBJECT_POSITIVE_INTEGER:
+		*exists = o->via.u64 <= INT64_MAX;
+		return *exists ? json_integer((json_int_t)o->via.u64) : NULL;
+	case MSGPACK_OBJECT_FLOAT32:
+	case MSGPACK_OBJECT_FLOAT64:
+		*exists = isfinite(o->via.f64);
+		return *exists ? json_real(o->via.f64) : NULL;
+	default: return *exists = false, NULL;
 	}
 }
 
@@ -324,9 +336,12 @@ static json_t *to_json(const msgpack_object *o)
 		return map_to_json(o);
 	if (o->type == MSGPACK_OBJECT_ARRAY)
 		return array_to_json(o);
-	json_t *v = scalar_to_json(o);
-	if (!v)
+	bool exists;
+	json_t *v = scalar_to_json(o, &exists);
+	if (!exists)
 		ft_fail(FT_EFORMAT, "a value that JSON has not: a bin, or a number not finite or beyond 2^63");
+	else if (!v)
+		ft_fail(FT_EFAIL, "out of memory");
 	return v;
 }
 
@@ -347,9 +362,19 @@ bool pack_has_key(const unsigned char *p, size_t n, const char *key)
 }
 
 /* ---- encoding ---- */
+
+/* The packer's own results are not looked at: a failure is kept here. */
+struct sink {
+	struct ft_buf *b;
+	int failed;
+};
+
 static int append(void *data, const char *p, size_t n)
 {
-	return ft_buf_append(data, p, n) < 0 ? -1 : 0;
+	struct sink *s = data;
+	if (!s->failed)
+		s->failed = ft_buf_append(s->b, p, n);
+	return s->failed;
 }
 
 static void pack_text(msgpack_packer *k, const char *p, size_t n)
@@ -360,9 +385,9 @@ static void pack_text(msgpack_packer *k, const char *p, size_t n)
 
 int pack_record(struct ft_buf *b, const struct ft_rec *rec)
 {
-	size_t before = b->len, need = 0;
+	struct sink sink = { b, FT_OK };
 	msgpack_packer k;
-	msgpack_packer_init(&k, b, append);
+	msgpack_packer_init(&k, &sink, append);
 	msgpack_pack_map(&k, rec->count);
 	for (size_t i = 0; i < rec->count; i++) {
 		const struct ft_field *f = &rec->field[i];
@@ -381,45 +406,42 @@ int pack_record(struct ft_buf *b, const struct ft_rec *rec)
 				pack_text(&k, f->strs[j].p, f->strs[j].n);
 			break;
 		}
-		need += f->key.n + f->bytes.n;
 	}
-	/* The packer drops errors of its callback; a short result tells of them. */
-	return b->len - before >= need ? FT_OK : ft_fail_memory(need);
+	return sink.failed;
 }
 
-static int pack_value(msgpack_packer *k, const json_t *v)
+static void pack_value(msgpack_packer *k, const json_t *v)
 {
 	const char *key;
 	const json_t *item;
 	size_t i;
 	switch (json_typeof(v)) {
-	case JSON_NULL: return msgpack_pack_nil(k);
-	case JSON_TRUE: return msgpack_pack_true(k);
-	case JSON_FALSE: return msgpack_pack_false(k);
-	case JSON_INTEGER: return msgpack_pack_int64(k, json_integer_value(v));
-	case JSON_REAL: return msgpack_pack_double(k, json_real_value(v));
-	case JSON_STRING: pack_text(k, json_string_value(v), json_string_length(v)); return 0;
+	case JSON_NULL: msgpack_pack_nil(k); break;
+	case JSON_TRUE: msgpack_pack_true(k); break;
+	case JSON_FALSE: msgpack_pack_false(k); break;
+	case JSON_INTEGER: msgpack_pack_int64(k, json_integer_value(v)); break;
+	case JSON_REAL: msgpack_pack_double(k, json_real_value(v)); break;
+	case JSON_STRING: pack_text(k, json_string_value(v), json_string_length(v)); break;
 	case JSON_ARRAY:
 		msgpack_pack_array(k, json_array_size(v));
 		json_array_foreach(v, i, item)
-			if (pack_value(k, item) < 0)
-				return -1;
-		return 0;
+			pack_value(k, item);
+		break;
 	case JSON_OBJECT:
 		msgpack_pack_map(k, json_object_size(v));
 		json_object_foreach((json_t *)v, key, item) {
 			pack_text(k, key, strlen(key));
-			if (pack_value(k, item) < 0)
-				return -1;
+			pack_value(k, item);
 		}
-		return 0;
+		break;
 	}
-	return -1;
 }
 
 int pack_json(struct ft_buf *b, const json_t *v)
 {
+	struct sink sink = { b, FT_OK };
 	msgpack_packer k;
-	msgpack_packer_init(&k, b, append);
-	return pack_value(&k, v) < 0 ? ft_fail(FT_EFAIL, "out of memory while writing msgpack") : FT_OK;
+	msgpack_packer_init(&k, &sink, append);
+	pack_value(&k, v);
+	return sink.failed;
 }

@@ -303,42 +303,48 @@ static int write_object(struct ft_writer *w, bool digested)
 
 /* Adds the entries of one stream, each once. The last one made it: it gets the
  * stream's id, by which other entries name it as their parent. */
-static void add_log(json_t *log, const json_t *entries, const char *id)
+static int add_log(json_t *log, const json_t *entries, const char *id)
 {
 	size_t k, j, last = json_array_size(entries);
 	json_t *entry, *old;
+	int rc = 0;
 	json_array_foreach((json_t *)entries, k, entry) {
 		json_t *named = k + 1 == last && id && json_is_object(entry) && !json_object_get(entry, "id")
 		                        ? json_deep_copy(entry) : json_incref(entry);
 		bool known = false;
 		if (named != entry)
-			json_object_set_new(named, "id", json_string(id));
+			rc |= json_object_set_new(named, "id", json_string(id));
 		json_array_foreach(log, j, old)
 			known = known || json_equal(old, named);
 		if (known)
 			json_decref(named);
 		else
-			json_array_append_new(log, named);
+			rc |= json_array_append_new(log, named);
 	}
+	return rc;
 }
 
 /* What was before (or NULL) and the parents' entries, then ours, which names
- * the parents by the digests of their headers. */
+ * the parents by the digests of their headers. NULL: out of memory. */
 static json_t *chain(const json_t *before, struct ft_reader *const *parents, size_t nparents)
 {
 	json_t *log = json_array(), *mine = ft_invocation() ? json_deep_copy(ft_invocation()) : json_object();
 	json_t *ids = json_array();
-	add_log(log, before, NULL);
+	int rc = add_log(log, before, NULL);
 	for (size_t i = 0; i < nparents; i++) {
 		if (!parents[i])
 			continue;
-		add_log(log, ft_reader_log(parents[i]), ft_reader_id(parents[i]));
-		json_array_append_new(ids, json_pack("{s:s, s:s}", "kind", ft_reader_kind(parents[i]), "id",
-		                                     ft_reader_id(parents[i])));
+		rc |= add_log(log, ft_reader_log(parents[i]), ft_reader_id(parents[i]));
+		rc |= json_array_append_new(ids, json_pack("{s:s, s:s}", "kind", ft_reader_kind(parents[i]), "id",
+		                                           ft_reader_id(parents[i])));
 	}
-	json_object_set_new(mine, "parents", ids);
-	json_array_append_new(log, mine);
-	return log;
+	rc |= json_object_set_new(mine, "parents", ids);
+	rc |= json_array_append_new(log, mine);
+	if (rc == 0)
+		return log;
+	ft_fail(FT_EFAIL, "out of memory for a stream's log");
+	json_decref(log);
+	return NULL;
 }
 
 static int write_header(struct ft_writer *w, const char *kind, const json_t *meta, json_t *log_taken)
@@ -358,7 +364,7 @@ static int write_header(struct ft_writer *w, const char *kind, const json_t *met
 
 static struct ft_writer *open_writer(const char *path, const char *kind, const json_t *meta, json_t *log_taken)
 {
-	struct ft_writer *w = ft_alloc(1, sizeof *w);
+	struct ft_writer *w = log_taken ? ft_alloc(1, sizeof *w) : NULL;
 	if (!w) {
 		json_decref(log_taken);
 		return NULL;
@@ -366,7 +372,9 @@ static struct ft_writer *open_writer(const char *path, const char *kind, const j
 	/* Weights hardly compress; the digest guards them either way. */
 	w->out = output_open(path, strcmp(kind, "model") != 0);
 	w->digest = w->out ? ft_digest_new() : NULL;
-	w->end = json_object();
+	w->end = w->digest ? json_object() : NULL;
+	if (w->digest && !w->end)
+		ft_fail(FT_EFAIL, "out of memory for a stream");
 	if (w->digest && w->end && write_header(w, kind, meta, log_taken) == FT_OK)
 		return w;
 	if (!w->digest || !w->end)
@@ -402,19 +410,18 @@ int ft_writer_note(struct ft_writer *w, const char *key, json_t *value_taken)
 	                                                         : FT_OK;
 }
 
+/* `aborted`: why the stream is not whole; NULL when it is. */
 static int write_end(struct ft_writer *w, const char *aborted)
 {
 	char hex[33];
 	ft_digest_hex(w->digest, hex);
-	json_t *end = json_pack("{s:I, s:s*}", "end", (json_int_t)w->count, "digest", aborted ? NULL : hex);
-	if (aborted) {
-		json_t *reason = json_string(aborted);
-		json_object_set_new(end, "aborted", reason ? reason : json_string("failure"));
-	} else if (json_object_update(end, w->end) < 0) {
-		json_decref(end);
-		end = NULL;
-	}
-	int rc = end ? pack_json(&w->buf, end) : ft_fail(FT_EFAIL, "out of memory for the end of a stream");
+	json_t *end = json_object(), *reason = aborted ? json_string(aborted) : NULL;
+	int bad = json_object_set_new(end, "end", json_integer((json_int_t)w->count));
+	if (aborted) /* a reason that is not UTF-8 has no string */
+		bad |= json_object_set_new(end, "aborted", reason ? reason : json_string("failure"));
+	else
+		bad |= json_object_set_new(end, "digest", json_string(hex)) | json_object_update(end, w->end);
+	int rc = bad ? ft_fail(FT_EFAIL, "out of memory for the end of a stream") : pack_json(&w->buf, end);
 	json_decref(end);
 	return rc < 0 ? rc : write_object(w, false);
 }

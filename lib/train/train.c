@@ -55,7 +55,7 @@ static int plan_steps(struct run *r)
 	r->schedule = ft_schedule_parse(schedule);
 	if (r->schedule < 0)
 		return r->schedule;
-	if (r->o->warmup < 0) /* not given */
+	if (isnan(r->o->warmup))
 		r->warmup = (r->total + 9) / 10;
 	else
 		r->warmup = r->o->warmup < 1 ? (int64_t)ceil(r->o->warmup * (double)r->total) : (int64_t)r->o->warmup;
@@ -80,8 +80,8 @@ static int name_row(struct run *r, const struct ft_batch *b, size_t row)
 
 static int not_finite(struct run *r, const char *what, double value)
 {
-	return ft_fail(FT_ECRITERION, "step %lld: the %s is %g (rows: %s); the step was not applied",
-	               (long long)r->step + 1, what, value,
+	return ft_fail(FT_ECRITERION, "step %lld: the %s is %s (rows: %s); the step was not applied",
+	               (long long)r->step + 1, what, isnan(value) ? "nan" : value > 0 ? "inf" : "-inf",
 	               r->sources.len ? (const char *)r->sources.data : "the stream does not name them");
 }
 
@@ -244,14 +244,23 @@ static int summarise(struct run *r)
 	return json_object_set_new(ft_model_meta(r->m), "trained", t) < 0 ? ft_fail(FT_EFAIL, "out of memory") : FT_OK;
 }
 
+static int check_plan(const struct ft_model *m)
+{
+	for (size_t i = 0; i < ft_model_params(m); i++)
+		if (ft_model_param(m, i)->trains)
+			return FT_OK;
+	return ft_fail(FT_EUSAGE, "nothing trains in %s; ft-freeze makes another plan", ft_model_name(m));
+}
+
 static int open_run(struct run *r)
 {
-	int rc = ft_model_match(r->m, r->data);
+	int rc = check_plan(r->m);
+	rc = rc ? rc : ft_model_match(r->m, r->data);
 	rc = rc ? rc : plan_steps(r);
 	if (rc < 0)
 		return rc;
 	r->rate = r->o->rate > 0 ? r->o->rate : default_rate(r->m);
-	if (r->o->dropout >= 0)
+	if (!isnan(r->o->dropout))
 		ft_model_dropout(r->m, r->o->dropout);
 	r->graph = ft_graph_new();
 	r->optim = r->graph ? ft_optim_new(r->m, &r->o->optim) : NULL;
@@ -264,11 +273,12 @@ static int open_run(struct run *r)
 	return FT_OK;
 }
 
-/* All that trained differs from the base from now on. */
+/* All that trained differs from the base from now on; what was made for this
+ * model goes with it, so that no later seed can change it. */
 static void mark_trained(struct ft_model *m)
 {
 	for (size_t i = 0; i < ft_model_params(m); i++)
-		ft_model_param(m, i)->stored |= ft_model_param(m, i)->trains;
+		ft_model_param(m, i)->stored |= ft_model_param(m, i)->trains || ft_model_param(m, i)->fresh;
 }
 
 int ft_train(struct ft_model *m, struct ft_reader *data, const struct ft_train_options *o)

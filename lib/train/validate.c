@@ -47,13 +47,20 @@ static int spool(struct validator *v, const char *path)
 	return v->path ? FT_OK : rc < 0 ? rc : FT_EFAIL;
 }
 
-static bool lower_is_better(const char *metric)
+/* Whether less of it is better; FT_EUSAGE when the task has no such metric. */
+static int find_metric(enum ft_task task, const char *metric, bool *lower)
 {
 	const struct ft_metric_info *info;
 	for (size_t i = 0; (info = ft_metric_info(i)); i++)
-		if (strcmp(info->name, metric) == 0)
-			return info->better < 0;
-	return false; /* a metric of one class, "classes.neg.f1": all of these rise */
+		if (strcmp(info->name, metric) == 0 && info->tasks & 1u << task) {
+			*lower = info->better < 0;
+			return FT_OK;
+		}
+	*lower = false; /* a metric of one class, "classes.neg.f1": all of these rise */
+	if (strncmp(metric, "classes.", 8) == 0 || strncmp(metric, "labels.", 7) == 0)
+		return FT_OK;
+	return ft_fail(FT_EUSAGE, "--metric: '%s' is not a metric of this task (%s); ft-eval(1) lists them", metric,
+	               ft_task_name(task));
 }
 
 struct validator *validator_new(struct ft_model *m, const char *path, const char *metric)
@@ -65,10 +72,9 @@ struct validator *validator_new(struct ft_model *m, const char *path, const char
 	v->m = m;
 	v->spool = -1;
 	v->metric = metric;
-	v->lower = lower_is_better(metric);
 	v->copy = ft_alloc(ft_model_params(m), sizeof *v->copy);
 	bool again = strcmp(path, "-") != 0 && stat(path, &st) == 0 && S_ISREG(st.st_mode);
-	int rc = v->copy ? FT_OK : FT_EFAIL;
+	int rc = v->copy ? find_metric(ft_model_task(m), metric, &v->lower) : FT_EFAIL;
 	if (rc == FT_OK && again)
 		rc = (v->path = ft_strdup(path)) ? FT_OK : FT_EFAIL;
 	else if (rc == FT_OK)
