@@ -8,7 +8,7 @@
 /* A member of the configuration that must be in [0, 1). */
 static float config_share(const struct ft_model *m, const char *key, double absent, int *err)
 {
-	double v = ft_json_real(m->config, key, absent, err);
+	double v = *err ? 0 : ft_json_real(m->config, key, absent, err);
 	if (!(v >= 0 && v < 1))
 		*err = ft_fail(FT_EFORMAT, "%s: %g is not in [0, 1)", key, v);
 	return (float)v;

@@ -44,15 +44,16 @@ void ft_model_dropout(struct ft_model *m, double p)
 
 int64_t config_size(const struct ft_model *m, const char *key, int64_t absent, int64_t least, int64_t most, int *err)
 {
+	if (*err) /* the first error is the one to tell */
+		return least;
 	int64_t v = ft_json_int(m->config, key, absent, err);
-	if (v >= least && v <= most)
+	if (*err || (v >= least && v <= most))
 		return v;
 	int rc = json_object_get(m->config, key)
 	                 ? ft_fail(FT_EFORMAT, "%s: %lld is not in %lld .. %lld", key, (long long)v, (long long)least,
 	                           (long long)most)
 	                 : ft_fail(FT_EFORMAT, "%s: missing", key);
-	if (!*err)
-		*err = rc;
+	*err = rc;
 	return least;
 }
 

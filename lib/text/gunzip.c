@@ -79,6 +79,42 @@ int raw_is_gzip(struct raw *r)
 	return r->ready >= 2 && r->block[0] == 0x1f && r->block[1] == 0x8b;
 }
 
+/* Whether what the data begins with may be an archive or compressed. A text has
+ * a line before its first NUL; a tar header has none. */
+static bool may_be_archive(const unsigned char *p, size_t n)
+{
+	static const struct {
+		const char *magic;
+		size_t n;
+	} known[] = { { "\x1f\x8b", 2 }, { "\x28\xb5\x2f\xfd", 4 }, { "\xfd" "7zXZ", 5 }, { "BZh", 3 }, { "PK", 2 } };
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (n >= known[i].n && memcmp(p, known[i].magic, known[i].n) == 0)
+			return true;
+	if (n >= 4 && memcmp(p + 1, "\x2a\x4d\x18", 3) == 0) /* a skippable frame of zstd */
+		return true;
+	const unsigned char *line = memchr(p, '\n', n);
+	return !line || memchr(p, '\0', (size_t)(line - p));
+}
+
+int raw_is_text(struct raw *r)
+{
+	ssize_t got = 1;
+	while (r->ready < 512 && !memchr(r->block, '\n', r->ready) &&
+	       (got = read_again(r->fd, r->block + r->ready, BLOCK - r->ready)) > 0)
+		r->ready += (size_t)got;
+	if (got < 0)
+		return -1;
+	return r->ready && !may_be_archive(r->block, r->ready);
+}
+
+ssize_t raw_some(struct raw *r, const char **p)
+{
+	ssize_t got = (ssize_t)r->ready;
+	r->ready = 0;
+	*p = (const char *)r->block;
+	return got ? got : read_again(r->fd, r->block, BLOCK);
+}
+
 bool raw_is_empty(const struct raw *r)
 {
 	return r->empty;

@@ -28,6 +28,9 @@ struct archive;
 struct raw *raw_open(int fd); /* bytes of a descriptor, which stays the caller's */
 /* 1: they begin like gzip data, 0: not, <0: errno is set. Reads ahead. */
 int raw_is_gzip(struct raw *r);
+/* 1 when the data begins like plain text (reads until there is a line), 0, or -1. */
+int raw_is_text(struct raw *r);
+ssize_t raw_some(struct raw *r, const char **p); /* the next bytes as they come; 0 at the end, -1 */
 ssize_t raw_read(struct archive *a, void *raw, const void **block); /* a callback of libarchive */
 int raw_attach(struct archive *a, ssize_t (*read)(struct archive *, void *, const void **), void *ctx);
 bool raw_is_empty(const struct raw *r); /* after raw_is_gzip */

@@ -28,6 +28,8 @@ struct source {
 	struct gunzip *gunzip;
 	int fd;
 	bool regular; /* a file, not a pipe */
+	bool plain;   /* a pipe of plain text: libarchive fills whole blocks before it hands
+	                 anything on, but whoever waits for answers wants each line at once */
 	char *path;   /* as it may stand in an output */
 	char *member; /* glob, or NULL */
 	char *name, *base;
@@ -93,7 +95,13 @@ static int open_file(struct source *s, const char *path)
 		return ft_fail(FT_EFAIL, "%s: is a folder", path ? path : "stdin");
 	s->regular = S_ISREG(st.st_mode);
 	s->raw = raw_open(s->fd);
-	return s->raw ? open_archive(s) : FT_EFAIL;
+	if (!s->raw)
+		return FT_EFAIL;
+	int text = s->regular ? 0 : raw_is_text(s->raw);
+	if (text < 0)
+		return ft_fail_errno("%s", s->path);
+	s->plain = text;
+	return s->plain ? FT_OK : open_archive(s);
 }
 
 /* Names go into messages and streams: one line of UTF-8. */
@@ -230,6 +238,10 @@ static int end_of_archive(struct source *s)
 
 int source_next(struct source *s)
 {
+	if (s->plain && !s->done) {
+		s->done = true;
+		return begin(s, NULL);
+	}
 	while (!s->done) {
 		struct archive_entry *e;
 		int rc = archive_read_next_header(s->archive, &e);
@@ -270,16 +282,20 @@ static int end(struct source *s)
 
 int source_read(struct source *s, const char **p, size_t *n)
 {
+	ssize_t got = 0;
+	*p = s->block;
 	if (!s->open)
 		return 0;
-	la_ssize_t got = s->done ? 0 : archive_read_data(s->archive, s->block, BLOCK);
+	if (s->plain)
+		got = raw_some(s->raw, p);
+	else if (!s->done)
+		got = archive_read_data(s->archive, s->block, BLOCK);
 	if (got < 0) /* also a warning: a checksum that does not match is one */
-		return fail(s);
+		return s->plain ? ft_fail_errno("%s", s->name) : fail(s);
 	if (got == 0)
 		return end(s);
-	ft_digest_add(s->digest, s->block, (size_t)got);
+	ft_digest_add(s->digest, *p, (size_t)got);
 	s->bytes += got;
-	*p = s->block;
 	*n = (size_t)got;
 	return 1;
 }
