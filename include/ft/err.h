@@ -45,7 +45,7 @@ int ft_context(int code, const char *fmt, ...) __attribute__((format(printf, 2, 
 /* The message of this thread's last failure; "" when there was none. */
 const char *ft_message(void);
 
-/* The code of this thread's last failure; FT_OK when there was none. For
+/* The code of this thread's last failure; FT_EFAIL when there was none. For
  * callers of constructors, which return only NULL. */
 int ft_last_error(void);
 

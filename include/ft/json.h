@@ -22,6 +22,9 @@ int ft_json_save(const char *path, const json_t *v);
  * float32 survives. From malloc; NULL when out of memory. */
 char *ft_json_text(const json_t *v);
 
+/* Sets a member; takes the value, which may be NULL: FT_EFAIL (out of memory). */
+int ft_json_set(json_t *obj, const char *key, json_t *value_taken);
+
 /* Members with a default. What has another type than asked for counts as an
  * error: the functions set *err (when err is not NULL) to FT_EFORMAT and keep
  * it set. JSON null counts as absent. Results are borrowed from `obj`. */

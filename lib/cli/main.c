@@ -73,7 +73,8 @@ int main(int argc, char **argv)
 	if (rc >= 0)
 		rc = close_stdout();
 	if (rc < 0) {
-		fprintf(stderr, "%s: %s\n", tool->name, ft_message());
+		/* Only an allocation inside another library fails without a word. */
+		fprintf(stderr, "%s: %s\n", tool->name, *ft_message() ? ft_message() : "out of memory");
 		exit(-rc);
 	}
 	return EXIT_SUCCESS;

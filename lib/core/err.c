@@ -75,5 +75,5 @@ const char *ft_message(void)
 
 int ft_last_error(void)
 {
-	return last;
+	return last ? last : FT_EFAIL; /* who asks has seen a failure */
 }

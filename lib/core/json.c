@@ -74,6 +74,11 @@ char *ft_json_text(const json_t *v)
 	return text;
 }
 
+int ft_json_set(json_t *obj, const char *key, json_t *value_taken)
+{
+	return json_object_set_new(obj, key, value_taken) < 0 ? ft_fail(FT_EFAIL, "out of memory for '%s'", key) : FT_OK;
+}
+
 /* The member when it is there and not null; sets *err unless it has a type
  * for which `right` holds. */
 static const json_t *member(const json_t *obj, const char *key, const char *type, int *err, int right(const json_t *))

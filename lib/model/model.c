@@ -58,24 +58,26 @@ int64_t config_size(const struct ft_model *m, const char *key, int64_t absent, i
 }
 
 /* ---- meta of a folder ---- */
-static bool exists(const char *dir, const char *file)
+static int exists(const char *dir, const char *file)
 {
 	char *path = ft_format("%s/%s", dir, file);
-	bool there = path && access(path, R_OK) == 0;
+	int there = path ? access(path, R_OK) == 0 : FT_EFAIL;
 	free(path);
 	return there;
 }
 
 static int describe_tokenizer(struct ft_model *m)
 {
-	if (!exists(m->dir, "tokenizer.json") && !exists(m->dir, "vocab.txt"))
-		return FT_OK; /* a model may be only weights; ft-tokenize will say so */
+	int there = exists(m->dir, "tokenizer.json");
+	there = there ? there : exists(m->dir, "vocab.txt");
+	if (there <= 0)
+		return there; /* a model may be only weights; ft-tokenize will say so */
 	struct ft_tok *t = ft_tok_open(m->dir);
 	if (!t)
 		return ft_last_error();
-	int rc = json_object_set_new(m->meta, "tokenizer", ft_tok_describe(t));
+	int rc = ft_json_set(m->meta, "tokenizer", ft_tok_describe(t));
 	ft_tok_free(t);
-	return rc < 0 ? ft_fail(FT_EFAIL, "out of memory for a tokenizer's description") : FT_OK;
+	return rc;
 }
 
 static int meta_of_folder(struct ft_model *m)
@@ -85,9 +87,8 @@ static int meta_of_folder(struct ft_model *m)
 		return ft_fail(FT_EUSAGE, "%s: the name is not UTF-8", m->dir);
 	m->config = json_object_get(m->meta, "config");
 	json_t *head = head_of_config(m->config);
-	if (!head || json_object_set_new(m->meta, "head", head) < 0)
-		return ft_context(ft_last_error(), "%s: config.json", m->dir);
-	return describe_tokenizer(m);
+	int rc = head ? ft_json_set(m->meta, "head", head) : ft_last_error();
+	return rc < 0 ? ft_context(rc, "%s: config.json", m->dir) : describe_tokenizer(m);
 }
 
 /* ---- where the base lies ---- */
@@ -116,8 +117,7 @@ static int check_digest(struct ft_model *m)
 	if (want && strcmp(want, have) != 0)
 		return ft_fail(FT_EMATCH, "%s is based on a model with digest %s; %s has %s (--base says where it lies)",
 		               m->name, want, m->dir, have);
-	json_object_set_new(json_object_get(m->meta, "base"), "digest", json_string(have));
-	return FT_OK;
+	return ft_json_set(json_object_get(m->meta, "base"), "digest", json_string(have));
 }
 
 /* ---- opening ---- */
@@ -156,8 +156,7 @@ static int find_family(struct ft_model *m)
 #include "families.def"
 #undef X
 		               , m->dir, type);
-	json_object_set_new(m->meta, "family", json_string(m->family->name));
-	return FT_OK;
+	return ft_json_set(m->meta, "family", json_string(m->family->name));
 }
 
 static int describe(struct ft_model *m)
@@ -172,10 +171,10 @@ static int describe(struct ft_model *m)
 	if (rc < 0)
 		return ft_context(rc, "%s: config.json", m->dir);
 	char *name = ft_format("%s%s", m->family->class_name, m->head->architecture);
-	json_object_set_new(m->meta, "architecture", json_string(name ? name : ""));
-	json_object_set_new(m->meta, "max_length", json_integer(m->shape.positions));
+	rc = ft_json_set(m->meta, "architecture", name ? json_string(name) : NULL);
+	rc = rc ? rc : ft_json_set(m->meta, "max_length", json_integer(m->shape.positions));
 	free(name);
-	return params_index(m);
+	return rc ? rc : params_index(m);
 }
 
 static bool is_top(const struct ft_param *p)
@@ -240,7 +239,10 @@ static struct ft_model *open_model(const char *path, const char *base, const str
 	bool folder = strcmp(path, "-") != 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 	unsigned hf_flags = plan && plan->init ? flags | FT_MODEL_BARE : flags;
 	int rc = folder ? open_folder(m, path, hf_flags) : open_stream(m, path, base);
-	json_t *old = rc == FT_OK ? json_deep_copy(json_object_get(m->meta, "head")) : NULL;
+	const json_t *head = rc == FT_OK ? json_object_get(m->meta, "head") : NULL;
+	json_t *old = json_deep_copy(head);
+	if (head && !old)
+		rc = ft_fail(FT_EFAIL, "out of memory for a head");
 	if (rc == FT_OK && plan)
 		rc = plan_meta(m, plan);
 	rc = rc ? rc : describe(m);

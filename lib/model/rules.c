@@ -93,12 +93,9 @@ static int make_rate(const struct ft_model *m, const char *text, json_t *rates)
 int rules_make(struct ft_model *m, const struct ft_plan *p)
 {
 	json_t *train = json_object(), *rules = json_array(), *rates = json_array();
-	json_object_set_new(train, "rules", rules);
-	json_object_set_new(train, "rates", rates);
-	json_object_set_new(train, "layer_decay", json_real(p->layer_decay));
-	if (json_object_set_new(m->meta, "train", train) < 0)
-		return ft_fail(FT_EFAIL, "out of memory for a plan");
-	int rc = make_rules(m, p, rules);
+	int rc = ft_json_set(train, "rules", rules) | ft_json_set(train, "rates", rates) |
+	         ft_json_set(train, "layer_decay", json_real(p->layer_decay)) | ft_json_set(m->meta, "train", train);
+	rc = rc ? FT_EFAIL : make_rules(m, p, rules);
 	for (size_t i = 0; rc == FT_OK && i < p->nrates; i++)
 		rc = make_rate(m, p->rates[i], rates);
 	return rc;

@@ -40,7 +40,10 @@ static json_t *labels_of_config(const json_t *config)
 			json_decref(labels);
 			return ft_fail(FT_EFORMAT, "id2label: no label for \"%s\"", key), NULL;
 		}
-		json_array_append(labels, (json_t *)label);
+		if (json_array_append(labels, (json_t *)label) < 0) {
+			json_decref(labels);
+			return NULL;
+		}
 	}
 	return labels;
 }

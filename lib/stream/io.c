@@ -37,7 +37,7 @@ struct input *input_open(const char *path)
 	bool stdin_ = !path || strcmp(path, "-") == 0;
 	in->name = ft_strdup(stdin_ ? "stdin" : path);
 	in->fd = stdin_ ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-	if (in->name && in->fd >= 0)
+	if (in->name && in->fd >= 0 && ft_buf_reserve(&in->buf, RAW) == FT_OK)
 		return in;
 	if (in->fd < 0)
 		ft_fail_errno("%s", path);

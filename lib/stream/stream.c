@@ -406,8 +406,7 @@ int ft_writer_put(struct ft_writer *w, const struct ft_rec *rec)
 
 int ft_writer_note(struct ft_writer *w, const char *key, json_t *value_taken)
 {
-	return json_object_set_new(w->end, key, value_taken) < 0 ? ft_fail(FT_EFAIL, "out of memory for '%s'", key)
-	                                                         : FT_OK;
+	return ft_json_set(w->end, key, value_taken);
 }
 
 /* `aborted`: why the stream is not whole; NULL when it is. */

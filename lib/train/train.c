@@ -237,11 +237,12 @@ static int summarise(struct run *r)
 	json_t *t = json_pack("{s:I, s:I, s:I, s:f, s:f, s:s, s:s}", "steps", (json_int_t)r->step, "tokens",
 	                      (json_int_t)r->all_tokens, "supervised", (json_int_t)r->all_units, "loss", r->last_loss,
 	                      "lr", r->rate, "kernels", ft_isa(), "blas", ft_blas_version());
-	if (t && r->valid) {
-		json_object_set_new(t, "best_step", json_integer(validator_best_step(r->valid)));
-		json_object_set(t, "valid", (json_t *)validator_best(r->valid));
-	}
-	return json_object_set_new(ft_model_meta(r->m), "trained", t) < 0 ? ft_fail(FT_EFAIL, "out of memory") : FT_OK;
+	int rc = FT_OK;
+	if (r->valid)
+		rc = ft_json_set(t, "best_step", json_integer(validator_best_step(r->valid))) |
+		     ft_json_set(t, "valid", json_incref((json_t *)validator_best(r->valid)));
+	rc |= ft_json_set(ft_model_meta(r->m), "trained", t);
+	return rc ? FT_EFAIL : FT_OK;
 }
 
 static int check_plan(const struct ft_model *m)

@@ -16,6 +16,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Allocations beyond all memory are tried: under a sanitizer too they return NULL. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
+
 /* ---- err.h ---- */
 static void *fail_elsewhere(void *unused)
 {
