@@ -20,6 +20,13 @@ static inline bool ft_add(size_t a, size_t b, size_t *out) { return !__builtin_a
  * NULL for a count of 0. Freed with free(). */
 void *ft_alloc(size_t count, size_t size);
 
+/* As ft_alloc, for large memory that will be used whole: asks the system for
+ * large pages, which cost a matrix product fewer address translations. (In an
+ * embedding table's gradient, of which few rows are used, they would make the
+ * unused rows resident.) */
+void *ft_alloc_whole(size_t count, size_t size);
+void ft_advise_whole(void *p, size_t bytes); /* the same for memory at hand */
+
 /* Grows *ptr (count *cap, elements of `size` bytes) so that at least `need`
  * fit, doubling. 0, or FT_EFAIL with *ptr unchanged. */
 int ft_grow(void *ptr, size_t *cap, size_t need, size_t size);

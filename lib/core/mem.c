@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 void *ft_alloc(size_t count, size_t size)
 {
@@ -16,6 +18,28 @@ void *ft_alloc(size_t count, size_t size)
 	void *p = calloc(1, bytes ? bytes : 1);
 	if (!p)
 		ft_fail_memory(bytes);
+	return p;
+}
+
+#define LARGE ((size_t)4 << 20)
+
+void ft_advise_whole(void *p, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)p + page - 1) & ~(page - 1);
+	uintptr_t end = ((uintptr_t)p + bytes) & ~(page - 1);
+	if (p && bytes >= LARGE)
+		madvise((void *)from, end - from, MADV_HUGEPAGE); /* advice: a refusal changes nothing */
+#else
+	(void)p, (void)bytes;
+#endif
+}
+
+void *ft_alloc_whole(size_t count, size_t size)
+{
+	void *p = ft_alloc(count, size); /* calloc of this size comes from untouched pages */
+	if (p)
+		ft_advise_whole(p, count * size);
 	return p;
 }
 
@@ -130,6 +154,7 @@ static struct ft_arena_block *new_block(size_t bytes)
 		ft_fail_memory(whole);
 		return NULL;
 	}
+	ft_advise_whole(b, whole);
 	uintptr_t data = ((uintptr_t)(b + 1) + ALIGN - 1) & ~(uintptr_t)(ALIGN - 1);
 	*b = (struct ft_arena_block){ .cap = bytes, .data = (unsigned char *)data };
 	return b;

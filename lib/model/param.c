@@ -201,7 +201,7 @@ static int alloc_param(struct ft_param *p)
 	size_t n;
 	if (!ft_mul((size_t)p->t.rows, (size_t)p->t.cols, &n))
 		return ft_fail(FT_EFAIL, "%s: its size does not fit", p->name);
-	p->t.data = ft_alloc(n, sizeof(float));
+	p->t.data = ft_alloc_whole(n, sizeof(float));
 	return p->t.data ? FT_OK : FT_EFAIL;
 }
 

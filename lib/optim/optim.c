@@ -65,13 +65,15 @@ int ft_optim_arrays(const char *name)
 static int open_slot(struct ft_optim *o, struct slot *s, struct ft_param *p)
 {
 	size_t n = (size_t)p->t.rows * (size_t)p->t.cols;
+	bool table = p->layer == -1 && p->rank == 2;
+	void *(*get)(size_t, size_t) = table ? ft_alloc : ft_alloc_whole;
 	s->p = p;
-	if (!p->t.grad && !(p->t.grad = ft_alloc(n, sizeof(float))))
+	if (!p->t.grad && !(p->t.grad = get(n, sizeof(float))))
 		return FT_EFAIL;
 	for (int i = 0; i < o->kind->arrays; i++)
-		if (!(s->state[i] = ft_alloc(n, sizeof(float))))
+		if (!(s->state[i] = get(n, sizeof(float))))
 			return FT_EFAIL;
-	if (p->layer == -1 && p->rank == 2) {
+	if (table) {
 		s->ever = ft_alloc((size_t)p->t.rows, 1);
 		free(p->t.touched);
 		p->t.touched = ft_alloc((size_t)p->t.rows, 1);
