@@ -207,10 +207,9 @@ static int load(struct ft_model *m, unsigned flags)
 	int rc = check_digest(m);
 	if (rc < 0 || flags & FT_MODEL_BARE)
 		return rc;
-	rc = params_load(m);
-	if (rc < 0 || !m->reader)
-		return rc;
-	return m->forget ? ft_reader_drain(m->reader) : params_read(m, m->reader);
+	if (m->reader)
+		rc = m->forget ? ft_reader_drain(m->reader) : params_read(m, m->reader);
+	return rc < 0 ? rc : params_load(m);
 }
 
 /* A plan's head and seed enter meta before the model is described. */

@@ -215,6 +215,8 @@ int params_load(struct ft_model *m)
 {
 	for (size_t i = 0; i < m->count; i++) {
 		struct ft_param *p = m->params[i];
+		if (p->stored)
+			continue;
 		const struct ft_stored *t = json_object_get(m->meta, "init") || p->fresh ? NULL : find_stored(m, p->file);
 		if (!t && !may_be_fresh(m, p))
 			return ft_fail(FT_EFORMAT, "%s: no tensor '%s'; config.json says that this is a %s with %lld layers",
@@ -254,7 +256,8 @@ int params_read(struct ft_model *m, struct ft_reader *r)
 		int64_t rows = d.rank == 2 ? d.shape[0] : 1, cols = d.rank ? d.shape[d.rank - 1] : 1;
 		if (d.rank != p->rank || rows != p->t.rows || cols != p->t.cols || strcmp(d.dtype, "F32") != 0)
 			return ft_reader_fail(r, FT_EFORMAT, "'%s' is not a float32 tensor of the shape it must have", name);
-		rc = ft_tensor_data(r, &d, p->t.data);
+		rc = p->t.data ? FT_OK : alloc_param(p);
+		rc = rc ? rc : ft_tensor_data(r, &d, p->t.data);
 		if (rc < 0)
 			return rc;
 		p->stored = true;

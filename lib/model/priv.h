@@ -107,8 +107,8 @@ int64_t config_size(const struct ft_model *m, const char *key, int64_t absent, i
 /* ---- between the files of lib/model ---- */
 int params_index(struct ft_model *m);
 void params_free(struct ft_model *m);
-int params_load(struct ft_model *m);                    /* from m->hf; fresh ones by seed */
 int params_read(struct ft_model *m, struct ft_reader *r); /* those of a model stream */
+int params_load(struct ft_model *m);                    /* the others: from m->hf, or made by seed */
 int rules_apply(struct ft_model *m);                    /* meta.train -> trains, rate */
 int rules_make(struct ft_model *m, const struct ft_plan *p); /* plan -> meta.train */
 json_t *head_of_config(const json_t *config);           /* that of a folder; new reference */

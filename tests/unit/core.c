@@ -42,7 +42,8 @@ static void check_messages(void)
 	pthread_join(t, NULL);
 	is_str(ft_message(), "out file: No space left on device", "each thread has its own");
 	ft_fail(FT_EFORMAT, "bad '%s'", "\033[31mred\n\a\x7f\xc3\xa9\r");
-	is_str(ft_message(), "bad '\\x1b[31mred\\x0a\\x07\\x7f\xc3\xa9\\x0d'", "control characters are shown, not sent");
+	is_str(ft_message(), "bad '\\x1b[31mred\\x0a\\x07\\x7f\xc3\xa9\\x0d'",
+	       "control characters are shown, not sent");
 	char *text = malloc(10000);
 	memset(text, '\n', 9999);
 	text[9999] = '\0';
@@ -76,7 +77,8 @@ static void check_memory(void)
 	is_int(ft_grow(&list, &cap, 5000, sizeof *list), 0, "and again");
 	ok(cap >= 5000 && list[4] == 4, "and keeps what it holds");
 	int *before = list;
-	ok(ft_grow(&list, &cap, SIZE_MAX / 2, sizeof *list) == FT_EFAIL && list == before, "beyond all memory it stays");
+	ok(ft_grow(&list, &cap, SIZE_MAX / 2, sizeof *list) == FT_EFAIL && list == before,
+	   "beyond all memory it stays");
 	free(list);
 	struct ft_buf b = { 0 };
 	for (int i = 0; i < 1000; i++)
@@ -160,7 +162,8 @@ static void check_draws(void)
 		fourth += x * x * x * x;
 		counts[ft_rng_below(&r, 7)]++;
 	}
-	ok(fabs(sum / N) < 0.025 && fabs(squares / N - 1) < 0.04 && fabs(fourth / N - 3) < 0.3, "normal: mean 0, deviation 1, kurtosis 3");
+	ok(fabs(sum / N) < 0.025 && fabs(squares / N - 1) < 0.04 && fabs(fourth / N - 3) < 0.3,
+	   "normal: mean 0, deviation 1, kurtosis 3");
 	int even = 1;
 	for (int i = 0; i < 7; i++)
 		even = even && abs(counts[i] - N / 7) < 5 * (int)sqrt(N / 7.0);
@@ -185,7 +188,8 @@ static void check_draws(void)
 	ft_rng_shuffle(&other, b, 100);
 	for (int i = 0; i < 100; i++)
 		seen += a[i];
-	ok(memcmp(a, b, sizeof a) == 0 && seen == 4950 && (a[0] != 0 || a[1] != 1), "a shuffle is a function of the seed");
+	ok(memcmp(a, b, sizeof a) == 0 && seen == 4950 && (a[0] != 0 || a[1] != 1),
+	   "a shuffle is a function of the seed");
 	ft_rng_shuffle(&r, a, 0);
 	ok(ft_mix(1, 2) != ft_mix(2, 1) && ft_mix(1, 2) == ft_mix(1, 2) && ft_mix(0, 0) != ft_mix(0, 1), "ft_mix");
 }
@@ -214,8 +218,10 @@ static void check_json(void)
 	int err = 0;
 	ok(ft_json_int(o, "n", 0, &err) == 7 && ft_json_real(o, "r", 0, &err) == 0.1 && ft_json_real(o, "n", 0, &err) == 7 &&
 	   ft_json_bool(o, "b", false, &err) && strcmp(ft_json_str(o, "s", NULL, &err), "t") == 0 && !err, "members");
-	ok(ft_json_int(o, "z", 3, &err) == 3 && ft_json_str(o, "none", "d", &err)[0] == 'd' && !err, "absent ones, and null");
-	ok(ft_json_int(o, "r", 3, &err) == 3 && err == FT_EFORMAT && strstr(ft_message(), "r: must be a whole number"), "of another type");
+	ok(ft_json_int(o, "z", 3, &err) == 3 && ft_json_str(o, "none", "d", &err)[0] == 'd' && !err,
+	   "absent ones, and null");
+	ok(ft_json_int(o, "r", 3, &err) == 3 && err == FT_EFORMAT && strstr(ft_message(), "r: must be a whole number"),
+	   "of another type");
 	ft_json_int(o, "n", 0, &err);
 	is_int(err, FT_EFORMAT, "an error stays");
 	ok(ft_json_int(NULL, "n", 4, NULL) == 4, "of nothing");
@@ -270,8 +276,10 @@ static void check_files(void)
 	ok(fd >= 0 && read(fd, got, 15) == 5 && strcmp(got, "three") == 0, "committed, it is replaced");
 	close(fd);
 	unlink(path);
-	ok(!ft_outfile_open(dir) && ft_last_error() == FT_EFAIL && strstr(ft_message(), "Is a directory"), "a folder is not replaced");
-	ok(!ft_outfile_open("/nothing/x") && strstr(ft_message(), "/nothing/x: No such file"), "a folder that is not there");
+	ok(!ft_outfile_open(dir) && ft_last_error() == FT_EFAIL && strstr(ft_message(), "Is a directory"),
+	   "a folder is not replaced");
+	ok(!ft_outfile_open("/nothing/x") && strstr(ft_message(), "/nothing/x: No such file"),
+	   "a folder that is not there");
 	ok(!ft_outfile_open("") && ft_last_error() == FT_EUSAGE, "a name without letters");
 	struct ft_outfile *f = ft_outfile_open("/dev/full");
 	ok(f && ft_write_all(ft_outfile_fd(f), "x", 1, "/dev/full") == FT_EFAIL && strstr(ft_message(), "No space left"),

@@ -376,7 +376,8 @@ static void check_errors(struct ft_graph *g)
 	is_int(ft_backward(g, x), FT_EMATCH, "and so does backward");
 	ft_graph_begin(g, FT_TRAIN, 0, 0);
 	is_int(ft_graph_error(g), 0, "a new pass begins afresh");
-	ok(!ft_embed(g, &b, more, two, NULL) && ft_graph_error(g) == FT_EMATCH, "a row longer than the table of positions");
+	ok(!ft_embed(g, &b, more, two, NULL) && ft_graph_error(g) == FT_EMATCH,
+	   "a row longer than the table of positions");
 	ft_graph_begin(g, FT_TRAIN, 0, 0);
 	ok(!ft_embed(g, &b, more, NULL, two) && ft_graph_error(g) == FT_EMATCH, "a type beyond its table");
 	ft_graph_begin(g, FT_TRAIN, 0, 0);
@@ -386,7 +387,8 @@ static void check_errors(struct ft_graph *g)
 	ft_graph_begin(g, FT_TRAIN, 0, 0);
 	ok(!ft_linear_cross_entropy(g, more, more, NULL, (int32_t[]){ 0, 1, 2, -3, 4, 0 }) && ft_graph_error(g) == FT_EMATCH,
 	   "a negative label that is not FT_IGNORE");
-	ok(ft_activation_find("gelu") && ft_activation_find("gelu_new") && !ft_activation_find("gel"), "activations by name");
+	ok(ft_activation_find("gelu") && ft_activation_find("gelu_new") && !ft_activation_find("gel"),
+	   "activations by name");
 	free_tensor(word);
 	free_tensor(more);
 	free_tensor(two);

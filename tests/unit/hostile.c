@@ -51,7 +51,8 @@ static void check_lengths(void)
 	CUT(HEADER "\xde\xff\xff", "a map of 65535 that is not there");
 	CUT(HEADER "\x81\xa1" "x\xdb\0\x10\0\0" "abc", "a string of 1 MiB that is not there");
 	CUT(HEADER "\x81\xa1" "x\xc5\x01", "half a length");
-	REFUSED(HEADER "\x81\xa1" "x\xc6\xff\xff\xff\xff", "a value of 4294967295 bytes; at most 268435456", "a bin of 4 GiB");
+	REFUSED(HEADER "\x81\xa1" "x\xc6\xff\xff\xff\xff", "a value of 4294967295 bytes; at most 268435456",
+	        "a bin of 4 GiB");
 	REFUSED(HEADER "\x81\xa1" "x\xdb\xff\xff\xff\xff", "a value of 4294967295 bytes", "a string of 4 GiB");
 	REFUSED(HEADER "\x81\xa1" "x\xdd\xff\xff\xff\xff", "more than 8388608 values", "an array of 4 G values");
 	REFUSED(HEADER "\xdf\xff\xff\xff\xff", "more than 8388608 values", "a map of 4 G pairs");
@@ -105,7 +106,8 @@ static void check_headers(void)
 	REFUSED("\x81\xa2" "ft\x01", "no 'kind'", "no kind");
 	REFUSED("\x82\xa2" "ft\x01\xa4" "kind\x01", "no 'kind'", "a kind that is a number");
 	REFUSED("\x82\xa2" "ft\x01\xa4" "kind\xa6" "tokens", "no map 'meta'", "no meta");
-	REFUSED("\x84\xa2" "ft\x01\xa4" "kind\xa6" "tokens\xa4" "meta\x80\xa3" "log\x80", "'log' is not an array", "a log that is a map");
+	REFUSED("\x84\xa2" "ft\x01\xa4" "kind\xa6" "tokens\xa4" "meta\x80\xa3" "log\x80", "'log' is not an array",
+	        "a log that is a map");
 	REFUSED("\x83\xa2" "ft\x01\xa4" "kind\xa6" "tokens\xa4" "meta\x81\xa1" "x\xc4\x01z", "header: meta: x: a value that JSON has not",
 	        "a bin in meta");
 	REFUSED("\x83\xa2" "ft\x01\xa4" "kind\xa6" "tokens\xa4" "meta\x81\xa1" "x\xcb\x7f\xf8\0\0\0\0\0\0",
@@ -131,11 +133,14 @@ static void check_examples(void)
 	REFUSED(TOKENS "\x81\xa3" "ids\xc4\x03\1\0\0" END, "bin of 4-byte numbers", "three quarters of an id");
 	REFUSED(TOKENS "\x81\xa3" "ids\xa4" "abcd" END, "bin of 4-byte numbers", "ids that are a string");
 	REFUSED(TOKENS "\x81\xa3" "ids\xc4\x04\xff\xff\xff\xff" END, "token 0 is -1", "a negative id");
-	REFUSED(TOKENS "\x82" IDS "\xa5" "types\xc4\x01\0" END, "types has 1 entries, expected 2", "types that are too few");
+	REFUSED(TOKENS "\x82" IDS "\xa5" "types\xc4\x01\0" END, "types has 1 entries, expected 2",
+	        "types that are too few");
 	REFUSED(TOKENS "\x82" IDS "\xa6" "labels\xc4\x0c\0\0\0\0\0\0\0\0\0\0\0\0" END, "labels has 3 entries, expected 1 or 2",
 	        "labels that are too many");
-	REFUSED(TOKENS "\x82" IDS "\xa7" "targets\xc4\x04\0\0\xc0\x7f" END, "number 0 is not finite", "a target that is NaN");
-	REFUSED(TOKENS "\x82" IDS "\xa7" "targets\xc4\x04\0\0\x80\xff" END, "number 0 is not finite", "a target of minus infinity");
+	REFUSED(TOKENS "\x82" IDS "\xa7" "targets\xc4\x04\0\0\xc0\x7f" END, "number 0 is not finite",
+	        "a target that is NaN");
+	REFUSED(TOKENS "\x82" IDS "\xa7" "targets\xc4\x04\0\0\x80\xff" END, "number 0 is not finite",
+	        "a target of minus infinity");
 }
 
 static void check_batches(void)
@@ -145,18 +150,24 @@ static void check_batches(void)
 	       0, "a small batch");
 	REFUSED(BATCHES "\x81" IDS END, "offsets has 0 entries", "no offsets");
 	REFUSED(BATCHES "\x82" IDS "\xa7" "offsets\xc4\x04\0\0\0\0" END, "offsets has 1 entries", "no rows");
-	REFUSED(BATCHES "\x82" IDS OFFSETS("\1", "\3") END, "offsets go from 0 to 3, expected 0 to 2", "offsets beyond the ids");
+	REFUSED(BATCHES "\x82" IDS OFFSETS("\1", "\3") END, "offsets go from 0 to 3, expected 0 to 2",
+	        "offsets beyond the ids");
 	REFUSED(BATCHES "\x82" IDS OFFSETS("\2", "\2") END, "entry 2 does not rise", "an empty row");
 	REFUSED(BATCHES "\x82" IDS OFFSETS("\5", "\2") END, "entry 2 does not rise", "offsets that fall");
-	REFUSED(BATCHES "\x82" IDS "\xa7" "offsets\xc4\x08\1\0\0\0\2\0\0\0" END, "offsets go from 1", "offsets that begin late");
+	REFUSED(BATCHES "\x82" IDS "\xa7" "offsets\xc4\x08\1\0\0\0\2\0\0\0" END, "offsets go from 1",
+	        "offsets that begin late");
 	REFUSED(BATCHES "\x82" IDS "\xa7" "offsets\xc4\x08\0\0\0\0\xfe\xff\xff\xff" END, "offsets go from 0 to -2",
 	        "offsets that end below 0");
-	REFUSED(BATCHES "\x82\xa3" "ids\xc4\0\xa7" "offsets\xc4\x08\0\0\0\0\0\0\0\0" END, "does not rise", "a batch of nothing");
-	REFUSED(BATCHES "\x83" IDS OFFSETS("\1", "\2") "\xa5" "types\xc4\x03\0\0\0" END, "types has 3", "types that are too many");
-	REFUSED(BATCHES "\x83" IDS OFFSETS("\1", "\2") "\xa6" "labels\xc4\x04\0\0\0\0" END, "labels has 1", "a label too few");
+	REFUSED(BATCHES "\x82\xa3" "ids\xc4\0\xa7" "offsets\xc4\x08\0\0\0\0\0\0\0\0" END, "does not rise",
+	        "a batch of nothing");
+	REFUSED(BATCHES "\x83" IDS OFFSETS("\1", "\2") "\xa5" "types\xc4\x03\0\0\0" END, "types has 3",
+	        "types that are too many");
+	REFUSED(BATCHES "\x83" IDS OFFSETS("\1", "\2") "\xa6" "labels\xc4\x04\0\0\0\0" END, "labels has 1",
+	        "a label too few");
 	REFUSED(BATCHES "\x83" IDS OFFSETS("\1", "\2") "\xa7" "targets\xc4\x0c\0\0\0\0\0\0\0\0\0\0\0\0" END,
 	        "targets has 3 entries, expected a multiple of 2", "targets that do not divide");
-	REFUSED(BATCHES "\x83" IDS OFFSETS("\1", "\2") "\xa3" "src\x91\xa1" "a" END, "src has 1 entries, expected 2", "a source too few");
+	REFUSED(BATCHES "\x83" IDS OFFSETS("\1", "\2") "\xa3" "src\x91\xa1" "a" END, "src has 1 entries, expected 2",
+	        "a source too few");
 }
 
 static void check_tensors(void)
@@ -165,11 +176,14 @@ static void check_tensors(void)
 #define DATA4 "\x81\xa4" "data\xc4\x04\0\0\0\0"
 #define TWO "\xa5" "shape\xc4\x08\2\0\0\0\0\0\0\0"
 	is_int(consume(path_of(MODEL TENSOR "F16" TWO "\xa5" "bytes\x04" DATA4 "\x81\xa3" "end\x02",
-	                       sizeof(MODEL TENSOR "F16" TWO "\xa5" "bytes\x04" DATA4 "\x81\xa3" "end\x02") - 1)), 0, "a small model");
+	                       sizeof(MODEL TENSOR "F16" TWO "\xa5" "bytes\x04" DATA4 "\x81\xa3" "end\x02") - 1)), 0,
+	                       "a small model");
 	REFUSED(MODEL DATA4 END, "expected the name of a tensor", "data without a tensor");
 	REFUSED(MODEL TENSOR "F15" TWO "\xa5" "bytes\x04" END, "'F15' is not known", "a dtype that is not known");
-	REFUSED(MODEL "\x82\xa6" "tensor\xa1" "w\xa5" "dtype\xa8" "F3200000" END, "without a dtype", "a dtype that is too long");
-	REFUSED(MODEL TENSOR "F16" TWO "\xa5" "bytes\x08" END, "does not follow from shape", "more bytes than the shape has");
+	REFUSED(MODEL "\x82\xa6" "tensor\xa1" "w\xa5" "dtype\xa8" "F3200000" END, "without a dtype",
+	        "a dtype that is too long");
+	REFUSED(MODEL TENSOR "F16" TWO "\xa5" "bytes\x08" END, "does not follow from shape",
+	        "more bytes than the shape has");
 	REFUSED(MODEL TENSOR "F16" TWO "\xa5" "bytes\xff" END, "without its number of bytes", "negative bytes");
 	REFUSED(MODEL TENSOR "F16\xa5" "shape\xc4\x08\xff\xff\xff\xff\xff\xff\xff\xff\xa5" "bytes\x04" END, "does not fit",
 	        "a negative size");
@@ -180,9 +194,12 @@ static void check_tensors(void)
 	REFUSED(MODEL TENSOR "F16\xa5" "shape\xc4\x28" "\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0"
 	        "\xa5" "bytes\x02" END, "at most 4 int64", "five dimensions");
 	REFUSED(MODEL TENSOR "F16" TWO "\xa5" "bytes\x04" END, "expected 1 to 4 bytes of tensor data", "no data");
-	REFUSED(MODEL TENSOR "F32" TWO "\xa5" "bytes\x08" DATA4 "\x81\xa4" "data\xc4\0" END, "expected 1 to 4 bytes", "an empty piece");
-	REFUSED(MODEL TENSOR "F16" TWO "\xa5" "bytes\x04\x81\xa4" "data\xc4\x05\0\0\0\0\0" END, "expected 1 to 4 bytes", "too much data");
-	REFUSED(MODEL TENSOR "F16" TWO "\xa5" "bytes\x04\x81\xa4" "data\xa4" "abcd" END, "expected 1 to 4 bytes", "data that is a string");
+	REFUSED(MODEL TENSOR "F32" TWO "\xa5" "bytes\x08" DATA4 "\x81\xa4" "data\xc4\0" END, "expected 1 to 4 bytes",
+	        "an empty piece");
+	REFUSED(MODEL TENSOR "F16" TWO "\xa5" "bytes\x04\x81\xa4" "data\xc4\x05\0\0\0\0\0" END, "expected 1 to 4 bytes",
+	        "too much data");
+	REFUSED(MODEL TENSOR "F16" TWO "\xa5" "bytes\x04\x81\xa4" "data\xa4" "abcd" END, "expected 1 to 4 bytes",
+	        "data that is a string");
 }
 
 /* ---- compressed: bombs, damage, windows ---- */
@@ -203,7 +220,8 @@ static void check_compressed(void)
 	bomb(large, sizeof large - 1, 0, 100 << 20, "at most 268435456", "a bin of more than 256 MiB, compressed");
 	bomb(many, sizeof many - 1, 0xc0, 16 << 20, "more than 8388608 values", "an array of more than 8 M values");
 	REFUSED("\x28\xb5\x2f\xfd\x00\xa0\0\0\0", "damaged zstd data", "a window of 2 GiB");
-	REFUSED("\x28\xb5\x2f\xfd\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "damaged zstd data", "a frame of nothing sensible");
+	REFUSED("\x28\xb5\x2f\xfd\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "damaged zstd data",
+	        "a frame of nothing sensible");
 	refused("\x28\xb5\x2f\xfd", 4, FT_ECUT, "cut short inside a zstd frame", "a magic number alone");
 	unsigned char z[300];
 	size_t n = ZSTD_compress(z, sizeof z, HEADER, sizeof HEADER - 1, 1);

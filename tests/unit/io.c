@@ -54,7 +54,11 @@ ssize_t write(int fd, const void *p, size_t n)
 }
 
 int fsync(int fd) { return fails_now(FSYNC) ? -1 : (int)syscall(SYS_fsync, fd); }
-int rename(const char *from, const char *to) { return fails_now(RENAME) ? -1 : (int)syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to); }
+
+int rename(const char *from, const char *to)
+{
+	return fails_now(RENAME) ? -1 : (int)syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to);
+}
 
 int close(int fd)
 {
@@ -178,7 +182,8 @@ static void check_call(enum call c, int error, long limit)
 		failed += rc != 0;
 		bool late = c == FSYNC;
 		/* What does not matter may fail unseen: closing what was read. */
-		bool right = rc == 0 ? new && (!hit || c == CLOSE || c == ALLOC) : rc == FT_EFAIL && (old || (new && late)) && *ft_message();
+		bool right = rc == 0 ? new && (!hit || c == CLOSE || c == ALLOC)
+		                     : rc == FT_EFAIL && (old || (new && late)) && *ft_message();
 		if (rc != 0 && c != ALLOC)
 			right = right && strstr(ft_message(), strerror(error)) && strstr(ft_message(), dir);
 		if (!right || files_in(dir) != 2) {
@@ -199,7 +204,8 @@ static void check_interruptions(void)
 	most = 7;
 	int rc = copy();
 	on = false;
-	ok(rc == 0 && holds(out_path, want, want_n), "reads and writes of 7 bytes, every other interrupted: the same bytes");
+	ok(rc == 0 && holds(out_path, want, want_n),
+	   "reads and writes of 7 bytes, every other interrupted: the same bytes");
 	printf("# %ld reads, %ld writes\n", made[READ], made[WRITE]);
 	interrupted = false;
 	most = 0;

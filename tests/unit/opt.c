@@ -59,8 +59,10 @@ static void check_accepted(void)
 	is_int(parse(""), 0, "nothing");
 	ok(!flag && number == 1 && !text, "leaves what was there");
 	is_int(parse("a --flag b -n 12 c"), 3, "options among operands");
-	ok(flag && number == 12 && !strcmp(args[0], "a") && !strcmp(args[1], "b") && !strcmp(args[2], "c"), "operands in order");
-	ok(parse("-fn3 -r.5 --text=x=y") == 0 && flag && number == 3 && real == 0.5 && !strcmp(text, "x=y"), "bundled, and with =");
+	ok(flag && number == 12 && !strcmp(args[0], "a") && !strcmp(args[1], "b") && !strcmp(args[2], "c"),
+	   "operands in order");
+	ok(parse("-fn3 -r.5 --text=x=y") == 0 && flag && number == 3 && real == 0.5 && !strcmp(text, "x=y"),
+	   "bundled, and with =");
 	ok(parse("-f -- -n --flag") == 2 && !strcmp(args[0], "-n") && number == 1, "after -- nothing is an option");
 	ok(parse("- -f") == 1 && !strcmp(args[0], "-") && flag, "- is an operand");
 	ok(parse("-t --flag") == 0 && !strcmp(text, "--flag") && !flag, "a value that looks like an option");
@@ -68,7 +70,8 @@ static void check_accepted(void)
 	ok(parse("-n 2K") == 0 && number == 2000 && parse("-n 3M") == 0 && number == 3000000 && parse("-n -4G") == 0 &&
 	   number == -4000000000, "K, M and G");
 	ok(parse("-r 1e-3") == 0 && real == 0.001 && parse("-r -2") == 0 && real == -2, "reals");
-	ok(parse("--maybe x") == 1 && maybe && !*maybe && parse("--maybe=y") == 0 && !strcmp(maybe, "y"), "a value that may be left out");
+	ok(parse("--maybe x") == 1 && maybe && !*maybe && parse("--maybe=y") == 0 && !strcmp(maybe, "y"),
+	   "a value that may be left out");
 	ok(parse("-l a --list=b -lc") == 0 && list.count == 3 && !strcmp(list.item[0], "a") && !strcmp(list.item[1], "b") &&
 	   !strcmp(list.item[2], "c"), "a list, in order");
 	ok(parse("-n 1 -n 2") == 0 && number == 2, "the last one counts");

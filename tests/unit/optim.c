@@ -57,7 +57,8 @@ static void check_update(const struct ft_optim_options *o, const char *name, dou
 	}
 	for (size_t i = 0; i < n; i++)
 		worst = fmax(worst, fabs(p->t.data[i] - r.w[i]));
-	ok(worst < 1e-6 && !p->t.has_grad, "%s of %s at %g times the rate: off by %.1g", o->name, name, multiplier, worst);
+	ok(worst < 1e-6 && !p->t.has_grad,
+	   "%s of %s at %g times the rate: off by %.1g", o->name, name, multiplier, worst);
 	free(r.w);
 	free(r.m);
 	free(r.v);
@@ -151,7 +152,8 @@ static void check_norm(const struct ft_optim_options *o)
 static void check_schedules(void)
 {
 	int linear = ft_schedule_parse("linear"), cosine = ft_schedule_parse("cosine"), constant = ft_schedule_parse("constant");
-	ok(linear >= 0 && cosine >= 0 && constant >= 0 && ft_schedule_parse("square") == FT_EUSAGE, "names of schedules");
+	ok(linear >= 0 && cosine >= 0 && constant >= 0 && ft_schedule_parse("square") == FT_EUSAGE,
+	   "names of schedules");
 	/* transformers.get_linear_schedule_with_warmup(optimizer, 4, 20) */
 	is_near(ft_schedule(linear, 0, 4, 20), 0, 0, "linear: begins at 0");
 	is_near(ft_schedule(linear, 3, 4, 20), 0.75, 0, "rises");

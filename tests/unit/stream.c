@@ -162,7 +162,8 @@ static void check_tokens(void)
 	ft_reader_close(r);
 	ok(ft_is_stream(path_of(b.p, b.n)), "it begins as a stream does");
 	ok(!ft_reader_open(path_of(b.p, b.n), "batches") && ft_last_error() == FT_EFORMAT &&
-	   strstr(ft_message(), "a tokens stream, where a batches stream is wanted"), "another kind is refused by name");
+	   strstr(ft_message(), "a tokens stream, where a batches stream is wanted"),
+	   "another kind is refused by name");
 	json_decref(meta);
 }
 
@@ -179,7 +180,8 @@ static void check_batches(void)
 		   same(g.types, w->types, g.tokens) && same(g.offsets, w->offsets, g.rows * 4 + 4) && g.nlabels == w->nlabels &&
 		   same(g.labels, w->labels, g.nlabels * 4) && g.ntargets == w->ntargets &&
 		   same(g.targets, w->targets, g.ntargets * 4) && g.epoch == w->epoch, "batch %d comes back", i);
-		ok(!g.src == !w->src && (!g.src || (g.src[1].n == 16 && same(g.src[1].p, sources[1].p, 16))), "with its sources");
+		ok(!g.src == !w->src && (!g.src || (g.src[1].n == 16 && same(g.src[1].p, sources[1].p, 16))),
+		   "with its sources");
 	}
 	is_int(ft_reader_drain(r), 0, "drained");
 	ft_reader_close(r);
@@ -210,7 +212,8 @@ static void check_model(void)
 		rc = ft_tensor_read(r, &d);
 		rc = rc == 1 ? ft_tensor_data(r, &d, back) : -1;
 	}
-	ok(rc == 0 && d.rank == 1 && d.shape[0] == 300000 && memcmp(back, tensor, sizeof back) == 0, "a tensor of two chunks");
+	ok(rc == 0 && d.rank == 1 && d.shape[0] == 300000 && memcmp(back, tensor, sizeof back) == 0,
+	   "a tensor of two chunks");
 	is_int(ft_tensor_read(r, &d), 0, "the end");
 	ft_reader_close(r);
 	r = ft_reader_open(path, "model");
@@ -404,7 +407,8 @@ static void check_log(void)
 	struct ft_reader *r = ft_reader_open(path_of(b.p, b.n), NULL);
 	const json_t *log = ft_reader_log(r), *last = json_array_get(log, json_array_size(log) - 1);
 	is_int((long long)json_array_size(log), 2, "two stages in the log");
-	is_str(json_string_value(json_object_get(json_array_get(log, 0), "id")), ft_reader_id(parents[0]), "the first has its id");
+	is_str(json_string_value(json_object_get(json_array_get(log, 0), "id")), ft_reader_id(parents[0]),
+	       "the first has its id");
 	is_str(json_string_value(json_object_get(json_array_get(json_object_get(last, "parents"), 0), "id")),
 	       ft_reader_id(parents[0]), "by which the second names it");
 	ft_reader_close(r);
