@@ -223,8 +223,15 @@ static int close_output(struct job *j)
 	json_t *inputs = json_array();
 	int rc = FT_OK;
 
-	for (size_t i = 0; i < j->files; i++)
-		json_array_append(inputs, json_object_get(ft_reader_end(j->in[i]), "digest"));
+	for (size_t i = 0; i < j->files; i++) { /* a foreign stage may leave its digest out */
+		json_t *digest = json_object_get(ft_reader_end(j->in[i]), "digest");
+		if (json_array_append_new(inputs, digest ? json_incref(digest) : json_null()) < 0)
+			rc = ft_fail(FT_EFAIL, "out of memory for the inputs' digests");
+	}
+	if (rc < 0) {
+		json_decref(inputs);
+		return rc;
+	}
 	rc = ft_writer_note(j->out, "inputs", inputs);
 	if (!rc)
 		rc = ft_writer_note(j->out, "read", json_integer(j->read));
@@ -333,11 +340,10 @@ static int count_ahead(struct job *j)
 		total_tokens += (int64_t)e.tokens;
 	}
 	ft_order_rewind(j->order);
-	json_object_set_new(j->meta, "batches", json_integer(batches));
-	json_object_set_new(j->meta, "examples", json_integer((json_int_t)ft_order_examples(j->order)));
-	json_object_set_new(j->meta, "rows", json_integer(total_rows));
-	json_object_set_new(j->meta, "tokens", json_integer(total_tokens));
-	return FT_OK;
+	int rc = ft_json_set(j->meta, "batches", json_integer(batches));
+	rc = rc ? rc : ft_json_set(j->meta, "examples", json_integer((json_int_t)ft_order_examples(j->order)));
+	rc = rc ? rc : ft_json_set(j->meta, "rows", json_integer(total_rows));
+	return rc ? rc : ft_json_set(j->meta, "tokens", json_integer(total_tokens));
 }
 
 static int write_epoch(struct job *j, const struct ft_epoch *epoch)
@@ -400,12 +406,12 @@ static int prepare(struct job *j, int argc, char **argv)
 	if (!rc && mask) {
 		rc = parse_mask(j);
 		/* What is learnt now is the hidden tokens, whatever the labels were. */
-		json_object_set_new(j->meta, "task", json_string("mlm"));
+		rc = rc ? rc : ft_json_set(j->meta, "task", json_string("mlm"));
 		json_object_del(j->meta, "labels");
 		json_object_del(j->meta, "outputs");
 	}
 	if (!rc)
-		json_object_set_new(j->meta, "epochs", json_integer(epochs));
+		rc = ft_json_set(j->meta, "epochs", json_integer(epochs));
 	j->pack = ft_pack_new();
 	return rc < 0 ? rc : j->pack ? FT_OK : FT_EFAIL;
 }

@@ -3,6 +3,7 @@
 #include "ft/err.h"
 #include "ft/model.h"
 #include "ft/optim.h"
+#include "ft/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,61 +44,6 @@ static const struct ft_opt options[] = {
 };
 
 /* ---- --head ---- */
-static int add_label(json_t *labels, const char *p, size_t n)
-{
-	while (n && (p[n - 1] == '\r' || p[n - 1] == ' '))
-		n--;
-	if (!n)
-		return ft_fail(FT_EUSAGE, "--head: an empty label");
-	json_t *label = json_stringn(p, n), *old;
-	size_t i;
-	if (!label)
-		return ft_fail(FT_EUSAGE, "--head: a label that is not UTF-8");
-	bool twice = false;
-	json_array_foreach(labels, i, old)
-		twice = twice || json_equal(old, label);
-	json_array_append_new(labels, label);
-	return twice ? ft_fail(FT_EUSAGE, "--head: the label '%.*s' stands twice", (int)n, p) : FT_OK;
-}
-
-static int labels_from_file(json_t *labels, const char *path)
-{
-	FILE *f = fopen(path, "r");
-	if (!f)
-		return ft_fail_errno("--head: %s", path);
-	char *line = NULL;
-	size_t cap = 0;
-	ssize_t n;
-	int rc = FT_OK;
-	while (rc == FT_OK && (n = getline(&line, &cap, f)) > 0) {
-		size_t len = (size_t)n - (line[n - 1] == '\n');
-		if (len)
-			rc = add_label(labels, line, len);
-	}
-	free(line);
-	fclose(f);
-	return rc < 0 ? ft_context(rc, "%s", path) : FT_OK;
-}
-
-static json_t *parse_labels(const char *text)
-{
-	json_t *labels = json_array();
-	int rc = text[0] == '@' ? labels_from_file(labels, text + 1) : FT_OK;
-	for (const char *p = text; rc == FT_OK && text[0] != '@';) {
-		size_t n = strcspn(p, ",");
-		rc = add_label(labels, p, n);
-		p += n;
-		if (!*p++)
-			break;
-	}
-	if (rc == FT_OK && json_array_size(labels) < 1)
-		rc = ft_fail(FT_EUSAGE, "--head: no labels");
-	if (rc == FT_OK)
-		return labels;
-	json_decref(labels);
-	return NULL;
-}
-
 static json_t *parse_head(const char *text)
 {
 	size_t n = strcspn(text, ":");
@@ -109,7 +55,7 @@ static json_t *parse_head(const char *text)
 	switch (task) {
 	case FT_TASK_CLASSIFY:
 	case FT_TASK_MULTILABEL:
-		labels = rest ? parse_labels(rest) : NULL;
+		labels = rest ? ft_label_list("head", rest) : NULL;
 		if (!rest)
 			ft_fail(FT_EUSAGE, "--head: labels are missing: --head %s:LABEL,LABEL", text);
 		else if (labels && task == FT_TASK_CLASSIFY && json_array_size(labels) < 2) {
