@@ -57,7 +57,7 @@ json_t *ft_label_list(const char *option, const char *value)
 	for (size_t i = 0; rc == FT_OK && i < json_array_size(names); i++)
 		for (size_t k = 0; k < i && rc == FT_OK; k++)
 			if (json_equal(json_array_get(names, i), json_array_get(names, k)))
-				rc = ft_fail(FT_EUSAGE, "--%s: '%s' is there twice", option,
+				rc = ft_fail(FT_EUSAGE, "--%s: '%s' stands twice", option,
 				             json_string_value(json_array_get(names, i)));
 	if (rc == FT_OK && !json_array_size(names))
 		rc = ft_fail(FT_EUSAGE, "--%s: '%s' holds no names", option, value);
@@ -101,7 +101,7 @@ static int index_names(struct ft_labels *l, const json_t *names)
 		if (!name)
 			return ft_fail(FT_EFORMAT, "labels: entry %zu is not a string", i);
 		if (json_object_get(l->index, name))
-			return ft_fail(FT_EFORMAT, "labels: '%s' is there twice", name);
+			return ft_fail(FT_EFORMAT, "labels: '%s' stands twice", name);
 		if (json_object_set_new(l->index, name, json_integer((json_int_t)i)) < 0)
 			return ft_fail(FT_EFAIL, "out of memory for labels");
 	}

@@ -37,7 +37,7 @@ refused 'negative' 2 "--max-length -1: $model takes at most 512 tokens" --max-le
 refused 'a line of 0 bytes' 2 '--max-line must be 1 or more' --max-line 0 --task none a.tsv
 refused 'no names' 2 "--labels is needed: $model names no classes" --task classify a.tsv
 refused 'names for numbers' 2 '--labels: labels of the task regress have no names' --task regress --labels a,b a.tsv
-refused 'a name twice' 2 "--labels: 'a' is there twice" --labels a,b,a a.tsv
+refused 'a name twice' 2 "--labels: 'a' stands twice" --labels a,b,a a.tsv
 refused 'no outputs' 2 '--outputs must be from 1 to 1048576' --task regress --outputs 0 a.tsv
 refused 'a name without a header' 2 "a.tsv: column 'text' is asked for by name, but there is no header" \
 	--no-header -t text --task none a.tsv

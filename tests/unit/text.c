@@ -366,7 +366,7 @@ static void name_lists(void)
 	names("one", "[\"one\"]");
 	names("a,,b", "!--labels: an empty name");
 	names("a,", "!--labels: an empty name");
-	names("a,b,a", "!--labels: 'a' is there twice");
+	names("a,b,a", "!--labels: 'a' stands twice");
 	put("names", "x y\r\n\r\na,b\n", 11);
 	snprintf(at, sizeof at, "@%s", path);
 	names(at, "[\"x y\",\"a,b\"]");

@@ -182,7 +182,7 @@ static void vocabulary_texts(void)
 		 "{\"\\u005bUNK\\u005D\":0,\"\\ud83e\\udd99\":1,\"\\n\\t\\\"\\\\\\/\\b\\f\\r\":2}", NULL },
 		{ "a hole in the ids", "{\"[UNK]\":0,\"a\":500}", NULL },
 		{ "white space", "{ \"[UNK]\" :\t0 ,\r\n \"a\" : 1 }", NULL },
-		{ "a piece twice", "{\"[UNK]\":0,\"a\":1,\"\\u0061\":2}", "piece 'a' is there twice" },
+		{ "a piece twice", "{\"[UNK]\":0,\"a\":1,\"\\u0061\":2}", "piece 'a' stands twice" },
 		{ "half a surrogate pair", "{\"[UNK]\":0,\"\\ud83e\":1}", "wrong escape" },
 		{ "a wrong escape", "{\"[UNK]\":0,\"\\q\":1}", "wrong escape" },
 		{ "a short escape", "{\"[UNK]\":0,\"\\u00", "tokenizer.json" },
