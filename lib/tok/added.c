@@ -126,7 +126,7 @@ static int finish_one(struct ft_tok *t, size_t i, struct ft_tok_scratch *s)
 {
 	struct tok_added *a = &t->added[i];
 	if (i && a[-1].id == a->id)
-		return ft_fail(FT_EFORMAT, "added_tokens: '%s' is there twice", a->content);
+		return ft_fail(FT_EFORMAT, "added_tokens: '%s' stands twice", a->content);
 	if (!a->normalized)
 		return add_content(&t->raw, a->content, strlen(a->content), i);
 	s->n = 0;

@@ -120,7 +120,7 @@ static int fill(struct tok_vocab *v, bool repeats, const char *where)
 		if (!s)
 			return 0;
 		if (s->id >= 0 && !repeats)
-			return ft_fail(FT_EFORMAT, "%s: piece '%s' is there twice (ids %d and %d)", where,
+			return ft_fail(FT_EFORMAT, "%s: piece '%s' stands twice (ids %d and %d)", where,
 			               text_of(v, p), s->id, v->entries[i].id);
 		*s = (struct tok_slot){ (uint32_t)h, v->entries[i].id, p };
 	}
