@@ -5,10 +5,13 @@
 #include "ft/stream.h"
 #include <stdbool.h>
 
+#define STREAM_VERSION 1
+
 /* Limits a reader holds every stream to (ft-stream.5). */
 #define MAX_OBJECT ((size_t)256 << 20) /* bytes of one header, record or end */
 #define MAX_ELEMENTS ((size_t)8 << 20) /* values in one of them */
 #define MAX_DEPTH 16
+#define LOG_MAX 1000 /* entries of a log: they are compared with one another */
 #define TENSOR_CHUNK ((size_t)1 << 20)
 
 /* ---- io.c: bytes in and out, through zstd where it is used ---- */
