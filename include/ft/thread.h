@@ -16,6 +16,13 @@ int ft_threads(void);
 /* The calling thread's number inside a loop, 0 .. ft_threads()-1; for scratch. */
 int ft_thread_id(void);
 
+/* Work, in elementary operations, below which a loop is not worth waking
+ * threads for. Who computes changes nothing in what is computed. */
+#define FT_WORK_MIN 1e6
+
+/* As ft_parallel(), for a loop of `work` elementary operations in all. */
+void ft_parallel_work(size_t n, double work, void (*fn)(void *ctx, size_t i), void *ctx);
+
 /* Calls fn(ctx, i) for each i in 0..n-1, in any order, on ft_threads() threads. */
 void ft_parallel(size_t n, void (*fn)(void *ctx, size_t i), void *ctx);
 

@@ -123,7 +123,7 @@ struct ft_tensor *ft_attention(struct ft_graph *g, const struct ft_batch *b, str
 	                       .lse = lse->data, .width = q->cols, .size = q->cols / heads, .heads = heads,
 	                       .drop = graph_dropout(g, p) };
 	a.scale = 1.0f / sqrtf((float)a.size);
-	ft_parallel(b->rows * (size_t)heads, attend, &a);
+	ft_parallel_work(b->rows * (size_t)heads, pairs(b) * (double)q->cols, attend, &a);
 	if (a.failed)
 		return ft_graph_fail(g, ft_fail(FT_EFAIL, "out of memory for attention")), NULL;
 	graph_count(g, 2 * pairs(b) * (double)q->cols);
@@ -211,7 +211,7 @@ int op_attention_back(struct ft_graph *g, struct node *n)
 	    want_grad(g, k, k == q || k == v, &a.dk, &a.add_k) < 0 ||
 	    want_grad(g, v, v == q || v == k, &a.dv, &a.add_v) < 0)
 		return FT_EFAIL;
-	ft_parallel(n->batch->rows * (size_t)heads, attend_back, &a);
+	ft_parallel_work(n->batch->rows * (size_t)heads, pairs(n->batch) * (double)q->cols, attend_back, &a);
 	graph_count(g, 5 * pairs(n->batch) * (double)q->cols);
 	graph_release(g, n->saved, (size_t)q->rows * (size_t)heads);
 	return a.failed ? ft_fail(FT_EFAIL, "out of memory for attention") : FT_OK;

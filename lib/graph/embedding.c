@@ -63,7 +63,7 @@ struct ft_tensor *ft_embed(struct ft_graph *g, const struct ft_batch *b, struct 
 	if (!y)
 		return NULL;
 	struct embed e = { .b = b, .y = y->data, .width = y->cols, .word = word, .position = position, .type = type };
-	ft_parallel(b->rows, embed_row, &e);
+	ft_parallel_work(b->rows, (double)b->tokens * (double)y->cols, embed_row, &e);
 	struct node *n = graph_record(g, OP_embed, y, in, 3);
 	if (n)
 		n->batch = b;
@@ -136,7 +136,7 @@ static int scatter(struct ft_graph *g, struct node *n, enum table which, struct 
 		if (fresh)
 			memset(s.grad, 0, tensor_size(table) * sizeof *s.grad);
 	}
-	ft_parallel((s.width + COLUMNS - 1) / COLUMNS, scatter_columns, &s);
+	ft_parallel_work((s.width + COLUMNS - 1) / COLUMNS, (double)n->batch->tokens * (double)s.width, scatter_columns, &s);
 	return FT_OK;
 }
 

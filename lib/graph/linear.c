@@ -53,7 +53,7 @@ int op_linear_back(struct ft_graph *g, struct node *n)
 		s.db = ft_grad(g, b, &s.fresh);
 		if (!s.db)
 			return FT_EFAIL;
-		ft_parallel((s.cols + COLUMNS - 1) / COLUMNS, bias_columns, &s);
+		ft_parallel_work((s.cols + COLUMNS - 1) / COLUMNS, (double)s.rows * (double)s.cols, bias_columns, &s);
 	}
 	if (x->needs_grad) {
 		float *dx = ft_grad(g, x, &fresh);

@@ -35,7 +35,7 @@ struct ft_tensor *ft_layer_norm(struct ft_graph *g, struct ft_tensor *x, struct 
 		return NULL;
 	struct norm s = { .x = x->data, .w = w->data, .b = b->data, .y = y->data, .stats = stats, .eps = eps,
 	                  .rows = (size_t)x->rows, .cols = (size_t)x->cols };
-	ft_parallel((s.rows + ROWS - 1) / ROWS, norm_rows, &s);
+	ft_parallel_work((s.rows + ROWS - 1) / ROWS, 8.0 * (double)s.rows * (double)s.cols, norm_rows, &s);
 	struct node *n = graph_record(g, OP_layer_norm, y, in, 3);
 	if (n)
 		n->saved = stats;
@@ -80,7 +80,7 @@ int op_layer_norm_back(struct ft_graph *g, struct node *n)
 	s.add = !fresh;
 	if ((w->needs_grad || b->needs_grad) && !(s.partial = graph_floats(g, partial)))
 		return FT_EFAIL;
-	ft_parallel(items, norm_rows_back, &s);
+	ft_parallel_work(items, 8.0 * (double)s.rows * (double)s.cols, norm_rows_back, &s);
 	if (!s.partial)
 		return FT_OK;
 	int rc = add_partials(g, w, s.partial, items, 2 * s.cols);

@@ -91,7 +91,7 @@ void ft_gemm(const struct ft_gemm *g)
 	struct tiles s = { .g = g, .tm = part(g->m, down), .tn = part(g->n, across) };
 	down = ceil_div(g->m, s.tm);
 	s.across = ceil_div(g->n, s.tn);
-	ft_parallel((size_t)(down * s.across), tile, &s);
+	ft_parallel_work((size_t)(down * s.across), (double)g->m * (double)g->n * (double)g->k, tile, &s);
 }
 
 void ft_gemm_one(const struct ft_gemm *g)
