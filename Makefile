@@ -68,7 +68,7 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libft.a
 define isa_rule
 $$(BUILD)/lib/tensor/kernels.$(1).o: lib/tensor/kernels.c Makefile
 	@mkdir -p $$(@D)
-	$$(CC) $$(FT_FLAGS) -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast $$(ISA_$(1)) -DFT_KERNELS=ft_kernels_$(1) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
+	$$(CC) $$(FT_FLAGS) -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast $$(ISA_$(1)) -Wno-psabi -DFT_KERNELS=ft_kernels_$(1) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
 

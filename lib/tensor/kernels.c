@@ -8,7 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-#pragma GCC diagnostic ignored "-Wpsabi" /* vectors stay inside this file */
 
 #define LANES 16
 typedef float vf __attribute__((vector_size(4 * LANES)));
