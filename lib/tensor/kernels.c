@@ -8,7 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-
 #define LANES 16
 typedef float vf __attribute__((vector_size(4 * LANES)));
 typedef int32_t vi __attribute__((vector_size(4 * LANES)));
