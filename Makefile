@@ -26,8 +26,9 @@ ISA_avx512  := -march=x86-64-v4 -mprefer-vector-width=512
 else
 ISAS        := base
 endif
-KERNELS  := $(foreach isa,$(ISAS),$(BUILD)/lib/tensor/kernels.$(isa).o)
-OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out lib/tensor/kernels.c,$(SOURCES))) $(KERNELS)
+KERNELS  := lib/tensor/kernels.c lib/tensor/product.c
+OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(KERNELS),$(SOURCES))) \
+            $(foreach isa,$(ISAS),$(KERNELS:%.c=$(BUILD)/%.$(isa).o))
 
 # ---- dependencies: Debian packages; pkg-config names of msgpack-c differ by version ----
 PACKAGES := pkg-config libopenblas-openmp-dev libmsgpack-dev libzstd-dev libarchive-dev \
@@ -66,9 +67,9 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libft.a
 	$(CC) $(FT_FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(LDLIBS)
 
 define isa_rule
-$$(BUILD)/lib/tensor/kernels.$(1).o: lib/tensor/kernels.c Makefile
+$$(BUILD)/lib/tensor/%.$(1).o: lib/tensor/%.c Makefile
 	@mkdir -p $$(@D)
-	$$(CC) $$(FT_FLAGS) -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast $$(ISA_$(1)) -Wno-psabi -DFT_KERNELS=ft_kernels_$(1) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
+	$$(CC) $$(FT_FLAGS) -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast $$(ISA_$(1)) -Wno-psabi -DFT_ISA=$(1) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
 

@@ -24,8 +24,11 @@ struct ft_adamw {
 	float scale;                          /* of the gradient: 1/units, clipping */
 };
 
+struct ft_product; /* tiles of matrix products; private to lib/tensor */
+
 struct ft_kernels {
 	const char *name;
+	const struct ft_product *product;
 
 	/* y [n] = f(x); dx = dy f'(x), in place of dy or added to it by the caller. */
 	void (*gelu)(float *y, const float *x, size_t n);
@@ -80,10 +83,10 @@ struct ft_gemm {
 	const float *a, *b;
 	float *c;
 	int64_t lda, ldb, ldc;
-	float alpha;
 	const float *bias; /* [n] or NULL; not together with add */
 };
-/* On all threads, in tiles that depend on the shape alone. */
+/* On all threads. A row of C depends on that row of A and on B alone, to the bit:
+ * not on m, nor on the number of threads. */
 void ft_gemm(const struct ft_gemm *g);
 /* On the calling thread; from inside ft_parallel(). */
 void ft_gemm_one(const struct ft_gemm *g);

@@ -49,7 +49,7 @@ struct ft_tensor {
 /* Names the instruction set the kernels use: "avx512", "avx2" or "base". The
  * environment's FT_ISA chooses a lesser one. Part of a result's identity. */
 const char *ft_isa(void);
-/* What the linear algebra library says of itself. */
-const char *ft_blas_version(void);
+/* Who multiplies matrices: "tiles", or what a BLAS library says of itself. */
+const char *ft_gemm_name(void);
 
 #endif

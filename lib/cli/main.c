@@ -32,7 +32,7 @@ static void print_version(const struct ft_tool *tool)
 	       ""
 #endif
 	);
-	printf("Numerics: %s kernels, %s, %d threads\n", ft_isa(), ft_blas_version(), ft_threads());
+	printf("Numerics: %s kernels, products by %s, %d threads\n", ft_isa(), ft_gemm_name(), ft_threads());
 }
 
 /* Whether what was printed has arrived: `/dev/full`, a closed stdout. */

@@ -50,7 +50,7 @@ static size_t row_stride(int64_t len) { return ((size_t)len + 15) & ~(size_t)15;
 static void scores(const struct attention *a, const struct head *h, int64_t from, int64_t n, float *s)
 {
 	ft_gemm_one(&(struct ft_gemm){
-		.tb = true, .m = n, .n = h->len, .k = a->size, .alpha = 1, .a = a->q + h->at + from * a->width,
+		.tb = true, .m = n, .n = h->len, .k = a->size, .a = a->q + h->at + from * a->width,
 		.lda = a->width, .b = a->k + h->at, .ldb = a->width, .c = s, .ldc = (int64_t)row_stride(h->len) });
 }
 
@@ -94,7 +94,7 @@ static void attend(void *ctx, size_t item)
 		drop_rows(a, &h, from, n, s);
 		/* out = p v */
 		ft_gemm_one(&(struct ft_gemm){
-			.m = n, .n = a->size, .k = h.len, .alpha = 1, .a = s, .lda = (int64_t)stride, .b = a->v + h.at,
+			.m = n, .n = a->size, .k = h.len, .a = s, .lda = (int64_t)stride, .b = a->v + h.at,
 			.ldb = a->width, .c = a->out + h.at + from * a->width, .ldc = a->width });
 	}
 }
@@ -147,7 +147,7 @@ static void attend_block_back(const struct attention *a, const struct head *h, i
 	scores(a, h, from, n, p);
 	/* ds = dout v^T, the gradient of the dropped probabilities */
 	ft_gemm_one(&(struct ft_gemm){
-		.tb = true, .m = n, .n = h->len, .k = a->size, .alpha = 1, .a = a->dout + at, .lda = a->width,
+		.tb = true, .m = n, .n = h->len, .k = a->size, .a = a->dout + at, .lda = a->width,
 		.b = a->v + h->at, .ldb = a->width, .c = ds, .ldc = stride });
 	drop_rows(a, h, from, n, ds);
 	for (int64_t i = 0; i < n; i++) {
@@ -159,15 +159,15 @@ static void attend_block_back(const struct attention *a, const struct head *h, i
 	drop_rows(a, h, from, n, p);
 	if (a->dv) /* dv += p^T dout */
 		ft_gemm_one(&(struct ft_gemm){
-			.ta = true, .add = a->add_v || !first, .m = h->len, .n = a->size, .k = n, .alpha = 1, .a = p,
+			.ta = true, .add = a->add_v || !first, .m = h->len, .n = a->size, .k = n, .a = p,
 			.lda = stride, .b = a->dout + at, .ldb = a->width, .c = a->dv + h->at, .ldc = a->width });
 	if (a->dk) /* dk += ds^T q */
 		ft_gemm_one(&(struct ft_gemm){
-			.ta = true, .add = a->add_k || !first, .m = h->len, .n = a->size, .k = n, .alpha = 1, .a = ds,
+			.ta = true, .add = a->add_k || !first, .m = h->len, .n = a->size, .k = n, .a = ds,
 			.lda = stride, .b = a->q + at, .ldb = a->width, .c = a->dk + h->at, .ldc = a->width });
 	if (a->dq) /* dq = ds k */
 		ft_gemm_one(&(struct ft_gemm){
-			.add = a->add_q, .m = n, .n = a->size, .k = h->len, .alpha = 1, .a = ds, .lda = stride,
+			.add = a->add_q, .m = n, .n = a->size, .k = h->len, .a = ds, .lda = stride,
 			.b = a->k + h->at, .ldb = a->width, .c = a->dq + at, .ldc = a->width });
 }
 

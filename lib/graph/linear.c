@@ -10,7 +10,7 @@ struct ft_tensor *ft_linear(struct ft_graph *g, struct ft_tensor *x, struct ft_t
 	if (!y)
 		return NULL;
 	ft_gemm(&(struct ft_gemm){
-		.tb = true, .m = x->rows, .n = w->rows, .k = w->cols, .alpha = 1, .bias = b ? b->data : NULL,
+		.tb = true, .m = x->rows, .n = w->rows, .k = w->cols, .bias = b ? b->data : NULL,
 		.a = x->data, .lda = x->cols, .b = w->data, .ldb = w->cols, .c = y->data, .ldc = y->cols });
 	graph_count(g, (double)x->rows * (double)w->rows * (double)w->cols);
 	graph_record(g, OP_linear, y, in, 3);
@@ -44,7 +44,7 @@ int op_linear_back(struct ft_graph *g, struct node *n)
 			return FT_EFAIL;
 		/* dw [N,K] = dy [T,N]^T x [T,K] */
 		ft_gemm(&(struct ft_gemm){
-			.ta = true, .add = !fresh, .m = w->rows, .n = w->cols, .k = x->rows, .alpha = 1,
+			.ta = true, .add = !fresh, .m = w->rows, .n = w->cols, .k = x->rows,
 			.a = y->grad, .lda = y->cols, .b = x->data, .ldb = x->cols, .c = dw, .ldc = w->cols });
 		graph_count(g, macs);
 	}
@@ -61,7 +61,7 @@ int op_linear_back(struct ft_graph *g, struct node *n)
 			return FT_EFAIL;
 		/* dx [T,K] = dy [T,N] w [N,K] */
 		ft_gemm(&(struct ft_gemm){
-			.add = !fresh, .m = x->rows, .n = w->cols, .k = w->rows, .alpha = 1,
+			.add = !fresh, .m = x->rows, .n = w->cols, .k = w->rows,
 			.a = y->grad, .lda = y->cols, .b = w->data, .ldb = w->cols, .c = dx, .ldc = x->cols });
 		graph_count(g, macs);
 	}

@@ -45,13 +45,13 @@ static void chunk_back(struct ft_graph *g, const struct chunk *c, struct gradien
 	int64_t v = c->vocabulary, width = w->cols;
 	if (s->dx) { /* dx [n,H] = d [n,V] w [V,H] */
 		ft_gemm(&(struct ft_gemm){
-			.m = n, .n = width, .k = v, .alpha = 1, .a = c->logits, .lda = v, .b = w->data, .ldb = width,
+			.m = n, .n = width, .k = v, .a = c->logits, .lda = v, .b = w->data, .ldb = width,
 			.c = s->dx + from * width, .ldc = width });
 		graph_count(g, (double)n * (double)v * (double)width);
 	}
 	if (s->dw) { /* dw [V,H] += d^T x */
 		ft_gemm(&(struct ft_gemm){
-			.ta = true, .add = s->add_w, .m = v, .n = width, .k = n, .alpha = 1, .a = c->logits, .lda = v,
+			.ta = true, .add = s->add_w, .m = v, .n = width, .k = n, .a = c->logits, .lda = v,
 			.b = x->data + from * width, .ldb = width, .c = s->dw, .ldc = width });
 		s->add_w = true;
 		graph_count(g, (double)n * (double)v * (double)width);
@@ -100,7 +100,7 @@ struct ft_tensor *ft_linear_cross_entropy(struct ft_graph *g, struct ft_tensor *
 		struct chunk c = { .logits = logits, .loss = loss->data + from, .labels = labels + from,
 		                   .vocabulary = w->rows, .back = s.dx || s.dw || s.db };
 		ft_gemm(&(struct ft_gemm){
-			.tb = true, .m = n, .n = w->rows, .k = w->cols, .alpha = 1, .bias = b ? b->data : NULL,
+			.tb = true, .m = n, .n = w->rows, .k = w->cols, .bias = b ? b->data : NULL,
 			.a = x->data + from * w->cols, .lda = w->cols, .b = w->data, .ldb = w->cols, .c = logits,
 			.ldc = w->rows });
 		graph_count(g, (double)n * (double)w->rows * (double)w->cols);

@@ -1,100 +1,244 @@
-/* gemm.c - matrix products in tiles over BLAS. The only file with cblas.h.
+/* gemm.c - matrix products: how they are cut, packed and shared among threads.
  *
- * Each tile is one single-threaded BLAS call. The tiles depend on the shape alone, so the number of threads
- * cannot change a result.
+ * Of a block of rows of A, as deep as a panel, all panels are packed into the
+ * second cache; then each panel of B is multiplied by all of them (Goto and van de
+ * Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008). With many rows
+ * threads share out the rows, and B, which all of them need, is packed first, by all.
+ * With few rows they share out the columns, and pack what they need as they go.
+ * Neither changes anything in the numbers (product.h), so it may follow the number
+ * of threads.
+ *
+ * Processors without fused multiply-adds, or that we have no tiles for, use BLAS.
  */
 #include "ft/kernels.h"
+#include "ft/mem.h"
 #include "ft/tensor.h"
 #include "ft/thread.h"
+#include "blas.h"
+#include "product.h"
 
-#include <cblas.h>
-#include <string.h>
+#include <stdlib.h>
 
-/* OpenBLAS tells what it is; another CBLAS need not have these. */
-extern char *openblas_get_config(void) __attribute__((weak));
-extern int openblas_get_parallel(void) __attribute__((weak));
-extern void openblas_set_num_threads(int) __attribute__((weak));
+/* Most rows of A that are packed together: a multiple of any tile's. With the depth
+ * of a panel they are 0.8 MiB, for the second cache. */
+#define BLOCK_ROWS 546
+/* Without memory for that: on the stack. */
+#define SMALL_ROWS 42
 
-const char *ft_blas_version(void)
-{
-	return openblas_get_config ? openblas_get_config() : "a CBLAS that does not say its version";
-}
+/* Panels of B that all threads use: at most so many floats (16 MiB) at a time. */
+#define SHARED_FLOATS ((size_t)4 << 20)
 
-/* The OpenMP build runs a call from inside a parallel region on one thread by
- * itself; the pthread build must be told, once. */
-static void calm_blas(void)
-{
-	static int done;
-	if (__atomic_exchange_n(&done, 1, __ATOMIC_RELAXED))
-		return;
-	if (openblas_get_parallel && openblas_get_parallel() == 1)
-		openblas_set_num_threads(1);
-}
-
-/* A tile is at most this large, and smaller where a result has few of them.
- * Each tile packs both operands again, so a row of tiles costs about 3 % of the
- * rate at 1024 rows, 8 % at 512 and more below. */
-#define TILE_M 1024
-#define TILE_N 768
-
-struct tiles {
-	const struct ft_gemm *g;
-	int64_t tm, tn, across;
+struct space {
+	float *a, *b;
+	int64_t rows;
 };
 
-static void run_tile(const struct ft_gemm *g, int64_t i, int64_t j, int64_t m, int64_t n)
+/* One for each thread, and what they share; kept. */
+static struct space *spaces;
+static int nspaces;
+static float *shared;
+
+#define PANEL_FLOATS(width) ((size_t)(width) * PRODUCT_DEPTH + PRODUCT_SLACK)
+
+static float *get_floats(size_t n)
 {
-	const float *a = g->ta ? g->a + i : g->a + i * g->lda;
-	const float *b = g->tb ? g->b + j * g->ldb : g->b + j;
-	float *c = g->c + i * g->ldc + j;
-	/* A bias is where the sums start: BLAS then need not clear the tile. */
-	for (int64_t r = 0; g->bias && r < m; r++)
-		memcpy(c + r * g->ldc, g->bias + j, (size_t)n * sizeof *c);
-	cblas_sgemm(CblasRowMajor, g->ta ? CblasTrans : CblasNoTrans, g->tb ? CblasTrans : CblasNoTrans, (int)m, (int)n,
-	            (int)g->k, g->alpha, a, (int)g->lda, b, (int)g->ldb, g->add || g->bias ? 1.0f : 0.0f, c, (int)g->ldc);
+	float *p = aligned_alloc(64, (n * sizeof *p + 63) & ~(size_t)63);
+	ft_advise_whole(p, n * sizeof *p);
+	return p;
 }
 
-static void tile(void *ctx, size_t t)
+/* Not having the memory makes products slower, not wrong. */
+static void grow_spaces(void)
 {
-	const struct tiles *s = ctx;
-	int64_t i = (int64_t)t / s->across * s->tm, j = (int64_t)t % s->across * s->tn;
-	int64_t m = s->g->m - i < s->tm ? s->g->m - i : s->tm;
-	int64_t n = s->g->n - j < s->tn ? s->g->n - j : s->tn;
-	run_tile(s->g, i, j, m, n);
+	int want = ft_threads();
+	if (!shared)
+		shared = get_floats(SHARED_FLOATS + PRODUCT_SLACK);
+	struct space *more = want > nspaces ? realloc(spaces, (size_t)want * sizeof *more) : NULL;
+	if (!more)
+		return;
+	spaces = more;
+	for (; nspaces < want; nspaces++) {
+		size_t a = (PANEL_FLOATS(BLOCK_ROWS) + 15) & ~(size_t)15;
+		float *p = get_floats(a + PANEL_FLOATS(PRODUCT_COLS_MAX));
+		spaces[nspaces] = (struct space){ p, p ? p + a : NULL, p ? BLOCK_ROWS : 0 };
+	}
 }
 
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
-/* Cuts n into parts of at most `most`, all about equal, ends at multiples of 16. */
-static int64_t part(int64_t n, int64_t parts)
+/* ---- a piece of C, made by one thread ---- */
+
+struct piece {
+	const struct ft_gemm *g;
+	const struct ft_product *p;
+	int64_t i, m; /* rows i .. i+m-1 of C */
+	int64_t j, n; /* and its columns */
+	const float *packed; /* all panels of these columns of B; NULL: to be packed here */
+};
+
+static void pack_a(const struct piece *w, float *a, int64_t i, int64_t m, int64_t l, int64_t depth)
 {
-	int64_t size = ceil_div(n, parts);
-	return ceil_div(size, 16) * 16;
+	const struct ft_gemm *g = w->g;
+	for (int64_t r = 0; r < m; r += w->p->rows) {
+		const float *from = g->ta ? g->a + l * g->lda + i + r : g->a + (i + r) * g->lda + l;
+		w->p->pack_rows(a + r * depth, from, g->lda, g->ta, least(m - r, w->p->rows), depth);
+	}
+}
+
+static void pack_b(const struct piece *w, float *b, int64_t j, int64_t l, int64_t depth)
+{
+	const struct ft_gemm *g = w->g;
+	const float *from = g->tb ? g->b + j * g->ldb + l : g->b + l * g->ldb + j;
+	w->p->pack_cols(b, from, g->ldb, g->tb, least(w->j + w->n - j, w->p->cols), depth);
+}
+
+/* Where the panel of columns j .. and of values of k from l on lies among all:
+ * slab after slab of k, in each panel after panel. */
+static size_t panel_at(const struct piece *w, int64_t j, int64_t l, int64_t depth)
+{
+	return (size_t)(l * round_up(w->n, w->p->cols) + (j - w->j) * depth);
+}
+
+/* m <= s->rows rows of C from i on, with `depth` values of k from l on. */
+static void multiply_block(const struct piece *w, const struct space *s, int64_t i, int64_t m, int64_t l, int64_t depth)
+{
+	const struct ft_gemm *g = w->g;
+	enum product_start start = l > 0 || g->add ? PRODUCT_ADD : g->bias ? PRODUCT_BIAS : PRODUCT_SET;
+	pack_a(w, s->a, i, m, l, depth);
+	for (int64_t j = w->j; j < w->j + w->n; j += w->p->cols) {
+		const float *b = w->packed ? w->packed + panel_at(w, j, l, depth) : s->b;
+		if (!w->packed)
+			pack_b(w, s->b, j, l, depth);
+		for (int64_t r = 0; r < m; r += w->p->rows)
+			w->p->tile(g->c + (i + r) * g->ldc + j, g->ldc, s->a + r * depth, b, least(m - r, w->p->rows),
+			           least(w->j + w->n - j, w->p->cols), depth, start, g->bias ? g->bias + j : NULL);
+	}
+}
+
+static void multiply(const struct piece *w, const struct space *s)
+{
+	/* Blocks of about equal size, each of whole tiles. */
+	int64_t rows = round_up(ceil_div(w->m, ceil_div(w->m, s->rows)), w->p->rows);
+	for (int64_t r = 0; r < w->m; r += rows) {
+		int64_t l = 0;
+		do /* once for k = 0, too: C is what it starts from */
+			multiply_block(w, s, w->i + r, least(w->m - r, rows), l, least(w->g->k - l, PRODUCT_DEPTH));
+		while ((l += PRODUCT_DEPTH) < w->g->k);
+	}
+}
+
+__attribute__((noinline)) static void multiply_on_stack(const struct piece *w)
+{
+	_Alignas(64) float a[PANEL_FLOATS(SMALL_ROWS)], b[PANEL_FLOATS(PRODUCT_COLS_MAX)];
+	multiply(w, &(struct space){ a, b, SMALL_ROWS });
+}
+
+static void run_piece(const struct piece *w)
+{
+	int thread = ft_thread_id();
+	if (!w->p)
+		blas_product(w->g, w->i, w->j, w->m, w->n);
+	else if (thread < nspaces && spaces[thread].rows)
+		multiply(w, &spaces[thread]);
+	else
+		multiply_on_stack(w);
+}
+
+/* ---- pieces for all threads ---- */
+
+struct pieces {
+	struct piece whole;
+	int64_t size; /* rows of a piece, or columns */
+};
+
+static void pack_panel(void *ctx, size_t t)
+{
+	const struct piece *w = ctx;
+	int64_t panels = ceil_div(w->n, w->p->cols), l = (int64_t)t / panels * PRODUCT_DEPTH;
+	int64_t j = w->j + (int64_t)t % panels * w->p->cols, depth = least(w->g->k - l, PRODUCT_DEPTH);
+	pack_b(w, shared + panel_at(w, j, l, depth), j, l, depth);
+}
+
+static void rows_piece(void *ctx, size_t t)
+{
+	const struct pieces *s = ctx;
+	struct piece w = s->whole;
+	w.i += (int64_t)t * s->size;
+	w.m = least(w.m - (int64_t)t * s->size, s->size);
+	run_piece(&w);
+}
+
+static void columns_piece(void *ctx, size_t t)
+{
+	const struct pieces *s = ctx;
+	struct piece w = s->whole;
+	w.j += (int64_t)t * s->size;
+	w.n = least(w.n - (int64_t)t * s->size, s->size);
+	run_piece(&w);
+}
+
+/* About equal parts of n, one or two for each thread, of whole tiles. */
+static int64_t part(int64_t n, int64_t tile, int64_t most)
+{
+	int64_t parts = ceil_div(n, most);
+	return round_up(ceil_div(n, round_up(parts, ft_threads())), tile);
+}
+
+/* Threads take rows; the columns in strips, as many as `shared` has room for. */
+static void by_rows(struct piece *w)
+{
+	int64_t n = w->n, strip = (int64_t)(SHARED_FLOATS / (size_t)w->g->k) / w->p->cols * w->p->cols;
+	for (int64_t j = 0; j < n; j += strip) {
+		struct pieces s = { *w, part(w->m, w->p->rows, BLOCK_ROWS / 2) };
+		s.whole.j = j;
+		s.whole.n = least(n - j, strip);
+		size_t panels = (size_t)(ceil_div(s.whole.n, w->p->cols) * ceil_div(w->g->k, PRODUCT_DEPTH));
+		ft_parallel(panels, pack_panel, &s.whole);
+		s.whole.packed = shared;
+		ft_parallel((size_t)ceil_div(w->m, s.size), rows_piece, &s);
+	}
+}
+
+static void by_columns(const struct piece *w, double work)
+{
+	struct pieces s = { *w, part(w->n, w->p ? w->p->cols : 16, w->n) };
+	ft_parallel_work((size_t)ceil_div(w->n, s.size), work, columns_piece, &s);
+}
+
+/* NULL: BLAS does it. Tiles for a processor of which nothing special is known are
+ * only for where there is no BLAS. */
+static const struct ft_product *tiles(void)
+{
+	const struct ft_product *p = ft_kernels()->product;
+	return p->general && blas_name() ? NULL : p;
+}
+
+const char *ft_gemm_name(void)
+{
+	return tiles() ? "tiles" : blas_name();
 }
 
 void ft_gemm(const struct ft_gemm *g)
 {
-	calm_blas();
+	struct piece w = { g, tiles(), 0, g->m, 0, g->n, NULL };
+	double work = (double)g->m * (double)g->n * (double)g->k;
 	if (g->m == 0 || g->n == 0)
 		return;
-	int64_t down = ceil_div(g->m, TILE_M), across = ceil_div(g->n, TILE_N);
-	/* Four tiles where they stay large, two where that is worth a call each, and
-	 * an even number: two threads are the common case. */
-	while (down * across < 4 && g->m / down > TILE_M / 2 && g->m > TILE_M)
-		down *= 2;
-	if (down * across < 2 && g->m >= g->n && g->m >= 64)
-		down = 2;
-	else if (down * across < 2 && g->n >= 64)
-		across = 2;
-	if (down * across > 2 && down * across % 2)
-		down++;
-	struct tiles s = { .g = g, .tm = part(g->m, down), .tn = part(g->n, across) };
-	down = ceil_div(g->m, s.tm);
-	s.across = ceil_div(g->n, s.tn);
-	ft_parallel_work((size_t)(down * s.across), (double)g->m * (double)g->n * (double)g->k, tile, &s);
+	grow_spaces();
+	int threads = ft_threads();
+	/* Rows of a thread for which a panel of B is worth reading; one thread packs B
+	 * again for each of its blocks when it packs as it goes. */
+	bool many_rows = w.p && g->m >= 8 * w.p->rows * threads && (threads > 1 || g->m > BLOCK_ROWS);
+	if (many_rows && shared && g->k > 0 && (size_t)g->k <= SHARED_FLOATS / PRODUCT_COLS_MAX && work >= FT_WORK_MIN)
+		by_rows(&w);
+	else
+		by_columns(&w, work);
 }
 
 void ft_gemm_one(const struct ft_gemm *g)
 {
-	run_tile(g, 0, 0, g->m, g->n);
+	if (g->m > 0 && g->n > 0)
+		run_piece(&(struct piece){ g, tiles(), 0, g->m, 0, g->n, NULL });
 }

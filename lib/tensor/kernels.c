@@ -1,7 +1,7 @@
 /* kernels.c - the numeric kernels, compiled once for each instruction set.
  *
  * Written over vectors of 16 floats (GNU C vector extensions), which every
- * instruction set executes lane by lane alike. FT_KERNELS names the table.
+ * instruction set executes lane by lane alike. FT_ISA is the name of that set.
  */
 #include "ft/kernels.h"
 
@@ -22,7 +22,8 @@ INLINE vf load(const float *p)
 }
 
 INLINE void store(float *p, vf v) { memcpy(p, &v, sizeof v); }
-INLINE vf splat(float x) { return (vf){ 0 } + x; }
+/* Minus nothing: that, unlike plus, is folded away, as it keeps the sign of zero. */
+INLINE vf splat(float x) { return x - (vf){ 0 }; }
 
 /* The first n < LANES floats; the other lanes are `fill`. */
 INLINE vf load_part(const float *p, size_t n, float fill)
@@ -428,11 +429,15 @@ static void sgd(float *w, const float *g, float *m, float rate, float momentum, 
 	}
 }
 
-#define STRING(x) #x
-#define NAME(x) STRING(x)
-extern const struct ft_kernels FT_KERNELS;
-const struct ft_kernels FT_KERNELS = {
-	.name = NAME(FT_KERNELS) + sizeof "ft_kernels", /* what follows ft_kernels_ */
+#define STRING_(x) #x
+#define STRING(x) STRING_(x)
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+extern const struct ft_product JOIN(ft_product_, FT_ISA);
+extern const struct ft_kernels JOIN(ft_kernels_, FT_ISA);
+const struct ft_kernels JOIN(ft_kernels_, FT_ISA) = {
+	.name = STRING(FT_ISA),
+	.product = &JOIN(ft_product_, FT_ISA),
 	.gelu = gelu,
 	.gelu_back = gelu_back,
 	.gelu_tanh = gelu_tanh,

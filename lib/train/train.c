@@ -236,7 +236,7 @@ static int summarise(struct run *r)
 {
 	json_t *t = json_pack("{s:I, s:I, s:I, s:f, s:f, s:s, s:s}", "steps", (json_int_t)r->step, "tokens",
 	                      (json_int_t)r->all_tokens, "supervised", (json_int_t)r->all_units, "loss", r->last_loss,
-	                      "lr", r->rate, "kernels", ft_isa(), "blas", ft_blas_version());
+	                      "lr", r->rate, "kernels", ft_isa(), "products", ft_gemm_name());
 	int rc = FT_OK;
 	if (r->valid)
 		rc = ft_json_set(t, "best_step", json_integer(validator_best_step(r->valid))) |

@@ -15,6 +15,7 @@
 
 #include <cblas.h>
 #include <math.h>
+#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -28,13 +29,14 @@ struct product {
 
 static void run_ours(const struct product *p, const float *a, const float *b, float *c)
 {
-	ft_gemm(&(struct ft_gemm){ .ta = p->ta, .tb = p->tb, .m = p->m, .n = p->n, .k = p->k, .alpha = 1, .a = a,
+	ft_gemm(&(struct ft_gemm){ .ta = p->ta, .tb = p->tb, .m = p->m, .n = p->n, .k = p->k, .a = a,
 	                           .lda = p->ta ? p->m : p->k, .b = b, .ldb = p->tb ? p->k : p->n, .c = c,
 	                           .ldc = p->n });
 }
 
 static void run_blas(const struct product *p, const float *a, const float *b, float *c)
 {
+	omp_set_num_threads(ft_threads()); /* which the library has set to 1, for OpenBLAS's own good */
 	cblas_sgemm(CblasRowMajor, p->ta ? CblasTrans : CblasNoTrans, p->tb ? CblasTrans : CblasNoTrans, (int)p->m,
 	            (int)p->n, (int)p->k, 1, a, (int)(p->ta ? p->m : p->k), b, (int)(p->tb ? p->k : p->n), 0, c,
 	            (int)p->n);

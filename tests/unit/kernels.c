@@ -2,10 +2,13 @@
  * inside and outside a vector. */
 #include "ft/kernels.h"
 #include "ft/rng.h"
+#include "ft/tensor.h"
+#include "ft/thread.h"
 #include "tests/tap.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define N 203
 
@@ -171,7 +174,7 @@ static void check_gemm(void)
 	for (int j = 0; j < C; j++)
 		bias[j] = (float)j;
 	for (int form = 0; form < 4; form++) {
-		struct ft_gemm g = { .ta = form & 1, .tb = form & 2, .m = M, .n = C, .k = K, .alpha = 1, .bias = bias, .c = c, .ldc = C };
+		struct ft_gemm g = { .ta = form & 1, .tb = form & 2, .m = M, .n = C, .k = K, .bias = bias, .c = c, .ldc = C };
 		g.a = g.ta ? at : a;
 		g.lda = g.ta ? M : K;
 		g.b = g.tb ? bt : b;
@@ -190,6 +193,46 @@ static void check_gemm(void)
 	}
 }
 
+/* A row of the product is the same to the bit whatever rows are around it, on
+ * however many threads: also one deeper than a panel, with a bias or added to C. */
+static void check_rows(void)
+{
+	enum { M = 301, K = 900, C = 71 };
+	static float a[M * K], b[C * K], many[M * C], alone[M * C], bias[C];
+	struct ft_rng r;
+	ft_rng_init(&r, 5, 1);
+	for (int i = 0; i < M * K; i++)
+		a[i] = (float)ft_rng_normal(&r);
+	for (int i = 0; i < C * K; i++)
+		b[i] = (float)ft_rng_normal(&r);
+	for (int i = 0; i < C; i++)
+		bias[i] = (float)i;
+	for (int threads = 1; threads <= 3; threads++) {
+		struct ft_gemm g = { .tb = true, .m = M, .n = C, .k = K, .a = a, .lda = K, .b = b, .ldb = K, .ldc = C };
+		ft_threads_set(threads);
+		g.c = many;
+		g.bias = bias;
+		ft_gemm(&g);
+		g.bias = NULL;
+		g.add = true;
+		ft_gemm(&g);
+		g.m = 1;
+		for (int i = 0; i < M; i++) {
+			g.a = a + i * K;
+			g.c = alone + i * C;
+			g.add = false;
+			g.bias = bias;
+			ft_gemm_one(&g);
+			g.add = true;
+			g.bias = NULL;
+			ft_gemm_one(&g);
+		}
+		ok(strcmp(ft_gemm_name(), "tiles") != 0 || memcmp(many, alone, sizeof many) == 0,
+		   "rows of a product do not depend on each other (%d threads)", threads);
+	}
+	ft_threads_set(0);
+}
+
 int main(void)
 {
 	const struct ft_kernels *k = ft_kernels();
@@ -204,5 +247,6 @@ int main(void)
 	check_sums();
 	check_dropout();
 	check_gemm();
+	check_rows();
 	return tap_done();
 }
