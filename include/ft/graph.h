@@ -57,33 +57,66 @@ void *ft_graph_alloc(struct ft_graph *g, size_t bytes);
 /* y [T,N] = x [T,K] w[N,K]^T + b [1,N]; b may be NULL. */
 struct ft_tensor *ft_linear(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w, struct ft_tensor *b);
 
-/* y [T,H] = word[ids] + position[place in its row] + type[types]. position and
- * type may be NULL; types NULL means all 0. Ids beyond a table: FT_EMATCH. */
+/* y [T,H] = word[ids] + position[place] + type[types]. position and type may be
+ * NULL; types NULL means all 0. Ids beyond a table, rows beyond the positions:
+ * FT_EMATCH. With `padding` FT_NO_PADDING a token's place is that in its row,
+ * from 0. Else the id `padding` has places as in RoBERTa: such tokens are all at
+ * place `padding`, the others count from there, and the vectors of that id and
+ * that place get no gradient. (Attention sees them as any token.) */
+#define FT_NO_PADDING (-1)
 struct ft_tensor *ft_embed(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *word,
-                           struct ft_tensor *position, struct ft_tensor *type);
+                           struct ft_tensor *position, struct ft_tensor *type, int32_t padding);
 
-/* Rows to mean 0 and variance 1 (plus eps), times w [1,H] plus b [1,H]. */
+/* Rows to mean 0 and variance 1 (plus eps), times w [1,H] plus b [1,H], which
+ * may be NULL. x may be [T, n*H]: then n pieces of each row by themselves. */
 struct ft_tensor *ft_layer_norm(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w, struct ft_tensor *b,
                                 float eps);
+/* Rows, or pieces as above, to mean square 1 (plus eps), times w + plus: 0 for
+ * most, 1 for Gemma. */
+struct ft_tensor *ft_rms_norm(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w, float plus, float eps);
 
-/* x/2 (1 + erf(x/sqrt 2)); its tanh approximation; max(x, 0); tanh. */
+/* x/2 (1 + erf(x/sqrt 2)); its tanh approximation; x/(1 + exp(-x)); max(x, 0); tanh. */
 struct ft_tensor *ft_gelu(struct ft_graph *g, struct ft_tensor *x);
 struct ft_tensor *ft_gelu_tanh(struct ft_graph *g, struct ft_tensor *x);
+struct ft_tensor *ft_silu(struct ft_graph *g, struct ft_tensor *x);
 struct ft_tensor *ft_relu(struct ft_graph *g, struct ft_tensor *x);
 struct ft_tensor *ft_tanh(struct ft_graph *g, struct ft_tensor *x);
 /* The activation that a config.json calls `name`; NULL pointer: unknown. */
 typedef struct ft_tensor *ft_activation(struct ft_graph *, struct ft_tensor *);
 ft_activation *ft_activation_find(const char *name);
+/* y [T,I] = f(a) u, element by element. a and u are [T,I]; with u NULL, a is
+ * [T, 2*I] and holds both side by side. f may not be ft_tanh. */
+struct ft_tensor *ft_gate(struct ft_graph *g, ft_activation *f, struct ft_tensor *a, struct ft_tensor *u);
 
 /* residual + dropout(x); residual may be NULL. x is used up: its memory may be
  * taken over. */
 struct ft_tensor *ft_dropout_add(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *residual, float p);
 
-/* Softmax attention of each row of the batch over itself, all heads:
- * q, k, v [T, heads * size]; scores are scaled by 1/sqrt(size); dropout p on
- * the probabilities. Memory is linear in the length of a row. */
+/* Rotary positions: turns, in each of the first `heads` heads (of `size`
+ * components) of x, the pair (c, c + pairs) for c < pairs by the angle that the
+ * table has for the token's place in its row. What lies right of these heads, and
+ * of 2*pairs in a head, stays. x is used up. A row longer than the table: FT_EMATCH. */
+struct ft_rope {
+	const float *table; /* [positions, 2*pairs]: cosines, then sines */
+	int64_t positions, pairs;
+};
+struct ft_tensor *ft_rope(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x, const struct ft_rope *r,
+                          int heads, int64_t size);
+
+/* Softmax attention of each row of the batch over itself, all heads: q
+ * [T, heads * size], k and v [T, kv_heads * size], result [T, heads * size].
+ * k and v NULL: q holds all three side by side. Memory is linear in the length
+ * of a row, and with a window the work is, too. */
+struct ft_attention_options {
+	int heads, kv_heads; /* kv_heads divides heads, each serving a run of them; 0: as many */
+	bool causal;         /* a token sees itself and those before it */
+	int64_t window;      /* and only those less than this many places away; 0: all */
+	float scale;         /* of the scores; 0: 1/sqrt(size) */
+	float softcap;       /* c: scores become c tanh(score/c); 0: they stay */
+	float dropout;       /* on the probabilities */
+};
 struct ft_tensor *ft_attention(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *q,
-                               struct ft_tensor *k, struct ft_tensor *v, int heads, float p);
+                               struct ft_tensor *k, struct ft_tensor *v, const struct ft_attention_options *o);
 
 /* y [R,H]: the first token of each row; the mean over each row. */
 struct ft_tensor *ft_first(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x);

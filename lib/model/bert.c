@@ -81,7 +81,8 @@ static struct ft_tensor *layer(struct ft_model *m, struct ft_graph *g, const str
 	struct ft_tensor *q = site_linear(m, g, x, "layer.%d.attn.q", i);
 	struct ft_tensor *k = site_linear(m, g, x, "layer.%d.attn.k", i);
 	struct ft_tensor *v = site_linear(m, g, x, "layer.%d.attn.v", i);
-	struct ft_tensor *a = ft_attention(g, b, q, k, v, (int)s->heads, s->attention_dropout);
+	struct ft_tensor *a = ft_attention(g, b, q, k, v, &(struct ft_attention_options){
+		.heads = (int)s->heads, .dropout = s->attention_dropout });
 	a = site_linear(m, g, a, "layer.%d.attn.o", i);
 	a = ft_dropout_add(g, a, x, s->dropout);
 	a = site_norm(m, g, a, "layer.%d.attn.norm", i);
@@ -96,7 +97,8 @@ static struct ft_tensor *layer(struct ft_model *m, struct ft_graph *g, const str
 static struct ft_tensor *encode(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b)
 {
 	struct ft_tensor *x = ft_embed(g, b, site_tensor(m, g, "embed.word.weight"),
-	                               site_tensor(m, g, "embed.position.weight"), site_tensor(m, g, "embed.type.weight"));
+	                               site_tensor(m, g, "embed.position.weight"), site_tensor(m, g, "embed.type.weight"),
+	                               FT_NO_PADDING);
 	x = site_norm(m, g, x, "embed.norm");
 	x = ft_dropout_add(g, x, NULL, m->shape.dropout);
 	for (int i = 0; i < (int)m->shape.layers; i++)
