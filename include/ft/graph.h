@@ -57,15 +57,17 @@ void *ft_graph_alloc(struct ft_graph *g, size_t bytes);
 /* y [T,N] = x [T,K] w[N,K]^T + b [1,N]; b may be NULL. */
 struct ft_tensor *ft_linear(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w, struct ft_tensor *b);
 
-/* y [T,H] = word[ids] + position[place] + type[types]. position and type may be
- * NULL; types NULL means all 0. Ids beyond a table, rows beyond the positions:
- * FT_EMATCH. With `padding` FT_NO_PADDING a token's place is that in its row,
- * from 0. Else the id `padding` has places as in RoBERTa: such tokens are all at
- * place `padding`, the others count from there, and the vectors of that id and
- * that place get no gradient. (Attention sees them as any token.) */
-#define FT_NO_PADDING (-1)
+/* y [T,H] = word[ids] + position[place in its row, from 0] + type[types].
+ * position and type may be NULL; types NULL means all 0. Ids beyond a table, rows
+ * beyond the positions: FT_EMATCH. */
+struct ft_embed_options {
+	int32_t padding; /* an id whose vector gets no gradient where it is looked up; -1: none */
+	/* RoBERTa: that id is always at place `padding`, which gets no gradient
+	 * either, and the others of a row count from there. */
+	bool padding_places;
+};
 struct ft_tensor *ft_embed(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *word,
-                           struct ft_tensor *position, struct ft_tensor *type, int32_t padding);
+                           struct ft_tensor *position, struct ft_tensor *type, const struct ft_embed_options *o);
 
 /* Rows to mean 0 and variance 1 (plus eps), times w [1,H] plus b [1,H], which
  * may be NULL. x may be [T, n*H]: then n pieces of each row by themselves. */

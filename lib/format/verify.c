@@ -55,7 +55,7 @@ static float *run_probe(struct ft_model *m, const struct probe *p, size_t *n)
 	if (!g)
 		return NULL;
 	int rc = ft_model_task(m) == FT_TASK_NONE
-	                 ? ft_model_vectors(m, g, &p->batch, "pooler", false, &from, &width)
+	                 ? ft_model_vectors(m, g, &p->batch, "mean", false, &from, &width)
 	                 : ft_model_eval(m, g, &p->batch, &out);
 	if (rc == FT_OK && ft_model_task(m) == FT_TASK_NONE)
 		*n = p->batch.rows * width;

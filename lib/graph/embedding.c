@@ -58,30 +58,36 @@ static int check_tables(const struct ft_batch *b, const struct ft_tensor *word, 
 	return FT_OK;
 }
 
+/* Rows of the table of positions before that of a first token. */
+static int32_t places_before(const struct ft_embed_options *o)
+{
+	return o->padding_places ? o->padding + 1 : 0;
+}
+
 /* Each token's row of the table of positions; of the pass. */
-static int32_t *find_places(struct ft_graph *g, const struct ft_batch *b, int32_t padding)
+static int32_t *find_places(struct ft_graph *g, const struct ft_batch *b, const struct ft_embed_options *o)
 {
 	int32_t *place = ft_graph_alloc(g, b->tokens * sizeof *place);
 	for (size_t r = 0; place && r < b->rows; r++) {
-		int32_t next = padding + 1;
+		int32_t next = places_before(o);
 		for (int32_t t = b->offsets[r]; t < b->offsets[r + 1]; t++)
-			place[t] = padding >= 0 && b->ids[t] == padding ? padding : next++;
+			place[t] = o->padding_places && b->ids[t] == o->padding ? o->padding : next++;
 	}
 	return place;
 }
 
 struct ft_tensor *ft_embed(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *word,
-                           struct ft_tensor *position, struct ft_tensor *type, int32_t padding)
+                           struct ft_tensor *position, struct ft_tensor *type, const struct ft_embed_options *o)
 {
 	struct ft_tensor *in[3] = { word, position, type };
 	if (!graph_ready(g, in, 1))
 		return NULL;
-	int rc = position ? graph_check_rows(b, position->rows - padding - 1) : FT_OK;
+	int rc = position ? graph_check_rows(b, position->rows - places_before(o)) : FT_OK;
 	rc = rc < 0 ? rc : check_tables(b, word, type);
 	if (rc < 0)
 		return ft_graph_fail(g, rc), NULL;
 	struct ft_tensor *y = ft_graph_tensor(g, (int64_t)b->tokens, word->cols);
-	int32_t *place = find_places(g, b, padding);
+	int32_t *place = find_places(g, b, o);
 	if (!y || !place)
 		return NULL;
 	struct embed e = { .b = b, .y = y->data, .width = y->cols, .word = word, .position = position, .type = type,
@@ -91,7 +97,8 @@ struct ft_tensor *ft_embed(struct ft_graph *g, const struct ft_batch *b, struct 
 	if (n) {
 		n->batch = b;
 		n->data[0] = place;
-		n->whole = padding;
+		n->whole = o->padding;
+		n->length = o->padding_places ? o->padding : -1;
 	}
 	return y;
 }
@@ -106,7 +113,7 @@ struct scatter {
 	const struct ft_batch *b;
 	enum table which;
 	const int32_t *place;
-	int32_t padding;
+	int64_t fixed; /* a row that does not learn; -1: none */
 	const float *dy;
 	float *grad;
 	size_t width;
@@ -118,7 +125,7 @@ static int64_t table_row(const struct scatter *s, size_t t)
 	if (s->which == TYPE)
 		return s->b->types ? s->b->types[t] : 0;
 	int32_t row = s->which == WORD ? s->b->ids[t] : s->place[t];
-	return row == s->padding ? -1 : row;
+	return row == s->fixed ? -1 : row;
 }
 
 static void scatter_columns(void *ctx, size_t i)
@@ -152,8 +159,8 @@ static int scatter(struct ft_graph *g, struct node *n, enum table which, struct 
 {
 	if (!table || !table->needs_grad)
 		return FT_OK;
-	struct scatter s = { .b = n->batch, .which = which, .place = n->data[0], .padding = (int32_t)n->whole,
-	                     .dy = n->out->grad, .width = (size_t)table->cols };
+	struct scatter s = { .b = n->batch, .which = which, .place = n->data[0], .dy = n->out->grad,
+	                     .fixed = which == WORD ? n->whole : n->length, .width = (size_t)table->cols };
 	if (table->touched && table->grad && !table->dense) {
 		touch_rows(&s, table);
 		s.grad = table->grad;

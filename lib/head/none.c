@@ -3,8 +3,8 @@
 
 static int describe(struct ft_model *m)
 {
-	/* Part of the bare checkpoint of an encoder, so it is kept and exported. */
-	return m->family->describe_pool(m);
+	/* Part of the bare checkpoint of some encoders, so it is kept and exported. */
+	return m->family->describe_pool ? m->family->describe_pool(m) : FT_OK;
 }
 
 static int run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *hidden,

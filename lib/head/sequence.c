@@ -4,13 +4,13 @@
 
 static int describe(struct ft_model *m)
 {
-	int top = (int)m->shape.layers, rc = m->family->describe_pool(m);
-	return rc < 0 ? rc : param_linear(m, top, "head", "@classifier", (int64_t)m->outputs, m->shape.width);
+	int top = (int)m->shape.layers, rc = m->family->describe_rows(m);
+	return rc < 0 ? rc : param_linear(m, top, "head", m->family->classifier, (int64_t)m->outputs, m->shape.width);
 }
 
 static struct ft_tensor *logits(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x)
 {
-	x = m->family->pool(m, g, b, x);
+	x = m->family->rows(m, g, b, x);
 	x = ft_dropout_add(g, x, NULL, m->shape.head_dropout);
 	return site_linear(m, g, x, "head");
 }

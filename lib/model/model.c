@@ -39,7 +39,8 @@ void ft_model_loss(struct ft_model *m, double smoothing, const float *weights)
 
 void ft_model_dropout(struct ft_model *m, double p)
 {
-	m->shape.dropout = m->shape.attention_dropout = m->shape.head_dropout = (float)p;
+	struct shape *s = &m->shape;
+	s->dropout = s->attention_dropout = s->embed_dropout = s->head_dropout = (float)p;
 }
 
 int64_t config_size(const struct ft_model *m, const char *key, int64_t absent, int64_t least, int64_t most, int *err)
@@ -55,6 +56,39 @@ int64_t config_size(const struct ft_model *m, const char *key, int64_t absent, i
 	                 : ft_fail(FT_EFORMAT, "%s: missing", key);
 	*err = rc;
 	return least;
+}
+
+float config_share(const struct ft_model *m, const char *key, double absent, int *err)
+{
+	double v = *err ? 0 : ft_json_real(m->config, key, absent, err);
+	if (!(v >= 0 && v < 1))
+		*err = ft_fail(FT_EFORMAT, "%s: %g is not in [0, 1)", key, v);
+	return (float)v;
+}
+
+ft_activation *config_activation(const struct ft_model *m, const char *key, const char *absent, int *err)
+{
+	const char *name = *err ? NULL : ft_json_str(m->config, key, absent, err);
+	ft_activation *f = name ? ft_activation_find(name) : NULL;
+	if (!f && !*err)
+		*err = ft_fail(FT_EFORMAT, "%s: '%.40s' is not known", key, name);
+	return f;
+}
+
+int config_heads(const struct ft_model *m, const char *width, const char *heads)
+{
+	if (m->shape.width % m->shape.heads == 0)
+		return FT_OK;
+	return ft_fail(FT_EFORMAT, "%s %lld is not a multiple of %s %lld", width, (long long)m->shape.width, heads,
+	               (long long)m->shape.heads);
+}
+
+int config_padding(struct ft_model *m, int64_t absent)
+{
+	int err = 0;
+	bool none = json_is_null(json_object_get(m->config, "pad_token_id"));
+	m->shape.embed.padding = none ? -1 : (int32_t)config_size(m, "pad_token_id", absent, -1, 1 << 24, &err);
+	return err;
 }
 
 /* ---- meta of a folder ---- */
@@ -141,6 +175,19 @@ static int open_folder(struct ft_model *m, const char *path, unsigned flags)
 	return m->hf ? meta_of_folder(m) : ft_last_error();
 }
 
+static int unknown_family(const struct ft_model *m, const char *type)
+{
+	struct ft_buf known = { 0 };
+	int rc = FT_OK;
+	for (size_t i = 0; rc == FT_OK && i < sizeof families / sizeof *families; i++)
+		rc = ft_buf_printf(&known, " %s", families[i]->name);
+	if (rc == FT_OK)
+		rc = ft_fail(FT_EFORMAT, "%s: model_type '%s' is not supported; supported:%.*s", m->dir, type, (int)known.len,
+		             known.data);
+	ft_buf_free(&known);
+	return rc;
+}
+
 static int find_family(struct ft_model *m)
 {
 	int err = 0;
@@ -151,11 +198,7 @@ static int find_family(struct ft_model *m)
 		if (strcmp(families[i]->name, type) == 0)
 			m->family = families[i];
 	if (!m->family)
-		return ft_fail(FT_EFORMAT, "%s: model_type '%s' is not supported; supported:"
-#define X(name) " " #name
-#include "families.def"
-#undef X
-		               , m->dir, type);
+		return unknown_family(m, type);
 	return ft_json_set(m->meta, "family", json_string(m->family->name));
 }
 
@@ -271,6 +314,8 @@ void ft_model_free(struct ft_model *m)
 	if (!m)
 		return;
 	params_free(m);
+	for (int i = 0; i < ROPES; i++)
+		rope_free(&m->rope[i]);
 	ft_hf_close(m->hf);
 	ft_reader_close(m->reader);
 	json_decref(m->meta);

@@ -60,17 +60,19 @@ struct test {
 };
 
 static struct ft_tensor *linear(struct ft_graph *g, struct ft_tensor **in) { return ft_linear(g, in[0], in[1], in[2]); }
+static const struct ft_embed_options unpadded = { .padding = -1 };
 static struct ft_tensor *embed(struct ft_graph *g, struct ft_tensor **in)
 {
-	return ft_embed(g, &batch, in[0], in[1], in[2], FT_NO_PADDING);
+	return ft_embed(g, &batch, in[0], in[1], in[2], &unpadded);
 }
 static struct ft_tensor *embed_untyped(struct ft_graph *g, struct ft_tensor **in)
 {
-	return ft_embed(g, &untyped, in[0], in[1], in[2], FT_NO_PADDING);
+	return ft_embed(g, &untyped, in[0], in[1], in[2], &unpadded);
 }
 static struct ft_tensor *embed_padded(struct ft_graph *g, struct ft_tensor **in)
 {
-	return ft_embed(g, &batch, in[0], in[1], in[2], 7); /* an id that no row has: it would not learn */
+	/* An id that no row has: its vectors would get no gradient. */
+	return ft_embed(g, &batch, in[0], in[1], in[2], &(struct ft_embed_options){ .padding = 7, .padding_places = true });
 }
 static struct ft_tensor *layer_norm(struct ft_graph *g, struct ft_tensor **in)
 {

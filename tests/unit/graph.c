@@ -433,11 +433,12 @@ static void check_errors(struct ft_graph *g)
 {
 	static const int32_t ids[3] = { 0, 5, 1 }, offsets[2] = { 0, 3 };
 	static const uint8_t types[3] = { 0, 0, 2 };
+	static const struct ft_embed_options unpadded = { .padding = -1 };
 	struct ft_span src = { "a.tsv:7", 7 };
 	struct ft_batch b = { .ids = ids, .types = types, .offsets = offsets, .rows = 1, .tokens = 3, .src = &src };
 	struct ft_tensor *word = new_tensor(5, 4, 1, 1), *more = new_tensor(6, 4, 1, 1), *two = new_tensor(2, 4, 1, 1);
 	ft_graph_begin(g, FT_TRAIN, 0, 0);
-	struct ft_tensor *x = ft_embed(g, &b, word, NULL, NULL, FT_NO_PADDING);
+	struct ft_tensor *x = ft_embed(g, &b, word, NULL, NULL, &unpadded);
 	ok(!x && ft_graph_error(g) == FT_EMATCH && strstr(ft_message(), "a.tsv:7") && strstr(ft_message(), "token id 5"),
 	   "an id beyond the vocabulary is named with its row");
 	x = ft_gelu(g, ft_layer_norm(g, x, two, two, 1));
@@ -445,12 +446,12 @@ static void check_errors(struct ft_graph *g)
 	is_int(ft_backward(g, x), FT_EMATCH, "and so does backward");
 	ft_graph_begin(g, FT_TRAIN, 0, 0);
 	is_int(ft_graph_error(g), 0, "a new pass begins afresh");
-	ok(!ft_embed(g, &b, more, two, NULL, FT_NO_PADDING) && ft_graph_error(g) == FT_EMATCH,
+	ok(!ft_embed(g, &b, more, two, NULL, &unpadded) && ft_graph_error(g) == FT_EMATCH,
 	   "a row longer than the table of positions");
 	ft_graph_begin(g, FT_TRAIN, 0, 0);
-	ok(!ft_embed(g, &b, more, NULL, two, FT_NO_PADDING) && ft_graph_error(g) == FT_EMATCH, "a type beyond its table");
+	ok(!ft_embed(g, &b, more, NULL, two, &unpadded) && ft_graph_error(g) == FT_EMATCH, "a type beyond its table");
 	ft_graph_begin(g, FT_TRAIN, 0, 0);
-	ok(ft_embed(g, &b, more, NULL, NULL, FT_NO_PADDING) != NULL, "without that table types do not matter");
+	ok(ft_embed(g, &b, more, NULL, NULL, &unpadded) != NULL, "without that table types do not matter");
 	ok(!ft_cross_entropy(g, more, (int32_t[]){ 0, 1, 2, 3, 4, 0 }, NULL) && ft_graph_error(g) == FT_EMATCH,
 	   "a label beyond the classes");
 	ft_graph_begin(g, FT_TRAIN, 0, 0);
