@@ -3,7 +3,6 @@
 #include "ft/optim.h"
 #include "tests/reference.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define REF "tests/ref/"
@@ -212,11 +211,107 @@ static void check_heads(const struct family *f)
 	check_head(f, "mlm", f->mlm, NULL, false);
 }
 
+/* ---- how checkpoints may be stored ---- */
+static char folder[] = "/tmp/ft-unit.XXXXXX";
+
+static const char *in_folder(const char *name)
+{
+	static char path[2][160];
+	static int turn;
+	turn = !turn;
+	snprintf(path[turn], sizeof path[turn], "%s/%s", folder, name);
+	return path[turn];
+}
+
+/* Parameters that both have of a checkpoint; -1 when one differs. */
+static int compare(const struct ft_model *a, const struct ft_model *b)
+{
+	int n = 0;
+	for (size_t i = 0; a && b && i < ft_model_params(a); i++) {
+		const struct ft_param *p = ft_model_param(a, i), *q = ft_model_find(b, p->name);
+		if (!q || p->fresh || q->fresh)
+			continue;
+		if (p->t.rows != q->t.rows || p->t.cols != q->t.cols ||
+		    memcmp(p->t.data, q->t.data, 4 * (size_t)(p->t.rows * p->t.cols)))
+			return -1;
+		n++;
+	}
+	return n;
+}
+
+/* The names of a bare checkpoint have no prefix; either serves for any head. */
+static void check_names(const struct family *f)
+{
+	struct ft_model *bare = ft_model_open(f->bare, NULL, 0), *classify = ft_model_open(f->classify, NULL, 0);
+	struct ft_model *a = open_as(f->classify, "{\"type\":\"none\"}"), *b = open_as(f->bare, "{\"type\":\"classify\",\"outputs\":3}");
+	int trunk = bare ? (int)ft_model_params(bare) - (ft_model_find(bare, "pool.weight") ? 2 : 0) : -2;
+	ok(compare(bare, a) >= trunk, "a bare model from a checkpoint with a head");
+	ok(compare(b, classify) >= trunk, "and the other way round");
+	ok(b && ft_model_find(b, "head.weight")->fresh && !ft_model_find(classify, "head.weight")->fresh, "its head is new");
+	ft_model_free(bare);
+	ft_model_free(classify);
+	ft_model_free(a);
+	ft_model_free(b);
+}
+
+/* Writes the parameters i with i % 2 == half. */
+static int write_half(const struct ft_model *m, enum ft_dtype dtype, const char *path, int half, json_t *map)
+{
+	struct ft_stored t[128];
+	size_t n = 0;
+	for (size_t i = (size_t)half; i < ft_model_params(m) && n < 128; i += 2) {
+		const struct ft_param *p = ft_model_param(m, i);
+		size_t count = (size_t)(p->t.rows * p->t.cols), bytes = count * ft_dtype_size(dtype);
+		void *data = malloc(bytes);
+		ft_narrow(data, p->t.data, dtype, count);
+		t[n++] = (struct ft_stored){ p->file, dtype, p->rank, { p->rank == 2 ? p->t.rows : p->t.cols, p->t.cols }, data,
+			                     bytes };
+		json_object_set_new(map, p->file, json_string(strrchr(path, '/') + 1));
+	}
+	int rc = ft_safetensors_write(path, t, n);
+	while (n)
+		free((void *)(uintptr_t)t[--n].data);
+	return rc;
+}
+
+/* In two shards, of a type in which the values are exact. */
+static void check_shards(const struct family *f, enum ft_dtype dtype)
+{
+	struct ft_model *m = ft_model_open(f->classify, NULL, 0);
+	json_t *index = json_pack("{s:{}, s:{}}", "metadata", "weight_map"), *map = json_object_get(index, "weight_map");
+	int rc = m ? ft_json_save(in_folder("config.json"), json_object_get(ft_model_meta(m), "config")) : FT_EFAIL;
+	rc = rc ? rc : write_half(m, dtype, in_folder("model-00001-of-00002.safetensors"), 0, map);
+	rc = rc ? rc : write_half(m, dtype, in_folder("model-00002-of-00002.safetensors"), 1, map);
+	rc = rc ? rc : ft_json_save(in_folder("model.safetensors.index.json"), index);
+	struct ft_model *again = rc ? NULL : ft_model_open(folder, NULL, 0);
+	ok(again && compare(m, again) == (int)ft_model_params(m), "%s in two shards of %s", f->classify, ft_dtype_name(dtype));
+	ft_model_free(m);
+	ft_model_free(again);
+	json_decref(index);
+}
+
+static void remove_folder(void)
+{
+	static const char *const names[] = { "config.json", "model-00001-of-00002.safetensors",
+	                                     "model-00002-of-00002.safetensors", "model.safetensors.index.json" };
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		unlink(in_folder(names[i]));
+	rmdir(folder);
+}
+
 int main(void)
 {
+	if (!ok(mkdtemp(folder) != NULL, "a folder"))
+		return tap_done();
 	for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
 		check_hidden(&families[i]);
 		check_heads(&families[i]);
+		if (families[i].bare)
+			check_names(&families[i]);
+		/* The values of BERT are exact in float16 alone. */
+		for (int t = FT_F32; t <= (families[i].member ? FT_BF16 : FT_F16); t++)
+			check_shards(&families[i], (enum ft_dtype)t);
 	}
+	remove_folder();
 	return tap_done();
 }
