@@ -46,6 +46,8 @@ struct ft_pooling {
  * one vector a text are FT_EFORMAT. */
 int ft_pooling_read(struct ft_pooling *p, const char *dir);
 void ft_pooling_free(struct ft_pooling *p);
+/* Writes files that say this into the folder `dir`: modules.json, 1_Pooling/, … */
+int ft_pooling_write(const struct ft_pooling *p, const char *dir);
 const char *ft_pooling_name(enum ft_pooling_mode mode); /* "mean": that of the newer files */
 int ft_pooling_parse(const char *name);                 /* an ft_pooling_mode, or -1 */
 

@@ -1,7 +1,8 @@
 /* export_hf.c - a model as a Hugging Face folder that transformers loads.
  *
  * The base's config.json is kept and changed only where the head or the type
- * of the weights differ, so that keys we know nothing of survive.
+ * of the weights differ, so that keys we know nothing of survive. A model without
+ * a head keeps what sentence-transformers says of its vectors (export_sentence.c).
  */
 #include "ft/cli.h"
 #include "ft/err.h"
@@ -157,7 +158,7 @@ static int write_weights(const struct ft_model *m, const char *dir, enum ft_dtyp
 
 /* ---- the tokenizer's files ---- */
 
-static int copy_file(const char *from, const char *to)
+int copy_file(const char *from, const char *to)
 {
 	struct filemap m;
 	int rc = filemap_open(&m, from);
@@ -174,8 +175,10 @@ static int copy_file(const char *from, const char *to)
 
 static int copy_tokenizer(const struct ft_model *m, const char *dir)
 {
-	static const char *const names[] = { "tokenizer.json", "vocab.txt", "tokenizer_config.json",
-	                                     "special_tokens_map.json", "added_tokens.json" };
+	static const char *const names[] = {
+		"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
+		"vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model",
+	};
 	int rc = FT_OK;
 	for (size_t i = 0; i < sizeof names / sizeof *names && rc == FT_OK; i++) {
 		char *from = ft_format("%s/%s", ft_model_dir(m), names[i]),
@@ -197,6 +200,8 @@ static int write_hf(const struct ft_model *m, const char *dir, enum ft_dtype dty
 		rc = write_weights(m, dir, dtype);
 	if (rc == FT_OK)
 		rc = copy_tokenizer(m, dir);
+	if (rc == FT_OK && ft_model_task(m) == FT_TASK_NONE)
+		rc = sentence_export(ft_model_dir(m), dir);
 	return rc == FT_OK ? card_write(m, dir, dtype) : rc;
 }
 

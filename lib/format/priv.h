@@ -53,6 +53,13 @@ struct sentence_module {
 int sentence_module(const json_t *modules, size_t i, struct sentence_module *m);
 /* What the config.json of a pooling says: modes, width, with_prompt. */
 int sentence_pooling(struct ft_pooling *p, const json_t *config);
+/* What the folder says of lengths and letter case: max_length, lower_case. */
+int sentence_lengths(struct ft_pooling *p, const char *dir);
+
+/* ---- export_sentence.c, export_hf.c ---- */
+/* The files of a sentence-transformers folder `from`, when it is one, into `to`. */
+int sentence_export(const char *from, const char *to);
+int copy_file(const char *from, const char *to);
 
 /* ---- export ---- */
 #define X(name) extern const struct ft_format format_##name;

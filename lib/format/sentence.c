@@ -190,7 +190,7 @@ static int check_task(const json_t *v)
 	return err;
 }
 
-static int read_transformer(struct ft_pooling *p, const char *dir)
+int sentence_lengths(struct ft_pooling *p, const char *dir)
 {
 	json_t *v = NULL;
 	size_t i = 0, n = sizeof transformer_files / sizeof *transformer_files;
@@ -247,7 +247,7 @@ int ft_pooling_read(struct ft_pooling *p, const char *dir)
 		return rc;
 	rc = read_modules(p, dir, modules);
 	json_decref(modules);
-	rc = rc < 0 ? rc : read_transformer(p, dir);
+	rc = rc < 0 ? rc : sentence_lengths(p, dir);
 	rc = rc < 0 ? rc : read_prompt(p, dir);
 	if (rc < 0)
 		ft_pooling_free(p);

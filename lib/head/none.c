@@ -4,7 +4,7 @@
 static int describe(struct ft_model *m)
 {
 	/* Part of the bare checkpoint of some encoders, so it is kept and exported. */
-	return m->family->describe_pool ? m->family->describe_pool(m) : FT_OK;
+	return m->family->describe_pool(m);
 }
 
 static int run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *hidden,

@@ -130,8 +130,18 @@ int describe_pooler(struct ft_model *m)
 	return param_linear(m, (int)m->shape.layers, "pool", "pooler.dense", m->shape.width, m->shape.width);
 }
 
+int no_pooler(struct ft_model *m)
+{
+	(void)m;
+	return FT_OK;
+}
+
 struct ft_tensor *pooler(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x)
 {
+	if (!ft_model_find(m, "pool.weight")) {
+		ft_graph_fail(g, ft_fail(FT_EUSAGE, "%s: the model has no pooler; mean and cls are poolings", m->name));
+		return NULL;
+	}
 	x = ft_first(g, b, x);
 	x = site_linear(m, g, x, "pool");
 	return ft_tanh(g, x);

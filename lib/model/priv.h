@@ -22,7 +22,7 @@ struct ft_family {
 	int (*describe)(struct ft_model *m);
 	/* The last hidden states [tokens, width]. */
 	struct ft_tensor *(*encode)(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b);
-	/* The bare model's pooler: [rows, width]. NULL: it has none. */
+	/* The bare model's pooler: [rows, width]; no_pooler() and pooler() without one. */
 	int (*describe_pool)(struct ft_model *m);
 	struct ft_tensor *(*pool)(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x);
 	/* What the last layer of a classifier sees of the hidden states: [rows, width]. */
@@ -160,8 +160,9 @@ int postnorm_shape(struct ft_model *m); /* of a config.json with BERT's members 
 int postnorm_describe(struct ft_model *m, const struct postnorm *n);
 struct ft_tensor *postnorm_encode(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
                                   const struct postnorm *n);
-/* A linear layer and tanh on the first token. */
+/* A linear layer and tanh on the first token; FT_EUSAGE for a model that has none. */
 int describe_pooler(struct ft_model *m);
+int no_pooler(struct ft_model *m);
 struct ft_tensor *pooler(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x);
 /* A decoder tied to the word embeddings, behind a linear layer, f, and a norm. */
 int describe_tied(struct ft_model *m, const char *dense, const char *norm, const char *bias);

@@ -88,8 +88,6 @@ int ft_model_vectors(struct ft_model *m, struct ft_graph *g, const struct ft_bat
 		x = ft_mean(g, b, x);
 	else if (strcmp(pooling, "cls") == 0)
 		x = ft_first(g, b, x);
-	else if (strcmp(pooling, "pooler") == 0 && !ft_model_find(m, "pool.weight"))
-		return ft_fail(FT_EUSAGE, "%s: the model has no pooler; mean and cls are poolings", m->name);
 	else if (strcmp(pooling, "pooler") == 0)
 		x = m->family->pool(m, g, b, x);
 	else

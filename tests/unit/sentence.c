@@ -141,6 +141,37 @@ static void test_refused(void)
 	refused("a prompt that is not there", "config_sentence_transformers.json", "{\"default_prompt_name\":\"q\"}", "no prompt 'q'");
 }
 
+/* What is written reads as what was meant. */
+static void round_trip(const char *what, struct ft_pooling p)
+{
+	struct ft_pooling q;
+	int rc = ft_pooling_write(&p, folder);
+	rc = rc ? rc : ft_pooling_read(&q, folder);
+	ok(rc == 1 && p.modes == q.modes && !memcmp(p.mode, q.mode, p.modes * sizeof *p.mode) && p.normalize == q.normalize &&
+	   p.lower_case == q.lower_case && p.with_prompt == q.with_prompt && p.width == q.width &&
+	   p.max_length == q.max_length && !p.prompt == !q.prompt && (!p.prompt || !strcmp(p.prompt, q.prompt)),
+	   "written and read: %s", what);
+	if (rc == 1)
+		ft_pooling_free(&q);
+}
+
+static void test_write(void)
+{
+	round_trip("a mean", (struct ft_pooling){ .mode = { FT_POOL_MEAN }, .modes = 1, .with_prompt = true, .width = 8 });
+	json_t *config = ft_json_load(in_folder("1_Pooling/config.json"));
+	ok(json_is_true(json_object_get(config, "pooling_mode_mean_tokens")) &&
+	   json_is_false(json_object_get(config, "pooling_mode_cls_token")) && json_object_size(config) == 5,
+	   "as the first versions wrote it");
+	json_decref(config);
+	round_trip("everything", (struct ft_pooling){ .mode = { FT_POOL_CLS, FT_POOL_MEAN, FT_POOL_LAST }, .modes = 3,
+	                                              .normalize = true, .lower_case = true, .width = 8, .max_length = 77,
+	                                              .prompt = "query: " });
+	clear();
+	round_trip("modes in an order that flags cannot say",
+	           (struct ft_pooling){ .mode = { FT_POOL_MEAN, FT_POOL_CLS }, .modes = 2, .with_prompt = true, .width = 8 });
+	clear();
+}
+
 int main(void)
 {
 	if (!ok(mkdtemp(folder) && mkdir(in_folder("1_Pooling"), 0777) == 0, "a folder"))
@@ -148,6 +179,7 @@ int main(void)
 	test_old();
 	test_new();
 	test_refused();
+	test_write();
 	is_str(ft_pooling_name(FT_POOL_MEAN_SQRT), "mean_sqrt_len_tokens", "a mode's name");
 	ok(ft_pooling_parse("max") == FT_POOL_MAX && ft_pooling_parse("average") == -1, "and back");
 	rmdir(in_folder("1_Pooling"));
