@@ -123,8 +123,19 @@ struct ft_tensor *ft_attention(struct ft_graph *g, const struct ft_batch *b, str
 /* y [R,H]: the first token of each row; the mean over each row. */
 struct ft_tensor *ft_first(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x);
 struct ft_tensor *ft_mean(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x);
+/* y [R,H]: the sum over each row of w[t] x[t], w [T] borrowed for the pass; the
+ * largest of each component over a row. */
+struct ft_tensor *ft_weighted_sum(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x, const float *w);
+struct ft_tensor *ft_max(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x);
+/* y [n,A+B]: the rows of a [n,A] with those of b [n,B] behind them. */
+struct ft_tensor *ft_join(struct ft_graph *g, struct ft_tensor *a, struct ft_tensor *b);
 /* y [n,H] = x[index]; index is borrowed for the pass. */
 struct ft_tensor *ft_gather(struct ft_graph *g, struct ft_tensor *x, const int32_t *index, int64_t n);
+
+/* Each row scaled to this length, and the products a[i] . b[i] of rows: [n,1]. The
+ * second of two of length 1 is their cosine. */
+struct ft_tensor *ft_normalize(struct ft_graph *g, struct ft_tensor *x, float length);
+struct ft_tensor *ft_row_dot(struct ft_graph *g, struct ft_tensor *a, struct ft_tensor *b);
 
 /* ---- losses: [units, 1], one a unit, unreduced; backward starts from their
  * sum. A unit with label FT_IGNORE has loss 0 and no gradient. ---- */
@@ -143,6 +154,10 @@ struct ft_tensor *ft_squared_error(struct ft_graph *g, struct ft_tensor *values,
  * gradient computed on the way forward. */
 struct ft_tensor *ft_linear_cross_entropy(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w,
                                           struct ft_tensor *b, const int32_t *labels);
+/* CoSENT of scores [n,1] (Huang et al., IEEE/ACM TASLP 2024), one number for all of
+ * them, [1,1]: log(1 + sum of exp(scale (s[i] - s[j])) over all i, j with
+ * targets[i] < targets[j]). */
+struct ft_tensor *ft_cosent(struct ft_graph *g, struct ft_tensor *scores, const float *targets, float scale);
 
 /* The end of a layer whose only result is x: as long as nothing has been
  * recorded (in FT_INFER, and in a frozen trunk) the memory of everything before

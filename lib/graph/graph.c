@@ -269,6 +269,15 @@ float *ft_grad(struct ft_graph *g, struct ft_tensor *t, bool *fresh)
 	return t->grad;
 }
 
+float *graph_zeroed_grad(struct ft_graph *g, struct ft_tensor *t)
+{
+	bool fresh;
+	float *dx = ft_grad(g, t, &fresh);
+	if (dx && fresh)
+		memset(dx, 0, tensor_size(t) * sizeof *dx);
+	return dx;
+}
+
 float *graph_take_grad(struct node *n, struct ft_tensor *t)
 {
 	if (t->grad || t->has_grad || tensor_size(t) != tensor_size(n->out))

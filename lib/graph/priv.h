@@ -46,6 +46,9 @@ struct ft_dropout graph_dropout(struct ft_graph *g, float p);
 bool graph_training(const struct ft_graph *g); /* dropout is on */
 void graph_count(struct ft_graph *g, double macs);
 
+/* The gradient of `t` to add to, zero where nothing was added before; NULL: out of memory. */
+float *graph_zeroed_grad(struct ft_graph *g, struct ft_tensor *t);
+
 /* Hands the gradient of n->out over to `t` when t has none yet: an operation
  * whose backward works in place. Returns the array, else NULL. */
 float *graph_take_grad(struct node *n, struct ft_tensor *t);

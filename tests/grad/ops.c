@@ -146,6 +146,21 @@ static struct ft_tensor *gather(struct ft_graph *g, struct ft_tensor **in)
 {
 	return ft_gather(g, in[0], index_, sizeof index_ / sizeof *index_);
 }
+/* Tokens weigh anything, also nothing. */
+static const float token_weights[TOKENS] = { 1, 0.5f, -2, 1, 0, 0.25f, 3, 1, 0.1f, 0.2f, 0.3f, 0.4f, -0.5f };
+static struct ft_tensor *weighted_sum(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_weighted_sum(g, &batch, in[0], token_weights);
+}
+static struct ft_tensor *max(struct ft_graph *g, struct ft_tensor **in) { return ft_max(g, &batch, in[0]); }
+static struct ft_tensor *join(struct ft_graph *g, struct ft_tensor **in) { return ft_join(g, in[0], in[1]); }
+static struct ft_tensor *join_twice(struct ft_graph *g, struct ft_tensor **in) { return ft_join(g, in[0], in[0]); }
+static struct ft_tensor *normalize(struct ft_graph *g, struct ft_tensor **in) { return ft_normalize(g, in[0], 1.5f); }
+static struct ft_tensor *row_dot(struct ft_graph *g, struct ft_tensor **in) { return ft_row_dot(g, in[0], in[1]); }
+static struct ft_tensor *row_dot_same(struct ft_graph *g, struct ft_tensor **in) { return ft_row_dot(g, in[0], in[0]); }
+/* Targets with ties. */
+static const float order[TOKENS] = { 0, 3, 3, 1, 5, 2, 0, 4.5f, 1, 1, -1, 3, 5 };
+static struct ft_tensor *cosent(struct ft_graph *g, struct ft_tensor **in) { return ft_cosent(g, in[0], order, 2); }
 static struct ft_tensor *cross_entropy(struct ft_graph *g, struct ft_tensor **in)
 {
 	return ft_cross_entropy(g, in[0], labels, NULL);
@@ -221,6 +236,13 @@ static const struct test tests[] = {
 	{ OP_first, "", first, { { T, 5 } }, 1, 0, 0 },
 	{ OP_mean, "", mean, { { T, 21 } }, 1, 0, 0 },
 	{ OP_gather, "", gather, { { T, 5 } }, 1, 0, 0 },
+	{ OP_weighted_sum, "", weighted_sum, { { T, 21 } }, 1, 0, 0 },
+	{ OP_max, "", max, { { T, 5 } }, 0, 0, 0 },
+	{ OP_join, "", join, { { T, 5 }, { T, 3 } }, 3, 0, 0 },
+	{ OP_join, "of one tensor with itself", join_twice, { { T, 5 } }, 1, 0, 0 },
+	{ OP_normalize, "", normalize, { { T, 19 } }, 1, 0, 0 },
+	{ OP_row_dot, "", row_dot, { { T, 19 }, { T, 19 } }, 3, 0, 0 },
+	{ OP_row_dot, "of one tensor with itself", row_dot_same, { { T, 5 } }, 1, 0, 0 },
 	{ OP_cross_entropy, "", cross_entropy, { { T, 5 } }, 1, 1, 0 },
 	{ OP_cross_entropy, "smoothed", cross_entropy_smooth, { { T, 5 } }, 1, 1, 0 },
 	{ OP_cross_entropy, "smoothed and weighted", cross_entropy_weighted, { { T, 5 } }, 1, 1, 0 },
@@ -229,6 +251,7 @@ static const struct test tests[] = {
 	{ OP_squared_error, "", squared, { { T, 5 } }, 1, 1, 0 },
 	{ OP_linear_cross_entropy, "with a bias", linear_loss, { { T, 7 }, { 5, 7 }, { 1, 5 } }, 1, 1, 0 },
 	{ OP_linear_cross_entropy, "without", linear_loss, { { T, 7 }, { 5, 7 } }, 1, 1, 0 },
+	{ OP_cosent, "", cosent, { { T, 1 } }, 1, 1, 0 },
 };
 
 /* ---- one run ---- */
