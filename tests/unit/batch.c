@@ -364,17 +364,18 @@ static void test_keep(void)
 	size_t in_train = 0, both = 0, folds[5] = { 0 }, wrong = 0, moved = 0, everything = 0, joint = 0;
 	for (int32_t i = 0; i < 20000; i++) {
 		int32_t ids[] = { 101, i % 977, i, 102 };
-		int a = ft_keep_test(&train, ids, 4), b = ft_keep_test(&rest, ids, 4), n = 0;
+		const struct ft_example e = { .ids = ids, .n = 4 };
+		int a = ft_keep_test(&train, &e), b = ft_keep_test(&rest, &e), n = 0;
 		in_train += (size_t)a;
 		both += a == b;
-		moved += a != ft_keep_test(&other, ids, 4);
-		everything += ft_keep_test(&all, ids, 4);
+		moved += a != ft_keep_test(&other, &e);
+		everything += ft_keep_test(&all, &e);
 		for (int k = 0; k < 5; k++) {
-			int in = ft_keep_test(&fold[k], ids, 4);
+			int in = ft_keep_test(&fold[k], &e);
 			n += in;
 			folds[k] += (size_t)in;
 			joint += k == 1 && in && a;
-			wrong += k == 1 && in == ft_keep_test(&except, ids, 4);
+			wrong += k == 1 && in == ft_keep_test(&except, &e);
 		}
 		wrong += n != 1;
 	}
