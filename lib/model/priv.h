@@ -14,6 +14,7 @@
 #include "ft/err.h"
 #include "ft/format.h"
 #include "ft/model.h"
+#include "ft/sentence.h"
 
 /* ---- what a family is ---- */
 struct ft_family {
@@ -41,6 +42,7 @@ struct ft_family {
 /* ---- what a head is ---- */
 struct head_output {
 	struct ft_tensor *logits; /* [units, outputs] or NULL */
+	struct ft_tensor *vectors; /* [rows, width] or NULL */
 	struct ft_tensor *loss;   /* [units, 1] or NULL without labels */
 	int64_t supervised;
 	double weight;
@@ -74,6 +76,13 @@ struct rope {
 };
 #define ROPES 2 /* kinds of layer that a model may have */
 
+/* The loss of texts that belong together (lib/head/embed.c). */
+struct pair_loss {
+	enum pair_loss_kind { LOSS_AUTO, LOSS_MNRL, LOSS_COSINE, LOSS_COSENT } kind;
+	float scale;
+	bool symmetric, distinct;
+};
+
 struct ft_model {
 	char *name; /* as given */
 	char *dir;  /* of the base */
@@ -97,6 +106,8 @@ struct ft_model {
 	struct ft_hf *hf;
 	struct ft_reader *reader; /* the stream, read to its end; or NULL */
 	struct ft_loss_options loss;
+	struct ft_pooling pooling; /* what the head sees of a text; modes 0: its own pooler */
+	struct pair_loss pair_loss;
 };
 
 /* ---- for families and heads ---- */
@@ -120,6 +131,10 @@ struct ft_tensor *site_linear(struct ft_model *m, struct ft_graph *g, struct ft_
 	__attribute__((format(printf, 4, 5)));
 struct ft_tensor *site_norm(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* One vector a row of the last hidden states. */
+struct ft_tensor *vectors_make(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *hidden,
+                               const struct ft_pooling *p);
 
 /* A member of config.json that must be a whole number in [least, most]; sets
  * *err as ft_json_int. `absent` < least means it must be there. */
@@ -176,6 +191,9 @@ int params_load(struct ft_model *m);                    /* the others: from m->h
 int rules_apply(struct ft_model *m);                    /* meta.train -> trains, rate */
 int rules_make(struct ft_model *m, const struct ft_plan *p); /* plan -> meta.train */
 json_t *head_of_config(const json_t *config);           /* that of a folder; new reference */
+int vectors_read(struct ft_model *m);                   /* meta.head -> pooling */
+/* The head of a sentence-transformers folder: 1, 0: it is none. */
+int vectors_of_folder(const char *dir, json_t **head);
 int head_find(struct ft_model *m);                      /* meta.head -> head, outputs, labels */
 
 #define X(name) extern const struct ft_family family_##name;
