@@ -4,6 +4,7 @@
 #include "ft/err.h"
 #include "ft/graph.h"
 #include "ft/metric.h"
+#include "ft/sentence.h"
 #include "ft/text.h"
 #include "ft/tok.h"
 
@@ -256,7 +257,7 @@ static int add_row(struct run *r, struct row row, const int32_t *ids, const uint
 /* The text, behind the prompt of a model that makes vectors. */
 static int encode_text(struct run *r, struct ft_span text)
 {
-	const char *prompt = vectors ? ft_model_prompt(r->model) : NULL;
+	const char *prompt = vectors ? ft_model_pooling(r->model)->prompt : NULL;
 	if (!prompt)
 		return ft_tok_encode(r->tok, text.p, text.n, 0, &r->first);
 	struct ft_buf b = { 0 };

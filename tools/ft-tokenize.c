@@ -7,6 +7,7 @@
 #include "ft/cli.h"
 #include "ft/err.h"
 #include "ft/model.h"
+#include "ft/sentence.h"
 #include "ft/stream.h"
 #include "ft/text.h"
 #include "ft/thread.h"
@@ -418,7 +419,7 @@ static int add_row(struct run *r, const struct ft_row *row)
 	if (r->labels && (rc = ft_labels_read(r->labels, row, &it->label, it->targets)) < 0)
 		return rc;
 	r->unread += !r->labels && (row->label.p || row->json);
-	const char *prompt = r->task == FT_TASK_EMBED ? ft_model_prompt(r->model) : NULL;
+	const char *prompt = r->task == FT_TASK_EMBED ? ft_model_pooling(r->model)->prompt : NULL;
 	if ((rc = copy_span(g, row->text, prompt, &it->text)) < 0 || (rc = copy_span(g, row->pair, prompt, &it->pair)) < 0
 	    || (rc = copy_span(g, row->negative, prompt, &it->negative)) < 0
 	    || (rc = copy_span(g, row->src, NULL, &it->src)) < 0)

@@ -15,6 +15,8 @@
 #include "ft/tensor.h"
 #include <stdbool.h>
 
+struct ft_pooling; /* sentence.h */
+
 /* ---- parameters ---- */
 struct ft_param {
 	char *name;       /* ours: "layer.3.attn.q.weight" */
@@ -60,8 +62,8 @@ enum ft_task ft_model_task(const struct ft_model *m);
 const char *ft_task_name(enum ft_task t);  /* "none", "classify", "multilabel", "regress", "mlm", "embed" */
 int ft_task_parse(const char *name);       /* an ft_task, or -1 */
 size_t ft_model_outputs(const struct ft_model *m);                /* classes, labels or values */
-/* What goes before every text that vectors are made of; NULL: nothing. */
-const char *ft_model_prompt(const struct ft_model *m);
+/* How vectors are made of texts, as the head says; modes 0: it does not. Borrowed. */
+const struct ft_pooling *ft_model_pooling(const struct ft_model *m);
 /* How many tokens a text may have when `asked` for (0: nobody asks): FT_EUSAGE when that
  * is more than the model takes. */
 int64_t ft_model_length(const struct ft_model *m, int64_t asked);

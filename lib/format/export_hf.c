@@ -2,12 +2,14 @@
  *
  * The base's config.json is kept and changed only where the head or the type
  * of the weights differ, so that keys we know nothing of survive. A model without
- * a head keeps what sentence-transformers says of its vectors (export_sentence.c).
+ * a head keeps what sentence-transformers says of its vectors, and one that makes vectors
+ * says it itself (export_sentence.c).
  */
 #include "ft/cli.h"
 #include "ft/err.h"
 #include "ft/mem.h"
 #include "ft/model.h"
+#include "ft/sentence.h"
 #include "priv.h"
 
 #include <errno.h>
@@ -193,15 +195,29 @@ static int copy_tokenizer(const struct ft_model *m, const char *dir)
 	return rc;
 }
 
+/* A classifier of transformers works on the pooler of its family. */
+static int check_head(const struct ft_model *m)
+{
+	const json_t *head = json_object_get(ft_model_meta(m), "head");
+	if (ft_model_task(m) == FT_TASK_EMBED || !json_object_get(head, "pooling"))
+		return FT_OK;
+	return ft_fail(FT_EUSAGE, "%s: transformers has no class for this head (%s on --pooling)", ft_model_name(m),
+	               ft_task_name(ft_model_task(m)));
+}
+
 static int write_hf(const struct ft_model *m, const char *dir, enum ft_dtype dtype)
 {
-	int rc = write_config(m, dir, dtype);
+	int rc = check_head(m);
+	if (rc == FT_OK)
+		rc = write_config(m, dir, dtype);
 	if (rc == FT_OK)
 		rc = write_weights(m, dir, dtype);
 	if (rc == FT_OK)
 		rc = copy_tokenizer(m, dir);
 	if (rc == FT_OK && ft_model_task(m) == FT_TASK_NONE)
 		rc = sentence_export(ft_model_dir(m), dir);
+	if (rc == FT_OK && ft_model_task(m) == FT_TASK_EMBED)
+		rc = ft_pooling_write(ft_model_pooling(m), dir);
 	return rc == FT_OK ? card_write(m, dir, dtype) : rc;
 }
 

@@ -45,9 +45,11 @@ static int read_loss(struct ft_model *m)
 
 static int describe(struct ft_model *m)
 {
-	if (!m->pooling.modes)
-		m->pooling.mode[m->pooling.modes++] = FT_POOL_MEAN;
 	int rc = read_loss(m);
+	if (rc == FT_OK && !m->pooling.modes) {
+		m->pooling.mode[m->pooling.modes++] = FT_POOL_MEAN;
+		rc = ft_json_set(json_object_get(m->meta, "head"), "pooling", json_pack("[s]", ft_pooling_name(FT_POOL_MEAN)));
+	}
 	return rc ? rc : m->family->describe_pool(m); /* part of a bare checkpoint, so it is kept */
 }
 
@@ -127,7 +129,9 @@ static void mnrl(struct ft_model *m, struct ft_graph *g, const struct ft_batch *
 	out->weight *= 2;
 }
 
-/* ---- pairs with scores ---- */
+/* ---- pairs with scores ----
+ * Measuring needs no loss: scores of any kind are a test of any model. So what does not
+ * fit the loss is an error in training alone. */
 static int scored(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x,
                   enum pair_loss_kind kind, struct head_output *out)
 {
@@ -135,10 +139,14 @@ static int scored(struct ft_model *m, struct ft_graph *g, const struct ft_batch 
 	if (b->texts != 2 || b->ntargets != n)
 		return ft_fail(FT_EMATCH, "%zu texts and %zu scores an example; a loss of scores is for 2 and 1", b->texts,
 		               b->ntargets / n);
-	for (size_t e = 0; kind == LOSS_COSINE && e < n; e++)
-		if (fabsf(b->targets[e]) > 1)
-			return ft_fail(FT_EMATCH, "%.*s: the score %g; the loss 'cosine' takes scores from -1 to 1, 'cosent' takes any",
-			               b->src ? (int)b->src[e].n : 0, b->src ? b->src[e].p : "", (double)b->targets[e]);
+	for (size_t e = 0; kind == LOSS_COSINE && e < n; e++) {
+		if (fabsf(b->targets[e]) <= 1)
+			continue;
+		if (ft_graph_mode(g) == FT_INFER)
+			return FT_OK;
+		return ft_fail(FT_EMATCH, "%.*s: the score %g; the loss 'cosine' takes scores from -1 to 1, 'cosent' takes any",
+		               b->src ? (int)b->src[e].n : 7, b->src ? b->src[e].p : "a batch", (double)b->targets[e]);
+	}
 	struct ft_tensor *cosine = ft_row_dot(g, ft_normalize(g, column(g, b, x, 0), 1),
 	                                      ft_normalize(g, column(g, b, x, 1), 1));
 	out->supervised = (int64_t)n;
@@ -163,7 +171,6 @@ static int run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
 		mnrl(m, g, b, x, out);
 		return ft_graph_error(g);
 	}
-	/* To measure needs no loss: pairs with scores are a test of any model. */
 	if (ft_graph_mode(g) == FT_INFER)
 		return FT_OK;
 	return ft_fail(FT_EMATCH, "the loss '%s' of %s is for pairs %s scores", losses[kind], m->name,

@@ -236,6 +236,7 @@ static int describe(struct ft_model *m)
 	m->own_names = m->head->task == FT_TASK_NONE || m->head->task == FT_TASK_EMBED;
 	rc = vectors_read(m);
 	rc = rc ? rc : m->family->describe(m);
+	m->pooling.width = m->shape.width;
 	rc = rc ? rc : m->head->describe(m);
 	if (rc < 0)
 		return ft_context(rc, "%s: config.json", m->dir);

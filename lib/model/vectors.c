@@ -8,15 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- what meta.head says: {pooling: [mode, …], normalize} ---- */
+/* ---- what meta.head says: {pooling: [mode, …], normalize, max_length, prompt} ---- */
 int vectors_read(struct ft_model *m)
 {
-	const json_t *head = json_object_get(m->meta, "head"), *modes = json_object_get(head, "pooling"), *mode;
+	json_t *head = json_object_get(m->meta, "head"), *modes = json_object_get(head, "pooling"), *mode;
 	size_t i;
 	int err = FT_OK;
-	m->pooling = (struct ft_pooling){ .normalize = ft_json_bool(head, "normalize", false, &err) };
+	m->pooling = (struct ft_pooling){ .with_prompt = true, .normalize = ft_json_bool(head, "normalize", false, &err),
+	                                  .max_length = ft_json_int(head, "max_length", 0, &err) };
+	const char *prompt = ft_json_str(head, "prompt", NULL, &err);
 	if (err < 0)
 		return err;
+	m->pooling.prompt = (char *)(uintptr_t)prompt; /* in meta: never freed */
+	if (m->pooling.max_length < 0)
+		return ft_fail(FT_EFORMAT, "max_length: %lld", (long long)m->pooling.max_length);
 	if (modes && (!json_is_array(modes) || !json_array_size(modes) || json_array_size(modes) > FT_POOLING_MODES))
 		return ft_fail(FT_EFORMAT, "pooling: not a list of at most %d modes", FT_POOLING_MODES);
 	json_array_foreach(modes, i, mode) {
@@ -78,10 +83,7 @@ int vectors_of_folder(const char *dir, json_t **head)
 	return rc;
 }
 
-const char *ft_model_prompt(const struct ft_model *m)
-{
-	return json_string_value(json_object_get(json_object_get(m->meta, "head"), "prompt"));
-}
+const struct ft_pooling *ft_model_pooling(const struct ft_model *m) { return &m->pooling; }
 
 /* ---- making them ---- */
 
