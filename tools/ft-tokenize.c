@@ -225,8 +225,8 @@ static int choose_limit(struct run *r)
 	int policy = ft_tok_long_parse(long_name);
 	if (policy < 0)
 		return ft_fail(FT_EUSAGE, "--long: '%s' is not truncate, drop, split or error", long_name);
-	if (length < 0 || max_length < 0)
-		return length < 0 ? (int)length : ft_fail(FT_EUSAGE, "--max-length %lld: less than none", (long long)max_length);
+	if (length < 0)
+		return (int)length;
 	if (negative_column && (!apart || !pair_column))
 		return ft_fail(FT_EUSAGE, "--negative is for the task embed, beside --pair");
 	if (apart && pair_column && policy == FT_TOK_SPLIT)

@@ -65,7 +65,7 @@ size_t ft_model_outputs(const struct ft_model *m);                /* classes, la
 /* How vectors are made of texts, as the head says; modes 0: it does not. Borrowed. */
 const struct ft_pooling *ft_model_pooling(const struct ft_model *m);
 /* How many tokens a text may have when `asked` for (0: nobody asks): FT_EUSAGE when that
- * is more than the model takes. */
+ * is less than none, or more than the model takes. */
 int64_t ft_model_length(const struct ft_model *m, int64_t asked);
 const char *ft_model_label(const struct ft_model *m, size_t i);   /* NULL: no names (regress) */
 

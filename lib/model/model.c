@@ -50,7 +50,7 @@ int64_t ft_model_length(const struct ft_model *m, int64_t asked)
 	int64_t usual = ft_json_int(json_object_get(m->meta, "head"), "max_length", most, &err);
 	if (err < 0 || most < 1 || usual < 1)
 		return ft_fail(FT_EFORMAT, "%s: max_length is not a positive number", m->name);
-	if (asked > most)
+	if (asked < 0 || asked > most)
 		return ft_fail(FT_EUSAGE, "--max-length %lld: %s takes at most %lld tokens", (long long)asked, m->name,
 		               (long long)most);
 	return asked ? asked : usual < most ? usual : most;
