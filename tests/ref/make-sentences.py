@@ -18,7 +18,8 @@ import sentence_transformers
 import torch
 import transformers
 from safetensors.torch import save_file
-from sentence_transformers import SentenceTransformer, losses
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer import losses
 from sentence_transformers.sentence_transformer.evaluation import (EmbeddingSimilarityEvaluator,
                                                                    InformationRetrievalEvaluator)
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
