@@ -299,9 +299,9 @@ static int show_text(struct ft_reader *r, struct ft_buf *b)
 		int32_t offsets[2] = { 0, batches ? 0 : (int32_t)e.n };
 
 		if (!batches)
-			c = (struct ft_batch){ .ids = e.ids, .offsets = e.offsets ? e.offsets : offsets, .labels = e.labels, .targets = e.targets,
-			                       .src = &e.src, .tokens = e.n, .rows = e.texts, .texts = e.texts, .nlabels = e.nlabels,
-			                       .ntargets = e.ntargets, .epoch = -1 };
+			c = (struct ft_batch){ .ids = e.ids, .offsets = e.offsets ? e.offsets : offsets, .labels = e.labels,
+			                       .targets = e.targets, .src = &e.src, .tokens = e.n, .rows = e.texts,
+			                       .texts = e.texts, .nlabels = e.nlabels, .ntargets = e.ntargets, .epoch = -1 };
 		else
 			printf("# batch %lld, epoch %lld: %zu rows, %zu tokens\n", (long long)ft_reader_count(r),
 			       (long long)c.epoch, c.rows, c.tokens);

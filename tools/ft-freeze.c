@@ -273,8 +273,9 @@ static int run(int argc, char **argv)
 		json_decref(new_head);
 		return ft_last_error();
 	}
-	struct ft_plan plan = { .head = new_head, .loss = new_loss, .train = train.item, .ntrain = train.count, .freeze = freeze.item,
-	                        .nfreeze = freeze.count, .last_layers = last_layers < 0 ? -1 : last_layers, .layer_decay = layer_decay,
+	struct ft_plan plan = { .head = new_head, .loss = new_loss, .train = train.item, .ntrain = train.count,
+	                        .freeze = freeze.item, .nfreeze = freeze.count,
+	                        .last_layers = last_layers < 0 ? -1 : last_layers, .layer_decay = layer_decay,
 	                        .rates = rates.item, .nrates = rates.count, .seed = seed, .init = init };
 	/* A folder's plan needs no weights; a stream's own must be carried over. */
 	struct stat st;

@@ -17,7 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *model_path, *base, *output, *format, *text_column, *pair_column, *negative_column, *label_column, *member;
+static const char *model_path, *base, *output, *format, *member;
+static const char *text_column, *pair_column, *negative_column, *label_column;
 static const char *label_names, *task_name, *long_name = "truncate";
 static bool header, no_header, no_labels;
 static int64_t max_length, stride = -1, max_line = 16 << 20, outputs = 1;
@@ -345,7 +346,8 @@ static int write_texts(struct run *r, const struct item *it, const struct chunk 
 	struct ft_batch b;
 	if (rc < 0 || parts == 0 || (rc = ft_pack_batch(r->texts, &b)) < 0)
 		return rc;
-	return write_example(r, it, &(struct ft_example){ .ids = b.ids, .n = b.tokens, .offsets = b.offsets, .texts = b.rows });
+	struct ft_example e = { .ids = b.ids, .n = b.tokens, .offsets = b.offsets, .texts = b.rows };
+	return write_example(r, it, &e);
 }
 
 static int write_item(struct run *r, const struct item *it, const struct chunk *c)
