@@ -160,12 +160,15 @@ static int next_kept(struct job *j, struct ft_reader *in, struct ft_example *e)
 	while ((rc = ft_example_read(in, e)) > 0) {
 		if (++j->read % 4096 == 0)
 			ft_progress("%lld examples read", (long long)j->read);
-		if (!ft_keep_test(&j->keep, e->ids, e->n))
+		if (!ft_keep_test(&j->keep, e))
 			continue;
 		if (j->mask && !ft_mask_possible(j->mask, e)) {
 			j->unmaskable++;
 			continue;
 		}
+		if (j->mask && ft_example_texts(e) > 1)
+			return ft_reader_fail(in, FT_EUSAGE, "%.*s: has %zu texts; --mask is for examples of one",
+			                      (int)e->src.n, e->src.n ? e->src.p : "", ft_example_texts(e));
 		if (tokens != ABSENT && e->n > (size_t)tokens)
 			return ft_reader_fail(in, FT_EUSAGE, "%.*s: has %zu tokens, more than --tokens %lld; raise that, "
 			                      "or tokenize with a smaller --max-length", (int)e->src.n,
@@ -250,8 +253,8 @@ static int close_output(struct job *j)
 
 static bool is_full(const struct job *j, const struct ft_example *next)
 {
-	return ft_pack_rows(j->pack)
-		&& ((rows != ABSENT && ft_pack_rows(j->pack) >= (size_t)rows)
+	return ft_pack_examples(j->pack)
+		&& ((rows != ABSENT && ft_pack_examples(j->pack) >= (size_t)rows)
 		    || (tokens != ABSENT && ft_pack_tokens(j->pack) + next->n > (size_t)tokens));
 }
 
@@ -336,7 +339,7 @@ static int count_ahead(struct job *j)
 		if (rc < 0)
 			return rc;
 		batches += (int64_t)e.batches;
-		total_rows += (int64_t)e.items;
+		total_rows += (int64_t)e.rows;
 		total_tokens += (int64_t)e.tokens;
 	}
 	ft_order_rewind(j->order);

@@ -202,7 +202,7 @@ static int show_counts(struct ft_reader *r, struct ft_buf *b)
 	if (!rc && is_batches)
 		rc = ft_buf_printf(b, "%lld batches, ", (long long)ft_reader_count(r));
 	if (!rc && !is_model)
-		rc = ft_buf_printf(b, "%lld examples, %lld tokens, %lld labels", (long long)c.rows,
+		rc = ft_buf_printf(b, "%lld examples, %lld tokens, %lld labels", (long long)c.examples,
 		                   (long long)c.tokens, (long long)c.labels);
 	if (!rc)
 		rc = ft_buf_printf(b, json_object_get(ft_reader_end(r), "digest") ? ", digest ok" : ", no digest");
@@ -247,26 +247,37 @@ static int match_tokenizer(struct ft_reader *r)
 	return rc;
 }
 
-/* "source<TAB>label<TAB>text" of row `at` of a batch. */
-static int show_row(const struct ft_reader *r, const struct ft_batch *c, size_t at, struct ft_buf *b)
+/* "source<TAB>label" of example `at` of a batch. */
+static int show_example(const struct ft_batch *c, const json_t *names, size_t at, struct ft_buf *b)
 {
-	const json_t *names = json_object_get(ft_reader_meta(r), "labels");
-	size_t from = (size_t)c->offsets[at], n = (size_t)c->offsets[at + 1] - from;
-	bool by_row = c->labels && c->nlabels == c->rows;
-	struct ft_lines_row row = { c->ids + from, c->labels && !by_row ? c->labels + from : NULL, n, names };
-	const char *name = by_row && c->labels[at] >= 0
+	bool whole = c->labels && c->nlabels == ft_batch_examples(c);
+	const char *name = whole && c->labels[at] >= 0
 		? json_string_value(json_array_get(names, (size_t)c->labels[at])) : NULL;
-	size_t outputs = c->targets ? c->ntargets / c->rows : 0;
+	size_t outputs = c->targets ? c->ntargets / ft_batch_examples(c) : 0;
 	int rc = c->src ? ft_lines_clean(b, c->src[at].p, c->src[at].n) : FT_OK;
 
 	if (!rc)
 		rc = ft_buf_append(b, "\t", 1);
 	if (!rc && name)
 		rc = ft_lines_clean(b, name, strlen(name));
-	else if (!rc && by_row)
+	else if (!rc && whole)
 		rc = ft_buf_printf(b, "%d", c->labels[at]);
 	for (size_t i = 0; i < outputs && !rc; i++)
 		rc = ft_buf_printf(b, "%s%g", i ? "," : "", (double)c->targets[at * outputs + i]);
+	return rc;
+}
+
+/* "source<TAB>label<TAB>text" of row `at` of a batch; of an example of several texts
+ * the first row names it, and the others begin with the tabs. */
+static int show_row(const struct ft_reader *r, const struct ft_batch *c, size_t at, struct ft_buf *b)
+{
+	const json_t *names = json_object_get(ft_reader_meta(r), "labels");
+	size_t from = (size_t)c->offsets[at], n = (size_t)c->offsets[at + 1] - from;
+	bool by_token = c->labels && c->nlabels != ft_batch_examples(c);
+	struct ft_lines_row row = { c->ids + from, by_token ? c->labels + from : NULL, n, names };
+	bool begins = at % ft_batch_texts(c) == 0;
+	int rc = begins ? show_example(c, names, at / ft_batch_texts(c), b) : ft_buf_append(b, "\t", 1);
+
 	if (!rc)
 		rc = ft_buf_append(b, "\t", 1);
 	if (!rc)
@@ -288,9 +299,9 @@ static int show_text(struct ft_reader *r, struct ft_buf *b)
 		int32_t offsets[2] = { 0, batches ? 0 : (int32_t)e.n };
 
 		if (!batches)
-			c = (struct ft_batch){ .ids = e.ids, .offsets = offsets, .labels = e.labels, .targets = e.targets,
-			                       .src = &e.src, .tokens = e.n, .rows = 1, .nlabels = e.nlabels,
-			                       .ntargets = e.ntargets, .epoch = -1 };
+			c = (struct ft_batch){ .ids = e.ids, .offsets = e.offsets ? e.offsets : offsets, .labels = e.labels,
+			                       .targets = e.targets, .src = &e.src, .tokens = e.n, .rows = e.texts,
+			                       .texts = e.texts, .nlabels = e.nlabels, .ntargets = e.ntargets, .epoch = -1 };
 		else
 			printf("# batch %lld, epoch %lld: %zu rows, %zu tokens\n", (long long)ft_reader_count(r),
 			       (long long)c.epoch, c.rows, c.tokens);

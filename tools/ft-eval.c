@@ -224,15 +224,16 @@ static int put_predictions(struct run *r, const struct ft_batch *b)
 
 /* ---- the pass over the data ---- */
 
-/* The first `rows` rows of a batch. */
-static void cut(struct ft_batch *b, size_t rows, size_t outputs)
+/* The first n examples of a batch. */
+static void cut(struct ft_batch *b, size_t n)
 {
-	if (b->rows <= rows)
+	size_t all = ft_batch_examples(b), rows = n * ft_batch_texts(b);
+	if (all <= n)
 		return;
 	if (b->labels)
-		b->nlabels = b->nlabels == b->tokens ? (size_t)b->offsets[rows] : rows;
+		b->nlabels = b->nlabels == b->tokens ? (size_t)b->offsets[rows] : n;
 	if (b->targets)
-		b->ntargets = rows * outputs;
+		b->ntargets = b->ntargets / all * n;
 	b->tokens = (size_t)b->offsets[rows];
 	b->rows = rows;
 }
@@ -240,7 +241,7 @@ static void cut(struct ft_batch *b, size_t rows, size_t outputs)
 static int eval_batch(struct run *r, const struct ft_batch *b)
 {
 	bool by_label = r->task == FT_TASK_CLASSIFY || r->task == FT_TASK_LM;
-	if (by_label ? !b->labels : !b->targets)
+	if (r->task != FT_TASK_EMBED && (by_label ? !b->labels : !b->targets))
 		return ft_fail(FT_EFORMAT, "%s: the examples have no labels to compare with; ft-predict works without",
 		               ft_reader_name(r->data));
 	for (size_t i = 0; i < r->sides; i++) {
@@ -251,7 +252,7 @@ static int eval_batch(struct run *r, const struct ft_batch *b)
 		if (rc < 0)
 			return ft_context(rc, "%s", ft_reader_name(r->data));
 	}
-	r->rows += (int64_t)b->rows;
+	r->rows += (int64_t)ft_batch_examples(b);
 	r->tokens += (int64_t)b->tokens;
 	return r->file ? put_predictions(r, b) : FT_OK;
 }
@@ -263,7 +264,7 @@ static int eval_all(struct run *r)
 	int rc;
 	while ((rc = ft_batch_read(r->data, &b)) > 0) {
 		if (limit)
-			cut(&b, (size_t)(limit - r->rows), ft_model_outputs(r->side[0].model));
+			cut(&b, (size_t)(limit - r->rows));
 		rc = eval_batch(r, &b);
 		if (rc < 0)
 			return rc;
@@ -357,8 +358,8 @@ static int open_predictions(struct run *r)
 		return FT_OK;
 	if (strcmp(predictions, "-") == 0)
 		return ft_fail(FT_EUSAGE, "--predictions: needs a file, because the report goes to stdout");
-	if (r->task == FT_TASK_LM)
-		return ft_fail(FT_EUSAGE, "--predictions: there are none of a language model");
+	if (r->task == FT_TASK_LM || r->task == FT_TASK_EMBED)
+		return ft_fail(FT_EUSAGE, "--predictions: there are none of the task %s", ft_task_name(r->task));
 	r->probability = ft_alloc(ft_model_outputs(r->side[0].model), sizeof(float));
 	r->file = r->probability ? ft_outfile_open(predictions) : NULL;
 	return r->file ? FT_OK : ft_last_error();
@@ -399,7 +400,7 @@ static void print_metrics(void)
 	for (size_t i = 0; (info = ft_metric_info(i)); i++) {
 		const char *comma = "";
 		printf("%-19s %s (", info->name, info->help);
-		for (int t = FT_TASK_CLASSIFY; t <= FT_TASK_LM; t++)
+		for (int t = FT_TASK_CLASSIFY; t <= FT_TASK_EMBED; t++)
 			if (info->tasks & 1u << t) {
 				printf("%s%s", comma, ft_task_name((enum ft_task)t));
 				comma = ", ";

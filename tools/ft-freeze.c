@@ -3,6 +3,7 @@
 #include "ft/err.h"
 #include "ft/model.h"
 #include "ft/optim.h"
+#include "ft/sentence.h"
 #include "ft/text.h"
 
 #include <stdio.h>
@@ -13,17 +14,27 @@
 
 #define NOT_GIVEN INT64_MIN
 
-static const char *head, *base, *output = "-", *optimizer = "adamw";
+static const char *head, *pooling, *loss, *base, *output = "-", *optimizer = "adamw";
 static struct ft_list train, freeze, rates;
 static int64_t last_layers = NOT_GIVEN, seed = FT_NO_SEED;
-static double layer_decay = 1;
-static bool init, show, json;
+static double layer_decay = 1, scale;
+static bool normalize, symmetric, distinct, init, show, json;
 
 static const struct ft_opt options[] = {
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "What the model is for", 0 },
 	{ "head", 'H', FT_OPT_STR, &head, "HEAD",
-	  "classify:LABEL,LABEL..., multilabel:LABEL,..., regress[:OUTPUTS], mlm or none; @FILE for the labels reads them "
-	  "from a file, one a line (default: the head that the model has)", 0 },
+	  "classify:LABEL,LABEL..., multilabel:LABEL,..., regress[:OUTPUTS], mlm, embed[:POOLING] or none; @FILE for the "
+	  "labels reads them from a file, one a line (default: the head that the model has)", 0 },
+	{ "pooling", 0, FT_OPT_STR, &pooling, "MODE,...",
+	  "what a new head sees of a text: cls, max, mean, mean_sqrt_len_tokens, weightedmean or lasttoken of the last "
+	  "layer, several side by side; auto: as MODEL says (default: embed: auto; others: the model's pooler)", 0 },
+	{ "normalize", 0, FT_OPT_FLAG, &normalize, NULL, "scale that to length 1", 0 },
+	{ "loss", 0, FT_OPT_STR, &loss, "NAME",
+	  "embed: mnrl, cosine or cosent (default: cosent for pairs with scores, mnrl without)", 0 },
+	{ "scale", 0, FT_OPT_REAL, &scale, "X", "embed: factor of cosines in mnrl and cosent (default: 20)", 0 },
+	{ "symmetric", 0, FT_OPT_FLAG, &symmetric, NULL, "mnrl: rank the anchors for each positive, too", 0 },
+	{ "distinct", 0, FT_OPT_FLAG, &distinct, NULL,
+	  "mnrl: texts of a batch that equal the anchor or its positive are no negatives", 0 },
 	{ "init", 0, FT_OPT_FLAG, &init, NULL, "a network from the configuration alone: every weight is random", 0 },
 	{ "seed", 0, FT_OPT_INT, &seed, "N", "seed of new weights (default: that of a model stream, else 0)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "What trains (default: everything)", 0 },
@@ -44,6 +55,50 @@ static const struct ft_opt options[] = {
 };
 
 /* ---- --head ---- */
+
+/* "mean,cls" as an array; "auto" as true, which the model makes its own of. */
+static json_t *parse_pooling(const char *text)
+{
+	json_t *modes = strcmp(text, "auto") == 0 ? json_true() : json_array();
+	for (const char *p = text; json_is_array(modes); p++) {
+		size_t n = strcspn(p, ",");
+		char *name = ft_strndup(p, n);
+		int mode = name ? ft_pooling_parse(name) : -1;
+		free(name);
+		if (mode < 0 || json_array_append_new(modes, json_string(ft_pooling_name((enum ft_pooling_mode)mode))) < 0) {
+			ft_fail(FT_EUSAGE, "--pooling: '%.*s' is not cls, max, mean, mean_sqrt_len_tokens, weightedmean, lasttoken "
+			        "or auto", (int)n, p);
+			json_decref(modes);
+			return NULL;
+		}
+		p += n;
+		if (!*p)
+			break;
+	}
+	return modes;
+}
+
+/* Adds what --pooling and --normalize say to a head. */
+static json_t *add_pooling(json_t *new_head, const char *modes)
+{
+	const char *type = json_string_value(json_object_get(new_head, "type"));
+	int task = type ? ft_task_parse(type) : FT_TASK_NONE, rc = FT_OK;
+	if (new_head && (modes || normalize) && (task == FT_TASK_NONE || task == FT_TASK_LM))
+		rc = ft_fail(FT_EUSAGE, "--pooling, --normalize: the head %s sees every token", type);
+	else if (new_head && normalize && !modes && task != FT_TASK_EMBED)
+		rc = ft_fail(FT_EUSAGE, "--normalize needs --pooling");
+	if (rc == FT_OK && new_head && modes) {
+		json_t *list = parse_pooling(modes);
+		rc = list ? ft_json_set(new_head, "pooling", list) : FT_EUSAGE;
+	}
+	if (rc == FT_OK && new_head && normalize)
+		rc = ft_json_set(new_head, "normalize", json_true());
+	if (rc == FT_OK)
+		return new_head;
+	json_decref(new_head);
+	return NULL;
+}
+
 static json_t *parse_head(const char *text)
 {
 	size_t n = strcspn(text, ":");
@@ -71,14 +126,41 @@ static json_t *parse_head(const char *text)
 			return json_pack("{s:s, s:I}", "type", "regress", "outputs", (json_int_t)outputs);
 		break;
 	}
+	case FT_TASK_EMBED:
+		if (rest && pooling)
+			return ft_fail(FT_EUSAGE, "--head %s and --pooling %s: give one of them", text, pooling), NULL;
+		return add_pooling(json_pack("{s:s}", "type", "embed"), rest);
 	case FT_TASK_LM:
 	case FT_TASK_NONE:
 		if (!rest)
 			return json_pack("{s:s}", "type", ft_task_name(task));
 		break;
 	}
-	ft_fail(FT_EUSAGE, "--head: '%s' is not classify:LABELS, multilabel:LABELS, regress[:OUTPUTS], mlm or none", text);
+	ft_fail(FT_EUSAGE, "--head: '%s' is not classify:LABELS, multilabel:LABELS, regress[:OUTPUTS], mlm, embed[:POOLING] "
+	        "or none", text);
 	return NULL;
+}
+
+/* {name, scale, symmetric, distinct} of what was given; *out NULL: nothing was. */
+static int parse_loss(json_t **out)
+{
+	*out = NULL;
+	if (!loss && !scale && !symmetric && !distinct)
+		return FT_OK;
+	if (scale < 0)
+		return ft_fail(FT_EUSAGE, "--scale: %g is not above 0", scale);
+	bool ranks = !loss || strcmp(loss, "mnrl") == 0;
+	if ((symmetric || distinct) && !ranks)
+		return ft_fail(FT_EUSAGE, "--symmetric and --distinct are for --loss mnrl");
+	if (loss && strcmp(loss, "mnrl") != 0 && strcmp(loss, "cosine") != 0 && strcmp(loss, "cosent") != 0)
+		return ft_fail(FT_EUSAGE, "--loss: '%s' is not mnrl, cosine or cosent", loss);
+	*out = json_object();
+	int rc = loss ? ft_json_set(*out, "name", json_string(loss)) : FT_OK;
+	if (rc == FT_OK && scale > 0)
+		rc = ft_json_set(*out, "scale", json_real(scale));
+	if (rc == FT_OK && symmetric)
+		rc = ft_json_set(*out, "symmetric", json_true());
+	return rc == FT_OK && distinct ? ft_json_set(*out, "distinct", json_true()) : rc;
 }
 
 /* ---- the table ---- */
@@ -184,11 +266,16 @@ static int run(int argc, char **argv)
 		return ft_fail(FT_EUSAGE, "--last-layers: %lld is less than none", (long long)last_layers);
 	if (layer_decay <= 0 || layer_decay > 1)
 		return ft_fail(FT_EUSAGE, "--layer-decay: %g is not in (0, 1]", layer_decay);
-	json_t *new_head = head ? parse_head(head) : NULL;
-	if (head && !new_head)
+	if ((pooling || normalize) && !head)
+		return ft_fail(FT_EUSAGE, "--pooling and --normalize are about a new --head");
+	json_t *new_head = head ? add_pooling(parse_head(head), pooling) : NULL, *new_loss = NULL;
+	if ((head && !new_head) || parse_loss(&new_loss) < 0) {
+		json_decref(new_head);
 		return ft_last_error();
-	struct ft_plan plan = { .head = new_head, .train = train.item, .ntrain = train.count, .freeze = freeze.item,
-	                        .nfreeze = freeze.count, .last_layers = last_layers < 0 ? -1 : last_layers, .layer_decay = layer_decay,
+	}
+	struct ft_plan plan = { .head = new_head, .loss = new_loss, .train = train.item, .ntrain = train.count,
+	                        .freeze = freeze.item, .nfreeze = freeze.count,
+	                        .last_layers = last_layers < 0 ? -1 : last_layers, .layer_decay = layer_decay,
 	                        .rates = rates.item, .nrates = rates.count, .seed = seed, .init = init };
 	/* A folder's plan needs no weights; a stream's own must be carried over. */
 	struct stat st;
@@ -204,6 +291,7 @@ static int run(int argc, char **argv)
 		rc = show_plan(stderr, m);
 	ft_model_free(m);
 	json_decref(new_head);
+	json_decref(new_loss);
 	free(train.item);
 	free(freeze.item);
 	free(rates.item);

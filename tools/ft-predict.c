@@ -4,6 +4,7 @@
 #include "ft/err.h"
 #include "ft/graph.h"
 #include "ft/metric.h"
+#include "ft/sentence.h"
 #include "ft/text.h"
 #include "ft/tok.h"
 
@@ -43,7 +44,8 @@ static const struct ft_opt options[] = {
 	{ "threshold", 0, FT_OPT_REAL, &threshold, "P",
 	  "probability from which on a label of a multi-label model is predicted (default: 0.5)", 0 },
 	{ "vectors", 0, FT_OPT_STR, &vectors, "POOLING",
-	  "print a vector instead of a prediction: mean (over the tokens), cls or pooler", 0 },
+	  "print a vector instead of a prediction: auto, as the model says, mean (over the tokens), cls, max, "
+	  "mean_sqrt_len_tokens, weightedmean, lasttoken or pooler (default: auto for a model that makes vectors)", 0 },
 	{ "normalize", 0, FT_OPT_FLAG, &normalize, NULL, "scale each vector to length 1", 0 },
 	{ "keep-text", 0, FT_OPT_FLAG, &keep_text, NULL, "repeat the text in the output", 0 },
 	{ "group", 'g', FT_OPT_INT, &group_rows, "N",
@@ -252,11 +254,25 @@ static int add_row(struct run *r, struct row row, const int32_t *ids, const uint
 
 /* ---- text ---- */
 
+/* The text, behind the prompt of a model that makes vectors. */
+static int encode_text(struct run *r, struct ft_span text)
+{
+	const char *prompt = vectors ? ft_model_pooling(r->model)->prompt : NULL;
+	if (!prompt)
+		return ft_tok_encode(r->tok, text.p, text.n, 0, &r->first);
+	struct ft_buf b = { 0 };
+	int rc = ft_buf_printf(&b, "%s", prompt);
+	rc = rc ? rc : ft_buf_append(&b, text.p, text.n);
+	rc = rc ? rc : ft_tok_encode(r->tok, (const char *)b.data, b.len, 0, &r->first);
+	ft_buf_free(&b);
+	return rc;
+}
+
 static int encode(struct run *r, const struct ft_row *text)
 {
 	bool pair = text->pair.p != NULL;
 	r->first.n = r->second.n = r->whole.n = 0;
-	int rc = ft_tok_encode(r->tok, text->text.p, text->text.n, 0, &r->first);
+	int rc = encode_text(r, text->text);
 	if (rc == FT_OK && pair)
 		rc = ft_tok_encode(r->tok, text->pair.p, text->pair.n, 1, &r->second);
 	if (rc < 0)
@@ -319,7 +335,10 @@ static int predict_tokens(struct run *r, const char *path)
 	int rc = ft_model_match(r->model, in);
 	while (rc == FT_OK && (rc = ft_example_read(in, &e)) > 0) {
 		struct row row = { .src_n = e.src.n };
-		rc = e.n > r->limit.max
+		if (ft_example_texts(&e) > 1)
+			rc = ft_reader_fail(in, FT_EMATCH, "an example of %zu texts; answers are of one", ft_example_texts(&e));
+		else
+			rc = e.n > r->limit.max
 		             ? ft_reader_fail(in, FT_EMATCH, "%zu tokens, and the limit is %zu", e.n, r->limit.max)
 		             : keep(&r->group, e.src.p, e.src.n, &row.src);
 		if (rc == FT_OK)
@@ -352,8 +371,6 @@ static int check_options(void)
 		return ft_fail(FT_EUSAGE, "which model? give -m MODEL");
 	if (strcmp(policy, "truncate") != 0 && strcmp(policy, "error") != 0)
 		return ft_fail(FT_EUSAGE, "--long: '%s' is neither truncate nor error", policy);
-	if (normalize && !vectors)
-		return ft_fail(FT_EUSAGE, "--normalize is about --vectors, which was not asked for");
 	if (!(threshold > 0.0 && threshold < 1.0) || group_rows < 0 || group_rows > 1 << 20 || max_length < 0 ||
 	    max_line < 1)
 		return ft_fail(FT_EUSAGE, "--threshold, --group, --max-length or --max-line is out of range");
@@ -365,13 +382,10 @@ static int check_options(void)
 /* The tokens a row can have: what the model has positions for, or less. */
 static int find_limit(struct run *r)
 {
-	int err = FT_OK;
-	int64_t most = ft_json_int(ft_model_meta(r->model), "max_length", INT32_MAX, &err);
-	if (err < 0 || most < 1)
-		return ft_fail(FT_EFORMAT, "%s: max_length is not a positive number", model_path);
-	if (max_length > most)
-		return ft_fail(FT_EUSAGE, "--max-length: the model takes at most %lld tokens", (long long)most);
-	r->limit.max = (size_t)(max_length ? max_length : most);
+	int64_t length = ft_model_length(r->model, max_length);
+	if (length < 0)
+		return (int)length;
+	r->limit.max = (size_t)length;
 	r->limit.policy = strcmp(policy, "error") == 0 ? FT_TOK_ERROR : FT_TOK_TRUNCATE;
 	if (r->limit.max <= ft_tok_specials(r->tok, columns.pair != NULL))
 		return ft_fail(FT_EUSAGE, "--max-length: %zu tokens leave no room for text", r->limit.max);
@@ -401,6 +415,12 @@ static int open_model(struct run *r)
 	if (!r->model)
 		return ft_last_error();
 	r->task = ft_model_task(r->model);
+	if (!vectors && r->task == FT_TASK_EMBED)
+		vectors = "auto";
+	if (normalize && !vectors)
+		return ft_fail(FT_EUSAGE, "--normalize is about --vectors, which was not asked for");
+	if (columns.pair && r->task == FT_TASK_EMBED)
+		return ft_fail(FT_EUSAGE, "--pair: a vector is of one text");
 	if (!vectors && (r->task == FT_TASK_NONE || r->task == FT_TASK_LM))
 		return ft_fail(FT_EUSAGE, "%s: the model has no head that predicts; --vectors mean prints vectors",
 		               model_path);

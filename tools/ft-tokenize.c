@@ -3,9 +3,11 @@
  * Rows are read one after the other and encoded in groups, by as many threads
  * as there are; they are written in the order in which they came.
  */
+#include "ft/batch.h"
 #include "ft/cli.h"
 #include "ft/err.h"
 #include "ft/model.h"
+#include "ft/sentence.h"
 #include "ft/stream.h"
 #include "ft/text.h"
 #include "ft/thread.h"
@@ -15,7 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *model_path, *base, *output, *format, *text_column, *pair_column, *label_column, *member;
+static const char *model_path, *base, *output, *format, *member;
+static const char *text_column, *pair_column, *negative_column, *label_column;
 static const char *label_names, *task_name, *long_name = "truncate";
 static bool header, no_header, no_labels;
 static int64_t max_length, stride = -1, max_line = 16 << 20, outputs = 1;
@@ -36,9 +39,13 @@ static const struct ft_opt options[] = {
 	{ "text", 't', FT_OPT_STR, &text_column, "COLUMN",
 	  "column of the text: a name, or a number from 1 (default: 'text' or 'sentence'; without a "
 	  "header 2, or 1 when there is only one)", 0 },
-	{ "pair", 'p', FT_OPT_STR, &pair_column, "COLUMN", "column of a second text (default: none)", 0 },
+	{ "pair", 'p', FT_OPT_STR, &pair_column, "COLUMN",
+	  "column of a second text; embed: of the text that belongs to the first (default: none)", 0 },
+	{ "negative", 0, FT_OPT_STR, &negative_column, "COLUMN",
+	  "embed: column of a text that does not, though it is like it (default: none)", 0 },
 	{ "label", 'l', FT_OPT_STR, &label_column, "COLUMN",
-	  "column of the label (default: 'label'; without a header 1, when there are two or more)", 0 },
+	  "column of the label (default: 'label'; without a header 1, when there are two or more; embed: of the score, "
+	  "and without it none are read)", 0 },
 	{ "member", 0, FT_OPT_STR, &member, "GLOB", "files to read of an archive (default: all)", 0 },
 	{ "max-line", 0, FT_OPT_INT, &max_line, "N", "refuse lines of more than N bytes (default: 16777216)",
 	 0 },
@@ -46,7 +53,7 @@ static const struct ft_opt options[] = {
 	{ "labels", 0, FT_OPT_STR, &label_names, "NAMES",
 	  "names of the classes, A,B...; or @FILE, which holds one a line (default: those of MODEL)", 0 },
 	{ "task", 0, FT_OPT_STR, &task_name, "TASK",
-	  "classify, multilabel, regress, mlm or none (default: that of MODEL; classify with --labels)", 0 },
+	  "classify, multilabel, regress, mlm, embed or none (default: that of MODEL; classify with --labels)", 0 },
 	{ "outputs", 0, FT_OPT_INT, &outputs, "N", "numbers of a row, with --task regress (default: 1)", 0 },
 	{ "no-labels", 0, FT_OPT_FLAG, &no_labels, NULL, "read the text alone", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Length", 0 },
@@ -66,10 +73,11 @@ static const struct ft_opt options[] = {
 #define CHUNK 32            /* rows that one thread takes at a time */
 
 struct item {               /* a row */
-	struct ft_span text, pair, src; /* in the group's arena */
+	struct ft_span text, pair, negative, src; /* in the group's arena */
 	int32_t label;
 	float *targets;         /* there, too; or NULL */
-	size_t from, n, pair_from, pair_n; /* its tokens among those of its chunk */
+	size_t from, n, pair_from, pair_n, negative_from, negative_n; /* its tokens among those of its chunk; the third
+	                                                      text's stand behind the second's */
 	size_t invalid;         /* pieces that are not UTF-8 */
 };
 
@@ -109,6 +117,7 @@ struct run {
 	json_t *inputs;
 	struct group *group;
 	struct ft_tok_text example; /* with its special tokens */
+	struct ft_pack *texts;      /* of an example of several */
 	int64_t n[COUNTS], unread; /* unread: labels that nobody asked for */
 };
 
@@ -178,9 +187,12 @@ static int choose_labels(struct run *r)
 		rc = choose_names(r);
 	if (r->task == FT_TASK_MULTILABEL)
 		r->targets = json_array_size(r->names);
-	if (rc < 0 || no_labels || r->task == FT_TASK_NONE || r->task == FT_TASK_LM)
+	bool scored = r->task == FT_TASK_EMBED && label_column;
+	if (scored)
+		r->targets = 1;
+	if (rc < 0 || no_labels || r->task == FT_TASK_NONE || r->task == FT_TASK_LM || (r->task == FT_TASK_EMBED && !scored))
 		return rc;
-	r->labels = ft_labels_new(r->task, r->names, r->targets);
+	r->labels = ft_labels_new(scored ? FT_TASK_REGRESS : r->task, r->names, r->targets);
 	return r->labels ? FT_OK : ft_last_error();
 }
 
@@ -208,18 +220,22 @@ static int open_tokenizer(struct run *r)
 
 static int choose_limit(struct run *r)
 {
-	json_int_t most = json_integer_value(json_object_get(ft_model_meta(r->model), "max_length"));
-	size_t specials = ft_tok_specials(r->tok, pair_column != NULL);
+	bool apart = r->task == FT_TASK_EMBED; /* each text for itself */
+	int64_t length = ft_model_length(r->model, max_length);
+	size_t specials = ft_tok_specials(r->tok, pair_column && !apart);
 	int policy = ft_tok_long_parse(long_name);
 	if (policy < 0)
 		return ft_fail(FT_EUSAGE, "--long: '%s' is not truncate, drop, split or error", long_name);
-	if (max_length < 0 || (most && max_length > most))
-		return ft_fail(FT_EUSAGE, "--max-length %lld: %s takes at most %lld tokens",
-		               (long long)max_length, ft_model_name(r->model), (long long)most);
+	if (length < 0)
+		return (int)length;
+	if (negative_column && (!apart || !pair_column))
+		return ft_fail(FT_EUSAGE, "--negative is for the task embed, beside --pair");
+	if (apart && pair_column && policy == FT_TOK_SPLIT)
+		return ft_fail(FT_EUSAGE, "--long split: texts that belong together are not split");
 	if (stride >= 0 && policy != FT_TOK_SPLIT)
 		return ft_fail(FT_EUSAGE, "--stride is for --long split");
 	r->limit.policy = (enum ft_tok_long)policy;
-	r->limit.max = max_length ? (size_t)max_length : most ? (size_t)most : INT32_MAX;
+	r->limit.max = (size_t)length;
 	r->limit.stride = stride > 0 ? (size_t)stride : 0;
 	if (r->limit.max <= specials || r->limit.max - specials <= r->limit.stride)
 		return ft_fail(FT_EUSAGE, "--max-length %zu: %zu special tokens%s leave no room for text",
@@ -233,7 +249,7 @@ static json_t *make_meta(const struct run *r)
 	int rc = meta ? 0 : -1;
 	if (r->names)
 		rc |= json_object_set(meta, "labels", r->names);
-	else if (r->targets)
+	else if (r->targets && r->task != FT_TASK_EMBED)
 		rc |= json_object_set_new(meta, "outputs", json_integer((json_int_t)r->targets));
 	rc |= json_object_set_new(meta, "max_length", json_integer((json_int_t)r->limit.max));
 	if (rc == 0)
@@ -258,13 +274,38 @@ static void encode_chunk(void *ctx, size_t i)
 		it->pair_from = c->pair.n;
 		c->rc = ft_tok_encode(r->tok, it->text.p, it->text.n, 0, &c->text);
 		if (c->rc == FT_OK && it->pair.p)
-			c->rc = ft_tok_encode(r->tok, it->pair.p, it->pair.n, 1, &c->pair);
+			c->rc = ft_tok_encode(r->tok, it->pair.p, it->pair.n, r->task != FT_TASK_EMBED, &c->pair);
 		it->n = c->text.n - it->from;
+		it->negative_from = c->pair.n;
 		it->pair_n = c->pair.n - it->pair_from;
-		it->invalid = ft_utf8_invalid(it->text.p, it->text.n) + ft_utf8_invalid(it->pair.p, it->pair.n);
+		if (c->rc == FT_OK && it->negative.p)
+			c->rc = ft_tok_encode(r->tok, it->negative.p, it->negative.n, 0, &c->pair);
+		it->negative_n = c->pair.n - it->negative_from;
+		it->invalid = ft_utf8_invalid(it->text.p, it->text.n) + ft_utf8_invalid(it->pair.p, it->pair.n) +
+		              ft_utf8_invalid(it->negative.p, it->negative.n);
 	}
 	if (c->rc < 0)
 		snprintf(c->message, sizeof c->message, "%s", ft_message());
+}
+
+/* The example is there but for its label. */
+static int write_example(struct run *r, const struct item *it, struct ft_example *e)
+{
+	for (size_t i = 0; i < e->n; i++)
+		if (r->vocab && e->ids[i] >= r->vocab)
+			return ft_fail(FT_EMATCH, "the token '%s' has id %d, but the model has only %lld embeddings",
+			               ft_tok_piece(r->tok, e->ids[i]), e->ids[i], (long long)r->vocab);
+	e->src = it->src;
+	if (r->labels && it->targets) {
+		e->targets = it->targets;
+		e->ntargets = r->targets;
+	} else if (r->labels) {
+		e->labels = &it->label;
+		e->nlabels = 1;
+	}
+	r->n[n_examples]++;
+	r->n[n_tokens] += (int64_t)e->n;
+	return ft_example_write(r->out, e);
 }
 
 static int write_part(struct run *r, const struct item *it, const struct ft_tok_slice *a, const struct ft_tok_slice *b)
@@ -274,29 +315,49 @@ static int write_part(struct run *r, const struct item *it, const struct ft_tok_
 	if (rc < 0 || !x->n)
 		return rc;
 	bool typed = false;
-	for (size_t i = 0; i < x->n; i++) {
+	for (size_t i = 0; i < x->n; i++)
 		typed |= x->types[i] != 0;
-		if (r->vocab && x->ids[i] >= r->vocab)
-			return ft_fail(FT_EMATCH, "the token '%s' has id %d, but the model has only %lld embeddings",
-			               ft_tok_piece(r->tok, x->ids[i]), x->ids[i], (long long)r->vocab);
+	return write_example(r, it, &(struct ft_example){ .ids = x->ids, .n = x->n, .types = typed ? x->types : NULL });
+}
+
+/* Texts that are looked at one by one and belong together. */
+static int write_texts(struct run *r, const struct item *it, const struct chunk *c)
+{
+	struct ft_tok_slice text[3] = { { &c->text, it->from, it->n }, { &c->pair, it->pair_from, it->pair_n },
+	                                { &c->pair, it->negative_from, it->negative_n } };
+	size_t texts = it->negative.p ? 3 : it->pair.p ? 2 : 1;
+	bool empty = false, cut = false;
+	int64_t parts = 1;
+	int rc = FT_OK;
+	ft_pack_clear(r->texts);
+	for (size_t i = 0; i < texts && rc == FT_OK && parts > 0; i++) {
+		empty |= text[i].n == 0;
+		cut |= ft_tok_is_long(r->tok, &r->limit, text[i].n, false, 0);
+		parts = ft_tok_parts(r->tok, &r->limit, text[i].n, false, 0);
+		rc = parts < 0 ? (int)parts : FT_OK;
+		ft_tok_part(r->tok, &r->limit, 0, &text[i], NULL);
+		rc = rc ? rc : ft_tok_wrap(r->tok, &text[i], NULL, &r->example);
+		rc = rc ? rc : ft_pack_add(r->texts, &(struct ft_example){ .ids = r->example.ids, .n = r->example.n });
 	}
-	struct ft_example e = { .ids = x->ids, .n = x->n, .types = typed ? x->types : NULL, .src = it->src };
-	if (r->labels && it->targets) {
-		e.targets = it->targets;
-		e.ntargets = r->targets;
-	} else if (r->labels) {
-		e.labels = &it->label;
-		e.nlabels = 1;
-	}
-	r->n[n_examples]++;
-	r->n[n_tokens] += (int64_t)x->n;
-	return ft_example_write(r->out, &e);
+	r->n[n_invalid_utf8] += it->invalid > 0;
+	r->n[n_empty] += empty;
+	r->n[n_truncated] += cut && r->limit.policy == FT_TOK_TRUNCATE;
+	r->n[n_dropped] += cut && r->limit.policy == FT_TOK_DROP;
+	struct ft_batch b;
+	if (rc < 0 || parts == 0 || (rc = ft_pack_batch(r->texts, &b)) < 0)
+		return rc;
+	struct ft_example e = { .ids = b.ids, .n = b.tokens, .offsets = b.offsets, .texts = b.rows };
+	return write_example(r, it, &e);
 }
 
 static int write_item(struct run *r, const struct item *it, const struct chunk *c)
 {
 	const struct ft_tok_slice a = { &c->text, it->from, it->n }, b = { &c->pair, it->pair_from, it->pair_n };
 	bool pair = it->pair.p != NULL;
+	if (r->task == FT_TASK_EMBED && pair) {
+		int rc = write_texts(r, it, c);
+		return rc < 0 ? ft_context(rc, "%.*s", (int)it->src.n, it->src.p) : FT_OK;
+	}
 	int64_t parts = ft_tok_parts(r->tok, &r->limit, a.n, pair, b.n);
 	r->n[n_invalid_utf8] += it->invalid > 0;
 	r->n[n_empty] += a.n == 0 || (pair && b.n == 0);
@@ -331,17 +392,21 @@ static int flush_group(struct run *r)
 
 /* ---- reading ---- */
 
-static int copy_span(struct group *g, struct ft_span from, struct ft_span *to)
+/* Copies a text into the group, with `prompt` before it where there is one. */
+static int copy_span(struct group *g, struct ft_span from, const char *prompt, struct ft_span *to)
 {
-	*to = (struct ft_span){ NULL, from.n };
+	size_t before = prompt ? strlen(prompt) : 0, n;
+	*to = (struct ft_span){ 0 };
 	if (!from.p)
 		return FT_OK;
-	char *p = ft_arena_get(&g->arena, from.n);
+	char *p = ft_add(before, from.n, &n) ? ft_arena_get(&g->arena, n) : NULL;
 	if (!p)
 		return FT_EFAIL;
-	memcpy(p, from.p, from.n);
-	to->p = p;
-	g->bytes += from.n;
+	if (before)
+		memcpy(p, prompt, before);
+	memcpy(p + before, from.p, from.n);
+	*to = (struct ft_span){ p, n };
+	g->bytes += n;
 	return FT_OK;
 }
 
@@ -356,8 +421,10 @@ static int add_row(struct run *r, const struct ft_row *row)
 	if (r->labels && (rc = ft_labels_read(r->labels, row, &it->label, it->targets)) < 0)
 		return rc;
 	r->unread += !r->labels && (row->label.p || row->json);
-	if ((rc = copy_span(g, row->text, &it->text)) < 0 || (rc = copy_span(g, row->pair, &it->pair)) < 0
-	    || (rc = copy_span(g, row->src, &it->src)) < 0)
+	const char *prompt = r->task == FT_TASK_EMBED ? ft_model_pooling(r->model)->prompt : NULL;
+	if ((rc = copy_span(g, row->text, prompt, &it->text)) < 0 || (rc = copy_span(g, row->pair, prompt, &it->pair)) < 0
+	    || (rc = copy_span(g, row->negative, prompt, &it->negative)) < 0
+	    || (rc = copy_span(g, row->src, NULL, &it->src)) < 0)
 		return rc;
 	r->n[n_rows]++;
 	g->count++;
@@ -392,7 +459,7 @@ static int text_options(struct ft_text_options *o)
 		return ft_fail(FT_EUSAGE, "--max-line must be 1 or more");
 	*o = (struct ft_text_options){
 		.format = (enum ft_text_format)f, .header = header ? 1 : no_header ? 0 : -1, .text = text_column,
-		.pair = pair_column, .label = no_labels ? NULL : label_column, .member = member,
+		.pair = pair_column, .negative = negative_column, .label = no_labels ? NULL : label_column, .member = member,
 		.max_line = (size_t)max_line,
 	};
 	return FT_OK;
@@ -449,7 +516,8 @@ static int open_run(struct run *r)
 {
 	r->inputs = json_array();
 	r->group = ft_alloc(1, sizeof *r->group);
-	if (!r->inputs || !r->group)
+	r->texts = ft_pack_new();
+	if (!r->inputs || !r->group || !r->texts)
 		return ft_fail(FT_EFAIL, "out of memory");
 	r->model = ft_model_open(model_path, base, FT_MODEL_BARE);
 	struct ft_reader *parent = r->model ? ft_model_reader(r->model) : NULL;
@@ -477,6 +545,7 @@ static void close_run(struct run *r)
 	ft_tok_free(r->tok);
 	ft_model_free(r->model);
 	ft_tok_text_free(&r->example);
+	ft_pack_free(r->texts);
 	for (size_t i = 0; r->group && i < GROUP / CHUNK; i++) {
 		ft_tok_text_free(&r->group->chunk[i].text);
 		ft_tok_text_free(&r->group->chunk[i].pair);

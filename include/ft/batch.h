@@ -24,7 +24,8 @@
 /* ---- what to keep, by content ----
  * An example's place is a hash of its token ids (XXH3-64, seeded), so copies
  * of one text always fall on the same side, whatever their labels and
- * wherever they stand. {0} keeps everything. */
+ * wherever they stand; of an example of several texts, of the ids of the first. {0}
+ * keeps everything. */
 struct ft_keep {
 	enum { FT_KEEP_ALL, FT_KEEP_TRAIN, FT_KEEP_REST } part;
 	double fraction;        /* of the whole that is FT_KEEP_TRAIN */
@@ -35,12 +36,12 @@ struct ft_keep {
 /* Parse "train:0.9" or "rest:0.9", and "2/5". FT_EUSAGE. */
 int ft_keep_split(struct ft_keep *k, const char *text);
 int ft_keep_fold(struct ft_keep *k, const char *text, bool except);
-bool ft_keep_test(const struct ft_keep *k, const int32_t *ids, size_t n);
+bool ft_keep_test(const struct ft_keep *k, const struct ft_example *e);
 
 /* ---- examples in memory ----
  * Two bytes a token (four where ids exceed 65535; one more where types are not all
  * 0), and for each example 24 bytes, its labels (two or four bytes each), its targets
- * and the text of its source. */
+ * and the text of its source; four bytes a text, and eight, where it has several. */
 struct ft_pool;
 struct ft_pool *ft_pool_new(void); /* NULL: out of memory */
 void ft_pool_free(struct ft_pool *p);
@@ -48,6 +49,7 @@ int ft_pool_add(struct ft_pool *p, const struct ft_example *e);
 size_t ft_pool_count(const struct ft_pool *p);
 size_t ft_pool_bytes(const struct ft_pool *p); /* memory in use */
 size_t ft_pool_length(const struct ft_pool *p, size_t i); /* tokens of example i */
+size_t ft_pool_texts(const struct ft_pool *p, size_t i);
 /* Unpacks example i; what *e points to is valid until the next call. */
 int ft_pool_get(struct ft_pool *p, size_t i, struct ft_example *e);
 
@@ -55,7 +57,7 @@ int ft_pool_get(struct ft_pool *p, size_t i, struct ft_example *e);
 struct ft_order_options {
 	bool shuffle;             /* else in the order of the pool */
 	uint64_t seed;
-	size_t rows, tokens;      /* most rows and tokens of a batch; 0: no such limit */
+	size_t rows, tokens;      /* most examples and tokens of a batch; 0: no such limit */
 	size_t bucket;            /* windows of so many batches sorted by length; 0: none */
 	size_t limit;             /* examples; 0: all */
 	bool balance;             /* classes equally often */
@@ -75,7 +77,7 @@ size_t ft_order_bytes(const struct ft_order *o);    /* memory in use */
 struct ft_epoch {
 	const uint32_t *item;
 	const uint32_t *cut;      /* [batches + 1] */
-	size_t items, batches, tokens;
+	size_t items, batches, rows, tokens; /* rows: texts of the items */
 	int64_t number;           /* 0, 1, ... */
 };
 /* The next epoch; what *e points to is valid until the next call. */
@@ -103,10 +105,10 @@ int ft_mask_apply(struct ft_mask *m, uint64_t example, uint64_t pass, struct ft_
 struct ft_pack;
 struct ft_pack *ft_pack_new(void); /* NULL: out of memory */
 void ft_pack_free(struct ft_pack *p);
-/* Adds a row, copied. FT_EFORMAT, naming the row's source, when its labels are not
- * of the kind of those before it. */
+/* Adds an example, copied: a row for each of its texts. FT_EFORMAT, naming its source,
+ * when its labels or its number of texts are not as of those before it. */
 int ft_pack_add(struct ft_pack *p, const struct ft_example *e);
-size_t ft_pack_rows(const struct ft_pack *p);
+size_t ft_pack_examples(const struct ft_pack *p);
 size_t ft_pack_tokens(const struct ft_pack *p);
 /* The batch so far; valid until the next add or clear. */
 int ft_pack_batch(struct ft_pack *p, struct ft_batch *b);

@@ -47,8 +47,8 @@ const char *ft_hf_digest(struct ft_hf *h);
 void ft_hf_close(struct ft_hf *h);
 
 /* ---- archives to write (tar, by name also .zst .gz): reproducible ---- */
-/* Packs the regular files of folder `dir` (not below), sorted by name, owner 0,
- * mode 0644, time SOURCE_DATE_EPOCH or 0. Members have plain names. Atomic. */
+/* Packs the regular files of folder `dir` and of the folders in it (not below),
+ * sorted by name, owner 0, mode 0644, time SOURCE_DATE_EPOCH or 0. Atomic. */
 int ft_archive_pack(const char *path, const char *dir);
 bool ft_archive_named(const char *path); /* ends in .tar, .tar.zst or .tar.gz */
 
@@ -56,7 +56,8 @@ bool ft_archive_named(const char *path); /* ends in .tar, .tar.zst or .tar.gz */
 struct ft_outdir;
 /* Makes a temporary folder beside `path`. What is at `path` already must be
  * an empty folder; with `force` it may be an archive, or a folder with
- * config.json and without folders in it, which is then replaced. NULL on failure. */
+ * config.json and without folders in it but those of sentence-transformers'
+ * modules ("1_Pooling"), which is then replaced. NULL on failure. */
 struct ft_outdir *ft_outdir_open(const char *path, bool force);
 const char *ft_outdir_path(const struct ft_outdir *d); /* the temporary folder: files go here */
 /* Packs the files when `path` names an archive, else gives the folder its name. Durable. */

@@ -57,39 +57,85 @@ void *ft_graph_alloc(struct ft_graph *g, size_t bytes);
 /* y [T,N] = x [T,K] w[N,K]^T + b [1,N]; b may be NULL. */
 struct ft_tensor *ft_linear(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w, struct ft_tensor *b);
 
-/* y [T,H] = word[ids] + position[place in its row] + type[types]. position and
- * type may be NULL; types NULL means all 0. Ids beyond a table: FT_EMATCH. */
+/* y [T,H] = word[ids] + position[place in its row, from 0] + type[types].
+ * position and type may be NULL; types NULL means all 0. Ids beyond a table, rows
+ * beyond the positions: FT_EMATCH. */
+struct ft_embed_options {
+	int32_t padding; /* an id whose vector gets no gradient where it is looked up; -1: none */
+	/* RoBERTa: that id is always at place `padding`, which gets no gradient
+	 * either, and the others of a row count from there. */
+	bool padding_places;
+};
 struct ft_tensor *ft_embed(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *word,
-                           struct ft_tensor *position, struct ft_tensor *type);
+                           struct ft_tensor *position, struct ft_tensor *type, const struct ft_embed_options *o);
 
-/* Rows to mean 0 and variance 1 (plus eps), times w [1,H] plus b [1,H]. */
+/* Rows to mean 0 and variance 1 (plus eps), times w [1,H] plus b [1,H], which
+ * may be NULL. x may be [T, n*H]: then n pieces of each row by themselves. */
 struct ft_tensor *ft_layer_norm(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w, struct ft_tensor *b,
                                 float eps);
+/* Rows, or pieces as above, to mean square 1 (plus eps), times w + plus: 0 for
+ * most, 1 for Gemma. */
+struct ft_tensor *ft_rms_norm(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w, float plus, float eps);
 
-/* x/2 (1 + erf(x/sqrt 2)); its tanh approximation; max(x, 0); tanh. */
+/* x/2 (1 + erf(x/sqrt 2)); its tanh approximation; x/(1 + exp(-x)); max(x, 0); tanh. */
 struct ft_tensor *ft_gelu(struct ft_graph *g, struct ft_tensor *x);
 struct ft_tensor *ft_gelu_tanh(struct ft_graph *g, struct ft_tensor *x);
+struct ft_tensor *ft_silu(struct ft_graph *g, struct ft_tensor *x);
 struct ft_tensor *ft_relu(struct ft_graph *g, struct ft_tensor *x);
 struct ft_tensor *ft_tanh(struct ft_graph *g, struct ft_tensor *x);
 /* The activation that a config.json calls `name`; NULL pointer: unknown. */
 typedef struct ft_tensor *ft_activation(struct ft_graph *, struct ft_tensor *);
 ft_activation *ft_activation_find(const char *name);
+/* y [T,I] = f(a) u, element by element. a and u are [T,I]; with u NULL, a is
+ * [T, 2*I] and holds both side by side. f may not be ft_tanh. */
+struct ft_tensor *ft_gate(struct ft_graph *g, ft_activation *f, struct ft_tensor *a, struct ft_tensor *u);
 
 /* residual + dropout(x); residual may be NULL. x is used up: its memory may be
  * taken over. */
 struct ft_tensor *ft_dropout_add(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *residual, float p);
 
-/* Softmax attention of each row of the batch over itself, all heads:
- * q, k, v [T, heads * size]; scores are scaled by 1/sqrt(size); dropout p on
- * the probabilities. Memory is linear in the length of a row. */
+/* Rotary positions: turns, in each of the first `heads` heads (of `size`
+ * components) of x, the pair (c, c + pairs) for c < pairs by the angle that the
+ * table has for the token's place in its row. What lies right of these heads, and
+ * of 2*pairs in a head, stays. x is used up. A row longer than the table: FT_EMATCH. */
+struct ft_rope {
+	const float *table; /* [positions, 2*pairs]: cosines, then sines */
+	int64_t positions, pairs;
+};
+struct ft_tensor *ft_rope(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x, const struct ft_rope *r,
+                          int heads, int64_t size);
+
+/* Softmax attention of each row of the batch over itself, all heads: q
+ * [T, heads * size], k and v [T, kv_heads * size], result [T, heads * size].
+ * k and v NULL: q holds all three side by side. Memory is linear in the length
+ * of a row, and with a window the work is, too. */
+struct ft_attention_options {
+	int heads, kv_heads; /* kv_heads divides heads, each serving a run of them; 0: as many */
+	bool causal;         /* a token sees itself and those before it */
+	int64_t window;      /* and only those less than this many places away; 0: all */
+	float scale;         /* of the scores; 0: 1/sqrt(size) */
+	float softcap;       /* c: scores become c tanh(score/c); 0: they stay */
+	float dropout;       /* on the probabilities */
+};
 struct ft_tensor *ft_attention(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *q,
-                               struct ft_tensor *k, struct ft_tensor *v, int heads, float p);
+                               struct ft_tensor *k, struct ft_tensor *v, const struct ft_attention_options *o);
 
 /* y [R,H]: the first token of each row; the mean over each row. */
 struct ft_tensor *ft_first(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x);
 struct ft_tensor *ft_mean(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x);
+/* y [R,H]: the sum over each row of w[t] x[t], w [T] borrowed for the pass; the
+ * largest of each component over a row. */
+struct ft_tensor *ft_weighted_sum(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x, const float *w);
+struct ft_tensor *ft_max(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x);
+/* y [n,A+B]: the rows of a [n,A] with those of b [n,B] behind them. */
+struct ft_tensor *ft_join(struct ft_graph *g, struct ft_tensor *a, struct ft_tensor *b);
 /* y [n,H] = x[index]; index is borrowed for the pass. */
 struct ft_tensor *ft_gather(struct ft_graph *g, struct ft_tensor *x, const int32_t *index, int64_t n);
+
+/* Each row scaled to this length, and the products a[i] . b[i] of rows: [n,1]. The
+ * second of two of length 1 is their cosine. */
+struct ft_tensor *ft_normalize(struct ft_graph *g, struct ft_tensor *x, float length);
+struct ft_tensor *ft_row_dot(struct ft_graph *g, struct ft_tensor *a, struct ft_tensor *b);
 
 /* ---- losses: [units, 1], one a unit, unreduced; backward starts from their
  * sum. A unit with label FT_IGNORE has loss 0 and no gradient. ---- */
@@ -108,6 +154,10 @@ struct ft_tensor *ft_squared_error(struct ft_graph *g, struct ft_tensor *values,
  * gradient computed on the way forward. */
 struct ft_tensor *ft_linear_cross_entropy(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w,
                                           struct ft_tensor *b, const int32_t *labels);
+/* CoSENT of scores [n,1] (Huang et al., IEEE/ACM TASLP 2024), one number for all of
+ * them, [1,1]: log(1 + sum of exp(scale (s[i] - s[j])) over all i, j with
+ * targets[i] < targets[j]). */
+struct ft_tensor *ft_cosent(struct ft_graph *g, struct ft_tensor *scores, const float *targets, float scale);
 
 /* The end of a layer whose only result is x: as long as nothing has been
  * recorded (in FT_INFER, and in a frozen trunk) the memory of everything before

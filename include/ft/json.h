@@ -2,7 +2,8 @@
  *
  * Values are jansson's (json_t); this adds only what every caller would
  * repeat. Duplicate keys, invalid UTF-8 and nesting beyond jansson's limit
- * are malformed input (FT_EFORMAT).
+ * are malformed input (FT_EFORMAT). A whole number beyond 64 bits is read as a
+ * real: transformers writes 1000000000000000019884624838656 for "no limit".
  */
 #ifndef FT_JSON_H
 #define FT_JSON_H

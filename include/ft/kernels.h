@@ -35,9 +35,12 @@ struct ft_kernels {
 	void (*gelu_back)(float *dx, const float *dy, const float *x, size_t n);
 	void (*gelu_tanh)(float *y, const float *x, size_t n);
 	void (*gelu_tanh_back)(float *dx, const float *dy, const float *x, size_t n);
+	void (*silu)(float *y, const float *x, size_t n);
+	void (*silu_back)(float *dx, const float *dy, const float *x, size_t n);
 	void (*tanh)(float *y, const float *x, size_t n);
 
 	void (*add)(float *y, const float *x, size_t n);            /* y += x */
+	void (*mul)(float *y, const float *x, size_t n);            /* y *= x */
 	void (*axpy)(float *y, float a, const float *x, size_t n);  /* y += a x */
 	double (*sum_squares)(const float *x, size_t n);
 	/* out[c] (+)= sum over rows of x [rows, ld], columns 0..cols-1 */
@@ -53,12 +56,21 @@ struct ft_kernels {
 	void (*softmax_back)(float *dp, const float *p, float d, float scale, size_t n);
 	float (*dot)(const float *a, const float *b, size_t n);
 
-	/* One row: y = (x - mean) rstd w + b. */
+	/* One row: y = (x - mean) rstd w + b; b may be NULL. */
 	void (*layer_norm)(float *y, const float *x, const float *w, const float *b, size_t n, float eps, float *mean,
 	                   float *rstd);
 	/* dx (+)= …; dw += dy xhat, db += dy (either may be NULL). */
 	void (*layer_norm_back)(float *dx, bool add, float *dw, float *db, const float *dy, const float *x,
 	                        const float *w, size_t n, float mean, float rstd);
+	/* One row: y = x rstd (w + plus), rstd = 1/sqrt(mean of x^2 + eps). */
+	void (*rms_norm)(float *y, const float *x, const float *w, float plus, size_t n, float eps, float *rstd);
+	/* dx (+)= …; dw += dy x rstd (may be NULL). */
+	void (*rms_norm_back)(float *dx, bool add, float *dw, const float *dy, const float *x, const float *w, float plus,
+	                      size_t n, float rstd);
+
+	/* Turns each pair (x[i], x[pairs + i]) by an angle of this cosine and sine,
+	 * in place; sign -1 turns it back. */
+	void (*rotate)(float *x, const float *cosine, const float *sine, float sign, size_t pairs);
 
 	/* y[i] = keep(first + i) ? x[i] / (1-p) : 0. `first` is a multiple of 128. */
 	void (*dropout)(float *y, const float *x, const struct ft_dropout *d, uint64_t first, size_t n);

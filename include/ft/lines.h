@@ -36,7 +36,7 @@ int ft_lines_to_stream(FILE *f, const char *name, const char *output);
  * labels are in the range the header gives, and that as many batches came as it
  * promises. */
 struct ft_counts {
-	int64_t rows, tokens, labels; /* examples, and labels and targets that are supervised */
+	int64_t examples, rows, tokens, labels; /* rows: texts; labels: also targets, that are supervised */
 	int64_t tensors, bytes;
 };
 int ft_lines_verify(struct ft_reader *r, struct ft_counts *c);

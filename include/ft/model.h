@@ -15,6 +15,8 @@
 #include "ft/tensor.h"
 #include <stdbool.h>
 
+struct ft_pooling; /* sentence.h */
+
 /* ---- parameters ---- */
 struct ft_param {
 	char *name;       /* ours: "layer.3.attn.q.weight" */
@@ -54,12 +56,17 @@ struct ft_param *ft_model_param(const struct ft_model *m, size_t i);
 struct ft_param *ft_model_find(const struct ft_model *m, const char *name); /* by `name`; or NULL */
 
 /* ---- the head ---- */
-enum ft_task { FT_TASK_NONE, FT_TASK_CLASSIFY, FT_TASK_MULTILABEL, FT_TASK_REGRESS, FT_TASK_LM };
+enum ft_task { FT_TASK_NONE, FT_TASK_CLASSIFY, FT_TASK_MULTILABEL, FT_TASK_REGRESS, FT_TASK_LM, FT_TASK_EMBED };
 enum ft_task ft_model_task(const struct ft_model *m);
 /* Names of the task as they stand in meta and on command lines. */
-const char *ft_task_name(enum ft_task t);  /* "none", "classify", "multilabel", "regress", "mlm" */
+const char *ft_task_name(enum ft_task t);  /* "none", "classify", "multilabel", "regress", "mlm", "embed" */
 int ft_task_parse(const char *name);       /* an ft_task, or -1 */
 size_t ft_model_outputs(const struct ft_model *m);                /* classes, labels or values */
+/* How vectors are made of texts, as the head says; modes 0: it does not. Borrowed. */
+const struct ft_pooling *ft_model_pooling(const struct ft_model *m);
+/* How many tokens a text may have when `asked` for (0: nobody asks): FT_EUSAGE when that
+ * is less than none, or more than the model takes. */
+int64_t ft_model_length(const struct ft_model *m, int64_t asked);
 const char *ft_model_label(const struct ft_model *m, size_t i);   /* NULL: no names (regress) */
 
 /* Compares the meta of a tokens or batches stream with the model: tokenizer
@@ -74,7 +81,9 @@ const char *ft_model_architecture(const struct ft_model *m);
 /* What is to become of an opened model; members that are NULL, empty or 0 leave
  * things as they are. Globs are matched with both names of a parameter. */
 struct ft_plan {
-	const json_t *head;        /* {type, labels | outputs}; borrowed */
+	const json_t *head;        /* {type, labels | outputs, pooling, normalize}; borrowed. A head
+	                              that makes vectors and names no pooling gets that of the model */
+	const json_t *loss;        /* of an embed head: {name, scale, symmetric, distinct}; borrowed */
 	const char *const *train, *const *freeze; /* globs */
 	size_t ntrain, nfreeze;
 	int64_t last_layers;       /* only the last N layers and the head train; -1: all */
@@ -99,8 +108,11 @@ void ft_model_dropout(struct ft_model *m, double p);
  * with the same graph. Logits are raw (no softmax). */
 struct ft_output {
 	const float *logits; /* [units, outputs]; NULL for a language-model head */
+	const float *vectors; /* [rows, width] of a head that makes vectors, else NULL */
 	const float *loss;   /* [units], unreduced; NULL without labels or targets */
-	size_t units, outputs; /* units: rows of the batch, or supervised tokens (mlm) */
+	size_t units, outputs; /* units: rows of the batch, or supervised tokens (mlm), or examples
+	                          (embed), of which CoSENT makes one */
+	size_t width;
 	double loss_sum;
 	int64_t supervised;  /* units with a label */
 	double weight;       /* what a mean is taken over: supervised, or with class
@@ -108,9 +120,10 @@ struct ft_output {
 };
 int ft_model_eval(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_output *out);
 
-/* One vector a row from the last hidden states: out [rows, width]. "mean" is
- * the mean over tokens, "cls" the first token, "pooler" the family's pooler;
- * with `normalize` scaled to length 1. */
+/* One vector a row from the last hidden states: out [rows, width]. `pooling` is one
+ * of sentence.h, "mean" or "cls"; "pooler", the family's pooler; or "auto" or NULL,
+ * what the model's head says. With `normalize` scaled to length 1, as they are
+ * without where the head says so. */
 int ft_model_vectors(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
                      const char *pooling, bool normalize, const float **out, size_t *width);
 

@@ -99,31 +99,39 @@ void ft_writer_free(struct ft_writer *w);
 /* ---- examples (records of a tokens stream) ---- */
 #define FT_IGNORE (-100) /* a label that is not supervised */
 struct ft_example {
-	const int32_t *ids;     /* [n] */
+	const int32_t *ids;     /* [n], of all its texts end to end */
+	const int32_t *offsets; /* [texts + 1]: text t is offsets[t] .. offsets[t+1]-1; NULL: one text */
 	const uint8_t *types;   /* [n], or NULL: all 0 */
 	size_t n;
 	const int32_t *labels;  /* [nlabels]: 1 class, or n (one a token), FT_IGNORE = none */
 	size_t nlabels;
 	const float *targets;   /* [ntargets]: one per output (regression, multi-label) */
 	size_t ntargets;
+	size_t texts;           /* that belong together, as anchor and positive; with offsets */
 	struct ft_span src;     /* "file:line" */
 };
+static inline size_t ft_example_texts(const struct ft_example *e) { return e->offsets ? e->texts : 1; }
 /* 1, 0, <0 as ft_reader_next; checked: n > 0, ids >= 0, lengths agree. Borrowed
  * until the next call. */
 int ft_example_read(struct ft_reader *r, struct ft_example *e);
 int ft_example_write(struct ft_writer *w, const struct ft_example *e);
 
-/* ---- batches (records of a batches stream): padding-free ---- */
+/* ---- batches (records of a batches stream): padding-free ----
+ * A row is a text. An example is one row, or `texts` of them in a row: example e is
+ * the rows from e * texts on. */
 struct ft_batch {
 	const int32_t *ids;      /* [tokens], rows end to end */
 	const uint8_t *types;    /* [tokens], or NULL: all 0 */
 	const int32_t *offsets;  /* [rows + 1]; row r is offsets[r] .. offsets[r+1]-1 */
-	const int32_t *labels;   /* [nlabels]: rows or tokens of them; or NULL */
-	const float *targets;    /* [rows * outputs], or NULL */
-	const struct ft_span *src; /* [rows], "file:line"; or NULL */
+	const int32_t *labels;   /* [nlabels]: examples or tokens of them; or NULL */
+	const float *targets;    /* [examples * outputs], or NULL */
+	const struct ft_span *src; /* [examples], "file:line"; or NULL */
 	size_t tokens, rows, nlabels, ntargets;
+	size_t texts;            /* of each example, alike; 0 is 1 */
 	int64_t epoch;           /* 0, 1, …; -1 when the stream does not say */
 };
+static inline size_t ft_batch_texts(const struct ft_batch *b) { return b->texts ? b->texts : 1; }
+static inline size_t ft_batch_examples(const struct ft_batch *b) { return b->rows / ft_batch_texts(b); }
 /* Checked: offsets rise from 0 to tokens, ids >= 0, lengths agree. */
 int ft_batch_read(struct ft_reader *r, struct ft_batch *b);
 int ft_batch_write(struct ft_writer *w, const struct ft_batch *b);

@@ -29,13 +29,13 @@ int ft_text_format_parse(const char *name);
 struct ft_text_options {
 	enum ft_text_format format; /* AUTO: by the file's name, else lines */
 	int header;                 /* 1: first line names columns; 0: not; -1: see ft_text_open */
-	const char *text, *pair, *label; /* column: a name, or a number from 1; NULL: see ft_text_open */
+	const char *text, *pair, *negative, *label; /* column: a name, or a number from 1; NULL: see ft_text_open */
 	const char *member;         /* glob of archive members to read; NULL: all regular files */
 	size_t max_line;            /* bytes; a longer line is FT_EFORMAT; 0: 16 MiB */
 };
 
 struct ft_row {
-	struct ft_span text, pair, label; /* p NULL: no such column. Borrowed until the next row. */
+	struct ft_span text, pair, negative, label; /* p NULL: no such column. Borrowed until the next row. */
 	const json_t *json;               /* the label's JSON value in JSONL (array, number, …); else NULL */
 	struct ft_span src;               /* "file:line" */
 };

@@ -76,7 +76,10 @@ int ft_order_next(struct ft_order *o, struct ft_epoch *e)
 	rc = o->bucket ? cut_buckets(o) : cut_plain(o);
 	if (rc < 0)
 		return rc;
-	*e = (struct ft_epoch){ o->item, o->cut, o->total, o->batches, 0, o->epoch++ };
+	*e = (struct ft_epoch){ .item = o->item, .cut = o->cut, .items = o->total,
+	                         .batches = o->batches, .number = o->epoch++ };
+	for (size_t i = 0; i < o->total; i++)
+		e->rows += ft_pool_texts(o->pool, o->item[i]);
 	for (size_t i = 0; i < o->total; i++)
 		e->tokens += ft_pool_length(o->pool, o->item[i]);
 	return 0;

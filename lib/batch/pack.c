@@ -13,12 +13,12 @@ struct ft_pack {
 	uint8_t *types;
 	float *targets;
 	struct ft_span *src;
-	size_t *src_at;         /* where each row's source begins in text */
+	size_t *src_at;         /* where each example's source begins in text */
 	struct ft_buf text;     /* the sources; spans are made when it no longer moves */
 	size_t ids_cap, offsets_cap, labels_cap, types_cap, targets_cap, src_cap, src_at_cap;
-	size_t rows, tokens, nlabels, ntargets, outputs;
-	bool typed, sourced;    /* some token's type is not 0; some row has a source */
-	bool by_row, by_token;  /* every row so far has one label; one a token */
+	size_t rows, examples, texts, tokens, nlabels, ntargets, outputs; /* texts: rows of an example */
+	bool typed, sourced;    /* some token's type is not 0; some example has a source */
+	bool by_row, by_token;  /* every example so far has one label; one a token */
 };
 
 struct ft_pack *ft_pack_new(void)
@@ -47,14 +47,14 @@ void ft_pack_free(struct ft_pack *p)
 
 void ft_pack_clear(struct ft_pack *p)
 {
-	p->rows = p->tokens = p->nlabels = p->ntargets = p->outputs = p->text.len = 0;
+	p->rows = p->examples = p->texts = p->tokens = p->nlabels = p->ntargets = p->outputs = p->text.len = 0;
 	p->typed = p->sourced = false;
 	p->by_row = p->by_token = true;
 }
 
-size_t ft_pack_rows(const struct ft_pack *p)
+size_t ft_pack_examples(const struct ft_pack *p)
 {
-	return p->rows;
+	return p->examples;
 }
 
 size_t ft_pack_tokens(const struct ft_pack *p)
@@ -67,13 +67,16 @@ static int fail_row(const struct ft_example *e, const char *reason)
 	return ft_fail(FT_EFORMAT, "%.*s: %s", (int)e->src.n, e->src.n ? e->src.p : "", reason);
 }
 
-/* One kind of label in a batch: none, one a row, one a token, or targets. */
-static int check_labels(struct ft_pack *p, const struct ft_example *e)
+/* One kind of example in a batch: as many texts, and no label, one label, one a token, or targets. */
+static int check_kind(struct ft_pack *p, const struct ft_example *e)
 {
-	if (p->rows && !p->nlabels != !e->nlabels)
+	if (p->examples && p->texts != ft_example_texts(e))
+		return ft_fail(FT_EFORMAT, "%.*s: has %zu texts, the examples before it have %zu", (int)e->src.n,
+		               e->src.n ? e->src.p : "", ft_example_texts(e), p->texts);
+	if (p->examples && !p->nlabels != !e->nlabels)
 		return fail_row(e, e->nlabels ? "has a label, the examples before it have none"
 		                              : "has no label, the examples before it have one");
-	if (p->rows && p->outputs != e->ntargets)
+	if (p->examples && p->outputs != e->ntargets)
 		return ft_fail(FT_EFORMAT, "%.*s: has %zu targets, the examples before it have %zu",
 		               (int)e->src.n, e->src.n ? e->src.p : "", e->ntargets, p->outputs);
 	p->by_row &= e->nlabels <= 1;
@@ -85,14 +88,16 @@ static int check_labels(struct ft_pack *p, const struct ft_example *e)
 
 static int reserve(struct ft_pack *p, const struct ft_example *e)
 {
-	size_t tokens, src;
+	size_t tokens, src, rows;
 
 	if (!ft_add(p->tokens, e->n, &tokens) || tokens > INT32_MAX)
 		return ft_fail(FT_EUSAGE, "a batch of more than %d tokens; lower --rows or give --tokens", INT32_MAX);
-	src = p->rows + 1;
+	if (!ft_add(p->rows, ft_example_texts(e) + 1, &rows))
+		return ft_fail_memory(p->rows);
+	src = p->examples + 1;
 	return ft_grow(&p->ids, &p->ids_cap, tokens, sizeof *p->ids)
 		|| ft_grow(&p->types, &p->types_cap, tokens, sizeof *p->types)
-		|| ft_grow(&p->offsets, &p->offsets_cap, p->rows + 2, sizeof *p->offsets)
+		|| ft_grow(&p->offsets, &p->offsets_cap, rows, sizeof *p->offsets)
 		|| ft_grow(&p->labels, &p->labels_cap, p->nlabels + e->nlabels, sizeof *p->labels)
 		|| ft_grow(&p->targets, &p->targets_cap, p->ntargets + e->ntargets, sizeof *p->targets)
 		|| ft_grow(&p->src, &p->src_cap, src, sizeof *p->src)
@@ -102,7 +107,7 @@ static int reserve(struct ft_pack *p, const struct ft_example *e)
 
 int ft_pack_add(struct ft_pack *p, const struct ft_example *e)
 {
-	int rc = check_labels(p, e);
+	int rc = check_kind(p, e);
 
 	if (rc < 0 || (rc = reserve(p, e)) < 0)
 		return rc;
@@ -115,16 +120,17 @@ int ft_pack_add(struct ft_pack *p, const struct ft_example *e)
 		memcpy(p->labels + p->nlabels, e->labels, e->nlabels * sizeof *e->labels);
 	if (e->ntargets)
 		memcpy(p->targets + p->ntargets, e->targets, e->ntargets * sizeof *e->targets);
-	p->offsets[p->rows] = (int32_t)p->tokens;
-	p->src_at[p->rows] = p->text.len - e->src.n;
+	p->texts = ft_example_texts(e);
+	for (size_t t = 0; t < p->texts; t++)
+		p->offsets[p->rows++] = (int32_t)p->tokens + (e->offsets ? e->offsets[t] : 0);
+	p->src_at[p->examples++] = p->text.len - e->src.n;
 	p->sourced |= e->src.n > 0;
 	p->tokens += e->n;
 	p->nlabels += e->nlabels;
 	p->ntargets += e->ntargets;
 	p->outputs = e->ntargets;
-	p->rows++;
 	p->offsets[p->rows] = (int32_t)p->tokens;
-	p->src_at[p->rows] = p->text.len;
+	p->src_at[p->examples] = p->text.len;
 	return 0;
 }
 
@@ -132,9 +138,9 @@ int ft_pack_batch(struct ft_pack *p, struct ft_batch *b)
 {
 	if (!p->rows)
 		return ft_fail(FT_EFAIL, "a batch without rows");
-	for (size_t r = 0; r < p->rows; r++)
-		p->src[r] = (struct ft_span){ (const char *)p->text.data + p->src_at[r],
-		                              p->src_at[r + 1] - p->src_at[r] };
+	for (size_t i = 0; i < p->examples; i++)
+		p->src[i] = (struct ft_span){ (const char *)p->text.data + p->src_at[i],
+		                              p->src_at[i + 1] - p->src_at[i] };
 	*b = (struct ft_batch){
 		.ids = p->ids,
 		.types = p->typed ? p->types : NULL,
@@ -144,6 +150,7 @@ int ft_pack_batch(struct ft_pack *p, struct ft_batch *b)
 		.src = p->sourced ? p->src : NULL,
 		.tokens = p->tokens,
 		.rows = p->rows,
+		.texts = p->texts,
 		.nlabels = p->nlabels,
 		.ntargets = p->ntargets,
 		.epoch = -1,

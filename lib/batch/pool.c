@@ -3,9 +3,10 @@
  * A shuffle needs every example at hand, so they are kept as small as is
  * simple: one growing block of bytes holds them end to end, each as
  *
- *	struct head | ids | types | labels | targets | source
+ *	struct head | texts | ids | types | labels | targets | source
  *
- * without padding, ids and labels as 16-bit numbers where they fit. An index
+ * without padding, ids and labels as 16-bit numbers where they fit; texts is there
+ * for an example of several, as their count and offsets. An index
  * of offsets finds example i.
  */
 #include "ft/batch.h"
@@ -13,22 +14,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDE_IDS = 1, HAS_TYPES = 2, WIDE_LABELS = 4 };
+enum { WIDE_IDS = 1, HAS_TYPES = 2, WIDE_LABELS = 4, HAS_TEXTS = 8, FLAG_BITS = 4 };
 #define LABEL_BIAS 32768 /* labels may be negative (FT_IGNORE) */
 
 struct head {
 	uint32_t n, labels, targets;
-	uint32_t src_flags; /* length of the source << 3 | flags */
+	uint32_t src_flags; /* length of the source << FLAG_BITS | flags */
 };
 
 struct ft_pool {
 	struct ft_buf data;
 	uint64_t *at;   /* [count]: offset of each example in data */
 	size_t count, cap;
-	int32_t *ids, *labels;
+	int32_t *ids, *labels, *offsets;
 	uint8_t *types;
 	float *targets;
-	size_t ids_cap, labels_cap, types_cap, targets_cap;
+	size_t ids_cap, labels_cap, offsets_cap, types_cap, targets_cap;
 };
 
 struct ft_pool *ft_pool_new(void)
@@ -44,6 +45,7 @@ void ft_pool_free(struct ft_pool *p)
 	free(p->at);
 	free(p->ids);
 	free(p->labels);
+	free(p->offsets);
 	free(p->types);
 	free(p->targets);
 	free(p);
@@ -70,6 +72,15 @@ static struct head head_at(const struct ft_pool *p, size_t i)
 size_t ft_pool_length(const struct ft_pool *p, size_t i)
 {
 	return head_at(p, i).n;
+}
+
+size_t ft_pool_texts(const struct ft_pool *p, size_t i)
+{
+	uint32_t texts = 1;
+
+	if (head_at(p, i).src_flags & HAS_TEXTS)
+		memcpy(&texts, p->data.data + p->at[i] + sizeof(struct head), sizeof texts);
+	return texts;
 }
 
 /* True when every v + bias fits 16 bits. */
@@ -125,23 +136,34 @@ static bool any(const uint8_t *v, size_t n)
 	return false;
 }
 
+static unsigned char *put_texts(unsigned char *to, const struct ft_example *e)
+{
+	uint32_t texts = (uint32_t)e->texts;
+
+	to = put_bytes(to, &texts, sizeof texts);
+	return put_bytes(to, e->offsets, (e->texts + 1) * sizeof *e->offsets);
+}
+
 int ft_pool_add(struct ft_pool *p, const struct ft_example *e)
 {
+	size_t offsets = e->offsets ? (e->texts + 2) * sizeof *e->offsets : 0;
 	unsigned flags = (is_narrow(e->ids, e->n, 0) ? 0 : WIDE_IDS) | (any(e->types, e->n) ? HAS_TYPES : 0)
-		| (is_narrow(e->labels, e->nlabels, LABEL_BIAS) ? 0 : WIDE_LABELS);
+		| (is_narrow(e->labels, e->nlabels, LABEL_BIAS) ? 0 : WIDE_LABELS) | (e->offsets ? HAS_TEXTS : 0);
 	struct head h = { (uint32_t)e->n, (uint32_t)e->nlabels, (uint32_t)e->ntargets,
-	                  (uint32_t)e->src.n << 3 | flags };
+	                  (uint32_t)e->src.n << FLAG_BITS | flags };
 	unsigned char *to;
 
 	/* Records are bounded far below this; checked because the head is 32 bits wide. */
-	if (e->n > INT32_MAX || e->nlabels > INT32_MAX || e->ntargets > INT32_MAX || e->src.n >= 1u << 29)
+	if (e->n > INT32_MAX || e->nlabels > INT32_MAX || e->ntargets > INT32_MAX || e->src.n >= 1u << (32 - FLAG_BITS))
 		return ft_fail(FT_EFORMAT, "an example of %zu tokens is too long", e->n);
 	if (p->count == UINT32_MAX)
 		return ft_fail(FT_EFAIL, "more than %u examples do not fit; batch the files one by one", UINT32_MAX);
 	if (ft_grow(&p->at, &p->cap, p->count + 1, sizeof *p->at)
-	    || ft_buf_reserve(&p->data, sizeof h + e->n * 5 + e->nlabels * 4 + e->ntargets * 4 + e->src.n))
+	    || ft_buf_reserve(&p->data, sizeof h + offsets + e->n * 5 + e->nlabels * 4 + e->ntargets * 4 + e->src.n))
 		return FT_EFAIL;
 	to = put_bytes(p->data.data + p->data.len, &h, sizeof h);
+	if (flags & HAS_TEXTS)
+		to = put_texts(to, e);
 	to = put_ints(to, e->ids, e->n, flags & WIDE_IDS, 0);
 	if (flags & HAS_TYPES)
 		to = put_bytes(to, e->types, e->n);
@@ -156,14 +178,22 @@ int ft_pool_add(struct ft_pool *p, const struct ft_example *e)
 int ft_pool_get(struct ft_pool *p, size_t i, struct ft_example *e)
 {
 	struct head h = head_at(p, i);
+	size_t texts = ft_pool_texts(p, i);
 	const unsigned char *from = p->data.data + p->at[i] + sizeof h;
 
 	if (ft_grow(&p->ids, &p->ids_cap, h.n, sizeof *p->ids)
 	    || ft_grow(&p->types, &p->types_cap, h.n, sizeof *p->types)
 	    || ft_grow(&p->labels, &p->labels_cap, h.labels, sizeof *p->labels)
+	    || ft_grow(&p->offsets, &p->offsets_cap, texts + 1, sizeof *p->offsets)
 	    || ft_grow(&p->targets, &p->targets_cap, h.targets, sizeof *p->targets))
 		return FT_EFAIL;
-	*e = (struct ft_example){ .ids = p->ids, .n = h.n, .nlabels = h.labels, .ntargets = h.targets };
+	*e = (struct ft_example){ .ids = p->ids, .n = h.n, .nlabels = h.labels, .ntargets = h.targets, .texts = texts };
+	if (h.src_flags & HAS_TEXTS) {
+		from += sizeof(uint32_t);
+		memcpy(p->offsets, from, (texts + 1) * sizeof *p->offsets);
+		e->offsets = p->offsets;
+		from += (texts + 1) * sizeof *p->offsets;
+	}
 	from = get_ints(from, p->ids, h.n, h.src_flags & WIDE_IDS, 0);
 	if (h.src_flags & HAS_TYPES) {
 		memcpy(p->types, from, h.n);
@@ -176,6 +206,6 @@ int ft_pool_get(struct ft_pool *p, size_t i, struct ft_example *e)
 	from += h.targets * sizeof *p->targets;
 	e->labels = h.labels ? p->labels : NULL;
 	e->targets = h.targets ? p->targets : NULL;
-	e->src = (struct ft_span){ (const char *)from, h.src_flags >> 3 };
+	e->src = (struct ft_span){ (const char *)from, h.src_flags >> FLAG_BITS };
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include "ft/mem.h"
 #include "ft/file.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,32 +18,85 @@ static bool no_memory(const json_error_t *e)
 	return !*e->text || json_error_code(e) == json_error_out_of_memory;
 }
 
-json_t *ft_json_load(const char *path)
+/* Where the number that begins at text[i] ends; `*whole`: it has neither fraction nor exponent. */
+static size_t number_end(const char *text, size_t i, size_t n, bool *whole)
+{
+	for (*whole = true; i < n && (isdigit((unsigned char)text[i]) || memchr("+-.eE", text[i], 5)); i++)
+		*whole = *whole && !memchr(".eE", text[i], 3);
+	return i;
+}
+
+/* Copies the text, with ".0" behind whole numbers that do not fit 64 bits. */
+static int mark_long(struct ft_buf *out, const char *text, size_t n)
+{
+	bool quoted = false, whole = false;
+	int rc = FT_OK;
+	for (size_t i = 0, end; rc == FT_OK && i < n; i = end) {
+		bool number = !quoted && (text[i] == '-' || isdigit((unsigned char)text[i]));
+		end = number ? number_end(text, i, n, &whole) : i + 1;
+		if (quoted && text[i] == '\\' && end < n)
+			end++;
+		else if (text[i] == '"')
+			quoted = !quoted;
+		rc = ft_buf_append(out, text + i, end - i);
+		errno = 0;
+		if (rc == FT_OK && number && whole && end < n && (strtoll(text + i, NULL, 10), errno == ERANGE))
+			rc = ft_buf_append(out, ".0", 2);
+	}
+	return rc;
+}
+
+/* jansson refuses whole numbers beyond 64 bits, and transformers writes one for
+ * "no limit": these are read as reals. */
+static json_t *decode(const char *text, size_t n, json_error_t *e)
+{
+	json_t *v = json_loadb(text, n, LOAD_FLAGS, e);
+	if (v || json_error_code(e) != json_error_numeric_overflow)
+		return v;
+	struct ft_buf marked = { 0 };
+	if (mark_long(&marked, text, n) == FT_OK)
+		v = json_loadb((const char *)marked.data, marked.len, LOAD_FLAGS, e);
+	ft_buf_free(&marked);
+	return v;
+}
+
+/* The whole file; 0, or fails. */
+static int read_file(struct ft_buf *b, const char *path)
 {
 	FILE *f = fopen(path, "rb");
-	if (!f) {
-		ft_fail_errno("%s", path);
-		return NULL;
+	int rc = f ? FT_OK : ft_fail_errno("%s", path);
+	for (size_t n = 1; rc == FT_OK && n;) {
+		rc = ft_buf_reserve(b, 1 << 16);
+		n = rc == FT_OK ? fread(b->data + b->len, 1, 1 << 16, f) : 0;
+		b->len += n;
+		if (rc == FT_OK && !n && ferror(f))
+			rc = ft_fail_errno("%s", path);
 	}
+	if (f)
+		fclose(f);
+	return rc;
+}
+
+json_t *ft_json_load(const char *path)
+{
+	struct ft_buf text = { 0 };
 	json_error_t e;
-	json_t *v = json_loadf(f, LOAD_FLAGS, &e);
-	int broken = ferror(f);
-	fclose(f);
-	if (!v) {
-		if (broken)
-			ft_fail_errno("%s", path);
-		else if (no_memory(&e))
+	json_t *v = NULL;
+	if (read_file(&text, path) == FT_OK) {
+		v = decode((const char *)text.data, text.len, &e);
+		if (!v && no_memory(&e))
 			ft_fail(FT_EFAIL, "%s: out of memory", path);
-		else
+		else if (!v)
 			ft_fail(FT_EFORMAT, "%s:%d:%d: %s", path, e.line, e.column, e.text);
 	}
+	ft_buf_free(&text);
 	return v;
 }
 
 json_t *ft_json_parse(const char *where, const char *text, size_t n)
 {
 	json_error_t e;
-	json_t *v = json_loadb(text, n, LOAD_FLAGS, &e);
+	json_t *v = decode(text, n, &e);
 	if (!v && no_memory(&e))
 		ft_fail(FT_EFAIL, "%s: out of memory", where);
 	else if (!v)

@@ -115,7 +115,8 @@ static int put_bytes(struct archive *a, const struct sink *s, int fd, const char
 	return rc;
 }
 
-static int put_member(struct archive *a, const struct sink *s, int dir, const char *name, time_t when)
+/* The file `name` in `dir`, as a member with the name path + name. */
+static int put_member(struct archive *a, const struct sink *s, int dir, const char *path, const char *name, time_t when)
 {
 	struct stat st;
 	/* A link could lead anywhere: only what lies in the folder is packed. */
@@ -127,9 +128,10 @@ static int put_member(struct archive *a, const struct sink *s, int dir, const ch
 		return rc;
 	}
 	struct archive_entry *e = archive_entry_new();
-	int rc = e ? FT_OK : ft_fail_memory(1024);
-	if (e) {
-		archive_entry_copy_pathname(e, name);
+	char *full = ft_format("%s%s", path, name);
+	int rc = e && full ? FT_OK : ft_fail_memory(1024);
+	if (rc == FT_OK) {
+		archive_entry_copy_pathname(e, full);
 		archive_entry_set_filetype(e, AE_IFREG);
 		archive_entry_set_perm(e, 0644);
 		archive_entry_set_size(e, st.st_size);
@@ -140,13 +142,29 @@ static int put_member(struct archive *a, const struct sink *s, int dir, const ch
 	if (rc == FT_OK)
 		rc = put_bytes(a, s, fd, name, (size_t)st.st_size);
 	archive_entry_free(e);
+	free(full);
 	close(fd);
 	return rc;
 }
 
-static int regular_only(const struct dirent *d)
+static int put_folder(struct archive *a, const struct sink *s, int parent, const char *dir, const char *path, time_t when,
+                      bool deep);
+
+/* A regular file, or with `deep` a folder of such, whose members are named after it. */
+static int put_entry(struct archive *a, const struct sink *s, int dir, const char *path, const char *name, time_t when,
+                     bool deep)
 {
-	return d->d_type == DT_REG || d->d_type == DT_UNKNOWN;
+	struct stat st;
+	if (!is_basename(name) || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return FT_OK; /* it has gone */
+	if (S_ISREG(st.st_mode))
+		return put_member(a, s, dir, path, name, when);
+	if (!deep || !S_ISDIR(st.st_mode))
+		return FT_OK;
+	char *below = ft_format("%s%s/", path, name);
+	int rc = below ? put_folder(a, s, dir, name, below, when, false) : FT_EFAIL;
+	free(below);
+	return rc;
 }
 
 /* By bytes: alphasort() would follow the locale. */
@@ -155,19 +173,18 @@ static int compare_bytes(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static int put_folder(struct archive *a, const struct sink *s, const char *dir, time_t when)
+static int put_folder(struct archive *a, const struct sink *s, int parent, const char *dir, const char *path, time_t when,
+                      bool deep)
 {
 	struct dirent **list;
-	int n = scandir(dir, &list, regular_only, compare_bytes);
+	int n = scandirat(parent, dir, &list, NULL, compare_bytes);
 	if (n < 0)
 		return ft_fail_errno("%s", dir);
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(parent, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int rc = fd < 0 ? ft_fail_errno("%s", dir) : FT_OK;
 	for (int i = 0; i < n; i++) {
-		struct stat st;
-		if (rc == FT_OK && fstatat(fd, list[i]->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISREG(st.st_mode))
-			rc = put_member(a, s, fd, list[i]->d_name, when);
+		if (rc == FT_OK)
+			rc = put_entry(a, s, fd, path, list[i]->d_name, when, deep);
 		free(list[i]);
 	}
 	free(list);
@@ -189,7 +206,7 @@ static int pack(struct sink *s, const char *dir, int kind, time_t when)
 	    archive_write_open(a, s, NULL, sink_write, NULL) != ARCHIVE_OK)
 		rc = fail_archive(a, s->path);
 	if (rc == FT_OK)
-		rc = put_folder(a, s, dir, when);
+		rc = put_folder(a, s, AT_FDCWD, dir, "", when, true);
 	if (rc == FT_OK && archive_write_close(a) != ARCHIVE_OK)
 		rc = fail_archive(a, s->path);
 	if (s->rc == FT_OK)

@@ -13,12 +13,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LABELS_SHOWN 200
 
 /* A card under construction; after a failure everything is ignored. */
 struct card {
 	struct ft_buf text;
+	bool sentences; /* of a sentence-transformers folder */
 	int rc;
 };
 
@@ -199,6 +201,12 @@ static void put_results(struct card *c, const struct ft_model *m)
 static void put_use(struct card *c, const struct ft_model *m)
 {
 	size_t i = use_of(ft_model_task(m));
+	if (c->sentences) {
+		put(c, "\n## Use\n\n```python\nfrom sentence_transformers import SentenceTransformer\n\n"
+		       "folder = \".\"  # where this file lies\n"
+		       "vectors = SentenceTransformer(folder).encode([\"Some text.\"])\n```\n");
+		return;
+	}
 	put(c,
 	    "\n## Use\n\n```python\nfrom transformers import AutoTokenizer, %s\n\n"
 	    "folder = \".\"  # where this file lies\n"
@@ -256,8 +264,12 @@ int card_write(const struct ft_model *m, const char *dir, enum ft_dtype dtype)
 {
 	struct card c = { 0 };
 	struct ft_outfile *out = NULL;
-	put(&c, "---\nlibrary_name: transformers\npipeline_tag: %s\ntags:\n- ft\n---\n",
-	    uses[use_of(ft_model_task(m))].pipeline);
+	char *modules = ft_format("%s/modules.json", dir);
+	c.sentences = modules && access(modules, F_OK) == 0;
+	free(modules);
+	put(&c, "---\nlibrary_name: %s\npipeline_tag: %s\ntags:\n- ft\n---\n",
+	    c.sentences ? "sentence-transformers" : "transformers",
+	    c.sentences ? "sentence-similarity" : uses[use_of(ft_model_task(m))].pipeline);
 	put_facts(&c, m, dtype);
 	put_untrained(&c, m);
 	put_labels(&c, m);

@@ -1,12 +1,15 @@
 /* export_hf.c - a model as a Hugging Face folder that transformers loads.
  *
  * The base's config.json is kept and changed only where the head or the type
- * of the weights differ, so that keys we know nothing of survive.
+ * of the weights differ, so that keys we know nothing of survive. A model without
+ * a head keeps what sentence-transformers says of its vectors, and one that makes vectors
+ * says it itself (export_sentence.c).
  */
 #include "ft/cli.h"
 #include "ft/err.h"
 #include "ft/mem.h"
 #include "ft/model.h"
+#include "ft/sentence.h"
 #include "priv.h"
 
 #include <errno.h>
@@ -157,7 +160,7 @@ static int write_weights(const struct ft_model *m, const char *dir, enum ft_dtyp
 
 /* ---- the tokenizer's files ---- */
 
-static int copy_file(const char *from, const char *to)
+int copy_file(const char *from, const char *to)
 {
 	struct filemap m;
 	int rc = filemap_open(&m, from);
@@ -174,8 +177,10 @@ static int copy_file(const char *from, const char *to)
 
 static int copy_tokenizer(const struct ft_model *m, const char *dir)
 {
-	static const char *const names[] = { "tokenizer.json", "vocab.txt", "tokenizer_config.json",
-	                                     "special_tokens_map.json", "added_tokens.json" };
+	static const char *const names[] = {
+		"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
+		"vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model",
+	};
 	int rc = FT_OK;
 	for (size_t i = 0; i < sizeof names / sizeof *names && rc == FT_OK; i++) {
 		char *from = ft_format("%s/%s", ft_model_dir(m), names[i]),
@@ -190,13 +195,29 @@ static int copy_tokenizer(const struct ft_model *m, const char *dir)
 	return rc;
 }
 
+/* A classifier of transformers works on the pooler of its family. */
+static int check_head(const struct ft_model *m)
+{
+	const json_t *head = json_object_get(ft_model_meta(m), "head");
+	if (ft_model_task(m) == FT_TASK_EMBED || !json_object_get(head, "pooling"))
+		return FT_OK;
+	return ft_fail(FT_EUSAGE, "%s: transformers has no class for this head (%s on --pooling)", ft_model_name(m),
+	               ft_task_name(ft_model_task(m)));
+}
+
 static int write_hf(const struct ft_model *m, const char *dir, enum ft_dtype dtype)
 {
-	int rc = write_config(m, dir, dtype);
+	int rc = check_head(m);
+	if (rc == FT_OK)
+		rc = write_config(m, dir, dtype);
 	if (rc == FT_OK)
 		rc = write_weights(m, dir, dtype);
 	if (rc == FT_OK)
 		rc = copy_tokenizer(m, dir);
+	if (rc == FT_OK && ft_model_task(m) == FT_TASK_NONE)
+		rc = sentence_export(ft_model_dir(m), dir);
+	if (rc == FT_OK && ft_model_task(m) == FT_TASK_EMBED)
+		rc = ft_pooling_write(ft_model_pooling(m), dir);
 	return rc == FT_OK ? card_write(m, dir, dtype) : rc;
 }
 

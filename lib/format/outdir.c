@@ -25,6 +25,25 @@ struct ft_outdir {
 /* What a destination is now. */
 enum there { NOTHING, EMPTY_FOLDER, MODEL_FOLDER, OTHER_FOLDER, A_FILE };
 
+/* A folder of a module of sentence-transformers, "1_Pooling", in which there are only files. */
+static bool is_module(int parent, const char *name)
+{
+	size_t digits = strspn(name, "0123456789");
+	int fd = digits && name[digits] == '_' ? openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	bool only_files = d != NULL;
+	for (struct dirent *e; only_files && (e = readdir(d));) {
+		struct stat st;
+		if (is_basename(e->d_name))
+			only_files = fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode);
+	}
+	if (d)
+		closedir(d);
+	else if (fd >= 0)
+		close(fd);
+	return only_files;
+}
+
 static enum there look(const char *path)
 {
 	DIR *d = opendir(path);
@@ -34,12 +53,12 @@ static enum there look(const char *path)
 	bool config = false, folders = false;
 	for (struct dirent *e; (e = readdir(d));) {
 		struct stat st;
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+		if (!is_basename(e->d_name))
 			continue;
 		what = OTHER_FOLDER;
 		config = config || !strcmp(e->d_name, "config.json");
 		folders = folders || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-		          S_ISDIR(st.st_mode);
+		          (S_ISDIR(st.st_mode) && !is_module(dirfd(d), e->d_name));
 	}
 	closedir(d);
 	return config && !folders ? MODEL_FOLDER : what;
@@ -138,16 +157,18 @@ const char *ft_outdir_path(const struct ft_outdir *d)
 	return d->temporary;
 }
 
-/* Removes a folder of files. Whatever resists stays: this only cleans up. */
-static void remove_folder(const char *path)
+/* Removes a folder of files, and folders of files in it when `deep`. Whatever
+ * resists stays: this only cleans up. */
+static void remove_folder(int parent, const char *path, bool deep)
 {
-	DIR *d = opendir(path);
+	int fd = openat(parent, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	for (struct dirent *e; d && (e = readdir(d));)
-		if (is_basename(e->d_name))
-			unlinkat(dirfd(d), e->d_name, 0);
+		if (is_basename(e->d_name) && unlinkat(fd, e->d_name, 0) < 0 && deep)
+			remove_folder(fd, e->d_name, false);
 	if (d)
 		closedir(d);
-	rmdir(path);
+	unlinkat(parent, path, AT_REMOVEDIR);
 }
 
 static int sync_folder(const char *path)
@@ -216,7 +237,7 @@ void ft_outdir_free(struct ft_outdir *d)
 	if (!d)
 		return;
 	if (d->temporary && *d->temporary)
-		remove_folder(d->temporary);
+		remove_folder(AT_FDCWD, d->temporary, true);
 	free(d->temporary);
 	free(d->path);
 	free(d);

@@ -42,6 +42,25 @@ const struct filemap *safetensors_bytes(const struct ft_safetensors *s);
 /* True for one piece of a path: not empty, no '/', not "." or "..". */
 bool is_basename(const char *name);
 
+/* ---- sentence.c ---- */
+struct ft_pooling;
+/* A JSON file of the folder, or of a folder in it ("" is none). 1, or 0 with NULL: not there. */
+int sentence_load(json_t **v, const char *dir, const char *folder, const char *name);
+/* Module `i` of modules.json: the last part of its type, and where its files lie. Borrowed. */
+struct sentence_module {
+	const char *type, *path; /* path: "" or the plain name of a folder */
+};
+int sentence_module(const json_t *modules, size_t i, struct sentence_module *m);
+/* What the config.json of a pooling says: modes, width, with_prompt. */
+int sentence_pooling(struct ft_pooling *p, const json_t *config);
+/* What the folder says of lengths and letter case: max_length, lower_case. */
+int sentence_lengths(struct ft_pooling *p, const char *dir);
+
+/* ---- export_sentence.c, export_hf.c ---- */
+/* The files of a sentence-transformers folder `from`, when it is one, into `to`. */
+int sentence_export(const char *from, const char *to);
+int copy_file(const char *from, const char *to);
+
 /* ---- export ---- */
 #define X(name) extern const struct ft_format format_##name;
 #include "formats.def"

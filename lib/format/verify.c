@@ -43,9 +43,9 @@ static int make_probe(const struct ft_model *m, struct probe *p)
 	return FT_OK;
 }
 
-/* What the model makes of the probe: logits, losses of a language model, or
- * vectors of a model without head. From malloc; NULL on failure. */
-static float *run_probe(struct ft_model *m, const struct probe *p, size_t *n)
+/* What the model makes of the probe: logits, losses of a language model, or vectors; with
+ * `bare` the mean of its states. From malloc; NULL on failure. */
+static float *run_probe(struct ft_model *m, const struct probe *p, bool bare, size_t *n)
 {
 	struct ft_graph *g = ft_graph_new();
 	struct ft_output out = { 0 };
@@ -54,14 +54,13 @@ static float *run_probe(struct ft_model *m, const struct probe *p, size_t *n)
 	size_t width = 1;
 	if (!g)
 		return NULL;
-	int rc = ft_model_task(m) == FT_TASK_NONE
-	                 ? ft_model_vectors(m, g, &p->batch, "pooler", false, &from, &width)
-	                 : ft_model_eval(m, g, &p->batch, &out);
-	if (rc == FT_OK && ft_model_task(m) == FT_TASK_NONE)
+	int rc = bare ? ft_model_vectors(m, g, &p->batch, "mean", false, &from, &width)
+	              : ft_model_eval(m, g, &p->batch, &out);
+	if (rc == FT_OK && bare)
 		*n = p->batch.rows * width;
 	else if (rc == FT_OK) {
-		from = out.logits ? out.logits : out.loss;
-		*n = out.logits ? out.units * out.outputs : out.units;
+		from = out.logits ? out.logits : out.vectors ? out.vectors : out.loss;
+		*n = out.logits ? out.units * out.outputs : out.vectors ? p->batch.rows * out.width : out.units;
 	}
 	if (rc == FT_OK && !from)
 		ft_fail(FT_EFAIL, "the model gives nothing to compare");
@@ -76,6 +75,19 @@ static int differs(const char *what)
 	return ft_fail(FT_EFAIL, "the exported model is not the one it was made of: %s", what);
 }
 
+/* How vectors are made. */
+static int compare_pooling(const json_t *a, const json_t *b)
+{
+	static const char *const keys[] = { "pooling", "normalize", "prompt" };
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+		const json_t *x = json_object_get(a, keys[i]), *y = json_object_get(b, keys[i]);
+		bool none = (!x || json_is_false(x)) && (!y || json_is_false(y));
+		if (!none && !json_equal(x, y))
+			return differs(keys[i]);
+	}
+	return FT_OK;
+}
+
 static int compare_meta(const struct ft_model *a, const struct ft_model *b)
 {
 	static const char *const keys[] = { "architecture", "max_length" };
@@ -83,8 +95,13 @@ static int compare_meta(const struct ft_model *a, const struct ft_model *b)
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (!json_equal(json_object_get(x, keys[i]), json_object_get(y, keys[i])))
 			return differs(keys[i]);
-	if (ft_model_task(a) != ft_model_task(b) || ft_model_outputs(a) != ft_model_outputs(b))
+	/* A model without a head keeps what its folder says of vectors: a head when it is read. */
+	bool bare = ft_model_task(a) == FT_TASK_NONE && ft_model_task(b) == FT_TASK_EMBED;
+	if ((ft_model_task(a) != ft_model_task(b) && !bare) || ft_model_outputs(a) != ft_model_outputs(b))
 		return differs("its head");
+	int rc = bare ? FT_OK : compare_pooling(json_object_get(x, "head"), json_object_get(y, "head"));
+	if (rc < 0)
+		return rc;
 	for (size_t i = 0; i < ft_model_outputs(a); i++)
 		if (ft_model_label(a, i) &&
 		    (!ft_model_label(b, i) || strcmp(ft_model_label(a, i), ft_model_label(b, i))))
@@ -142,8 +159,9 @@ static int compare_outputs(struct ft_model *a, struct ft_model *b, enum ft_dtype
 	int rc = make_probe(a, &p);
 	if (rc < 0)
 		return rc;
-	x = run_probe(a, &p, &n);
-	y = x ? run_probe(b, &p, &other) : NULL;
+	bool bare = ft_model_task(a) == FT_TASK_NONE;
+	x = run_probe(a, &p, bare, &n);
+	y = x ? run_probe(b, &p, bare, &other) : NULL;
 	if (!y) {
 		rc = ft_last_error();
 		goto out;

@@ -1,4 +1,5 @@
-/* activation.c - functions of one element: gelu, its tanh form, relu, tanh. */
+/* activation.c - functions of one element: gelu, its tanh form, silu, relu, tanh;
+ * and gates, where such a function of one tensor is multiplied with another. */
 #include "priv.h"
 
 typedef void map(float *y, const float *x, size_t n);
@@ -78,6 +79,16 @@ int op_gelu_tanh_back(struct ft_graph *g, struct node *n)
 	return activate_back(g, n, ft_kernels()->gelu_tanh_back, n->in[0]->data);
 }
 
+struct ft_tensor *ft_silu(struct ft_graph *g, struct ft_tensor *x)
+{
+	return activate(g, OP_silu, ft_kernels()->silu, x);
+}
+
+int op_silu_back(struct ft_graph *g, struct node *n)
+{
+	return activate_back(g, n, ft_kernels()->silu_back, n->in[0]->data);
+}
+
 static void relu(float *y, const float *x, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -116,20 +127,134 @@ int op_tanh_back(struct ft_graph *g, struct node *n)
 	return activate_back(g, n, tanh_back, n->out->data);
 }
 
+/* By the names of config.json. */
+static const struct {
+	const char *name;
+	ft_activation *f;
+} known[] = {
+	{ "gelu", ft_gelu },
+	{ "gelu_new", ft_gelu_tanh },
+	{ "gelu_pytorch_tanh", ft_gelu_tanh },
+	{ "silu", ft_silu },
+	{ "swish", ft_silu },
+	{ "relu", ft_relu },
+	{ "tanh", ft_tanh },
+};
+
 ft_activation *ft_activation_find(const char *name)
 {
-	static const struct {
-		const char *name;
-		ft_activation *f;
-	} known[] = {
-		{ "gelu", ft_gelu },
-		{ "gelu_new", ft_gelu_tanh },
-		{ "gelu_pytorch_tanh", ft_gelu_tanh },
-		{ "relu", ft_relu },
-		{ "tanh", ft_tanh },
-	};
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
 		if (strcmp(known[i].name, name) == 0)
 			return known[i].f;
 	return NULL;
+}
+
+/* ---- gates: y = f(a) u (Shazeer, 2020: GLU variants) ---- */
+
+struct gate {
+	map *f;
+	map_back *back;
+	const float *a, *u, *dy;
+	float *y, *da, *du;
+	size_t width, ld; /* of y; between rows of a and of u */
+	bool add_a, add_u;
+	struct ft_graph *g;
+	int failed;
+};
+
+/* False for a function whose slope is one of its output. */
+static bool gate_maps(struct gate *s, ft_activation *f)
+{
+	const struct ft_kernels *k = ft_kernels();
+	if (f == ft_gelu)
+		s->f = k->gelu, s->back = k->gelu_back;
+	else if (f == ft_gelu_tanh)
+		s->f = k->gelu_tanh, s->back = k->gelu_tanh_back;
+	else if (f == ft_silu)
+		s->f = k->silu, s->back = k->silu_back;
+	else if (f == ft_relu)
+		s->f = relu, s->back = relu_back;
+	return s->f != NULL;
+}
+
+static void gate_row(void *ctx, size_t r)
+{
+	const struct gate *s = ctx;
+	float *y = s->y + r * s->width;
+	s->f(y, s->a + r * s->ld, s->width);
+	ft_kernels()->mul(y, s->u + r * s->ld, s->width);
+}
+
+struct ft_tensor *ft_gate(struct ft_graph *g, ft_activation *f, struct ft_tensor *a, struct ft_tensor *u)
+{
+	struct ft_tensor *in[2] = { a, u };
+	struct gate s = { .g = g };
+	if (!graph_ready(g, in, u ? 2 : 1))
+		return NULL;
+	if (!gate_maps(&s, f))
+		return ft_graph_fail(g, ft_fail(FT_EFORMAT, "a gate of this activation is not supported")), NULL;
+	s.width = (size_t)(u ? a->cols : a->cols / 2);
+	struct ft_tensor *y = ft_graph_tensor(g, a->rows, (int64_t)s.width);
+	if (!y)
+		return NULL;
+	s.ld = (size_t)a->cols;
+	s.a = a->data;
+	s.u = u ? u->data : a->data + s.width;
+	s.y = y->data;
+	ft_parallel_work((size_t)y->rows, 16.0 * (double)tensor_size(y), gate_row, &s);
+	struct node *n = graph_record(g, OP_gate, y, in, 2);
+	if (n)
+		n->activation = f;
+	return y;
+}
+
+/* dx (+)= v */
+static void give(float *dx, const float *v, bool add, size_t n)
+{
+	if (add)
+		ft_kernels()->add(dx, v, n);
+	else
+		memcpy(dx, v, n * sizeof *dx);
+}
+
+static void gate_row_back(void *ctx, size_t r)
+{
+	struct gate *s = ctx;
+	const float *a = s->a + r * s->ld, *dy = s->dy + r * s->width;
+	float *t = graph_scratch(s->g, s->width);
+	if (!t) {
+		__atomic_store_n(&s->failed, 1, __ATOMIC_RELAXED);
+		return;
+	}
+	if (s->da) {
+		s->back(t, dy, a, s->width);
+		ft_kernels()->mul(t, s->u + r * s->ld, s->width);
+		give(s->da + r * s->ld, t, s->add_a, s->width);
+	}
+	if (s->du) {
+		s->f(t, a, s->width);
+		ft_kernels()->mul(t, dy, s->width);
+		give(s->du + r * s->ld, t, s->add_u, s->width);
+	}
+}
+
+int op_gate_back(struct ft_graph *g, struct node *n)
+{
+	struct ft_tensor *a = n->in[0], *u = n->in[1], *y = n->out;
+	struct gate s = { .g = g, .a = a->data, .dy = y->grad, .width = (size_t)y->cols, .ld = (size_t)a->cols };
+	bool fresh = false;
+	gate_maps(&s, n->activation);
+	if (a->needs_grad && !(s.da = ft_grad(g, a, &fresh)))
+		return FT_EFAIL;
+	s.add_a = !fresh;
+	s.u = u ? u->data : a->data + s.width;
+	s.add_u = s.add_a;
+	if (!u && s.da)
+		s.du = s.da + s.width;
+	if (u && u->needs_grad && !(s.du = ft_grad(g, u, &fresh)))
+		return FT_EFAIL;
+	if (u)
+		s.add_u = !fresh;
+	ft_parallel_work((size_t)y->rows, 16.0 * (double)tensor_size(y), gate_row_back, &s);
+	return s.failed ? FT_EFAIL : FT_OK;
 }

@@ -21,24 +21,6 @@ static void add_range(void *ctx, size_t from, size_t n)
 	ft_kernels()->add(s->y + from, s->x + from, n);
 }
 
-/* A tensor with x's numbers: in x's memory when whatever made x can do without
- * on its way back, else a copy. */
-static struct ft_tensor *take_over(struct ft_graph *g, struct ft_tensor *x)
-{
-	if (!graph_output_is_free(g, x)) {
-		struct ft_tensor *y = ft_graph_tensor(g, x->rows, x->cols);
-		if (y)
-			memcpy(y->data, x->data, tensor_size(x) * sizeof *y->data);
-		return y;
-	}
-	struct ft_tensor *y = ft_graph_alloc(g, sizeof *y);
-	if (!y)
-		return NULL;
-	*y = (struct ft_tensor){ .data = x->data, .rows = x->rows, .cols = x->cols };
-	x->data = NULL;
-	return y;
-}
-
 struct ft_tensor *ft_dropout_add(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *residual, float p)
 {
 	struct ft_tensor *in[2] = { x, residual };
@@ -47,7 +29,7 @@ struct ft_tensor *ft_dropout_add(struct ft_graph *g, struct ft_tensor *x, struct
 	struct ft_dropout d = graph_dropout(g, p);
 	if (d.p == 0 && !residual)
 		return x;
-	struct ft_tensor *y = take_over(g, x);
+	struct ft_tensor *y = graph_take_over(g, x);
 	if (!y)
 		return NULL;
 	struct drop s = { .d = d, .y = y->data, .x = y->data, .residual = residual ? residual->data : NULL };

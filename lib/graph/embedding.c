@@ -6,6 +6,7 @@ struct embed {
 	float *y;
 	int64_t width;
 	const struct ft_tensor *word, *position, *type;
+	const int32_t *place; /* of each token in the table of positions */
 };
 
 static void embed_row(void *ctx, size_t r)
@@ -17,7 +18,7 @@ static void embed_row(void *ctx, size_t r)
 		float *y = e->y + (size_t)t * width;
 		memcpy(y, e->word->data + (size_t)e->b->ids[t] * width, width * sizeof *y);
 		if (e->position)
-			k->add(y, e->position->data + (size_t)(t - e->b->offsets[r]) * width, width);
+			k->add(y, e->position->data + (size_t)e->place[t] * width, width);
 		if (e->type)
 			k->add(y, e->type->data + (e->b->types ? (size_t)e->b->types[t] : 0) * width, width);
 	}
@@ -29,15 +30,22 @@ static struct ft_span row_source(const struct ft_batch *b, size_t r)
 	return b->src ? b->src[r] : (struct ft_span){ "a row", 5 };
 }
 
-static int check_tables(const struct ft_batch *b, const struct ft_tensor *word, const struct ft_tensor *position,
-                        const struct ft_tensor *type)
+int graph_check_rows(const struct ft_batch *b, int64_t most)
 {
 	for (size_t r = 0; r < b->rows; r++) {
 		struct ft_span src = row_source(b, r);
 		int32_t n = b->offsets[r + 1] - b->offsets[r];
-		if (position && n > position->rows)
+		if (n > most)
 			return ft_fail(FT_EMATCH, "%.*s: %d tokens; the model has %lld positions", (int)src.n, src.p, n,
-			               (long long)position->rows);
+			               (long long)most);
+	}
+	return FT_OK;
+}
+
+static int check_tables(const struct ft_batch *b, const struct ft_tensor *word, const struct ft_tensor *type)
+{
+	for (size_t r = 0; r < b->rows; r++) {
+		struct ft_span src = row_source(b, r);
 		for (int32_t t = b->offsets[r]; t < b->offsets[r + 1]; t++) {
 			if (b->ids[t] >= word->rows)
 				return ft_fail(FT_EMATCH, "%.*s: token id %d; the model's vocabulary has %lld", (int)src.n,
@@ -50,23 +58,48 @@ static int check_tables(const struct ft_batch *b, const struct ft_tensor *word, 
 	return FT_OK;
 }
 
+/* Rows of the table of positions before that of a first token. */
+static int32_t places_before(const struct ft_embed_options *o)
+{
+	return o->padding_places ? o->padding + 1 : 0;
+}
+
+/* Each token's row of the table of positions; of the pass. */
+static int32_t *find_places(struct ft_graph *g, const struct ft_batch *b, const struct ft_embed_options *o)
+{
+	int32_t *place = ft_graph_alloc(g, b->tokens * sizeof *place);
+	for (size_t r = 0; place && r < b->rows; r++) {
+		int32_t next = places_before(o);
+		for (int32_t t = b->offsets[r]; t < b->offsets[r + 1]; t++)
+			place[t] = o->padding_places && b->ids[t] == o->padding ? o->padding : next++;
+	}
+	return place;
+}
+
 struct ft_tensor *ft_embed(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *word,
-                           struct ft_tensor *position, struct ft_tensor *type)
+                           struct ft_tensor *position, struct ft_tensor *type, const struct ft_embed_options *o)
 {
 	struct ft_tensor *in[3] = { word, position, type };
 	if (!graph_ready(g, in, 1))
 		return NULL;
-	int rc = check_tables(b, word, position, type);
+	int rc = position ? graph_check_rows(b, position->rows - places_before(o)) : FT_OK;
+	rc = rc < 0 ? rc : check_tables(b, word, type);
 	if (rc < 0)
 		return ft_graph_fail(g, rc), NULL;
 	struct ft_tensor *y = ft_graph_tensor(g, (int64_t)b->tokens, word->cols);
-	if (!y)
+	int32_t *place = find_places(g, b, o);
+	if (!y || !place)
 		return NULL;
-	struct embed e = { .b = b, .y = y->data, .width = y->cols, .word = word, .position = position, .type = type };
+	struct embed e = { .b = b, .y = y->data, .width = y->cols, .word = word, .position = position, .type = type,
+	                   .place = place };
 	ft_parallel_work(b->rows, (double)b->tokens * (double)y->cols, embed_row, &e);
 	struct node *n = graph_record(g, OP_embed, y, in, 3);
-	if (n)
+	if (n) {
 		n->batch = b;
+		n->data[0] = place;
+		n->whole = o->padding;
+		n->length = o->padding_places ? o->padding : -1;
+	}
 	return y;
 }
 
@@ -79,30 +112,31 @@ enum table { WORD, POSITION, TYPE };
 struct scatter {
 	const struct ft_batch *b;
 	enum table which;
+	const int32_t *place;
+	int64_t fixed; /* a row that does not learn; -1: none */
 	const float *dy;
 	float *grad;
 	size_t width;
 };
 
-/* The row of the table that token t used. */
-static size_t table_row(const struct scatter *s, int32_t t, int32_t start)
+/* The row of the table that token t used; negative: one that does not learn. */
+static int64_t table_row(const struct scatter *s, size_t t)
 {
-	switch (s->which) {
-	case WORD: return (size_t)s->b->ids[t];
-	case POSITION: return (size_t)(t - start);
-	case TYPE: break;
-	}
-	return s->b->types ? s->b->types[t] : 0;
+	if (s->which == TYPE)
+		return s->b->types ? s->b->types[t] : 0;
+	int32_t row = s->which == WORD ? s->b->ids[t] : s->place[t];
+	return row == s->fixed ? -1 : row;
 }
 
 static void scatter_columns(void *ctx, size_t i)
 {
 	const struct scatter *s = ctx;
 	size_t from = i * COLUMNS, n = s->width - from < COLUMNS ? s->width - from : COLUMNS;
-	for (size_t r = 0; r < s->b->rows; r++)
-		for (int32_t t = s->b->offsets[r]; t < s->b->offsets[r + 1]; t++)
-			ft_kernels()->add(s->grad + table_row(s, t, s->b->offsets[r]) * s->width + from,
-			                  s->dy + (size_t)t * s->width + from, n);
+	for (size_t t = 0; t < s->b->tokens; t++) {
+		int64_t row = table_row(s, t);
+		if (row >= 0)
+			ft_kernels()->add(s->grad + (size_t)row * s->width + from, s->dy + t * s->width + from, n);
+	}
 }
 
 /* Rows used for the first time since the gradient was cleared get their zeros. */
@@ -110,13 +144,14 @@ static void touch_rows(const struct scatter *s, struct ft_tensor *table)
 {
 	if (!table->has_grad)
 		memset(table->touched, 0, (size_t)table->rows);
-	for (size_t r = 0; r < s->b->rows; r++)
-		for (int32_t t = s->b->offsets[r]; t < s->b->offsets[r + 1]; t++) {
-			size_t row = table_row(s, t, s->b->offsets[r]);
-			if (!table->touched[row])
-				memset(table->grad + row * s->width, 0, s->width * sizeof *table->grad);
-			table->touched[row] = 1;
-		}
+	for (size_t t = 0; t < s->b->tokens; t++) {
+		int64_t row = table_row(s, t);
+		if (row < 0)
+			continue;
+		if (!table->touched[row])
+			memset(table->grad + (size_t)row * s->width, 0, s->width * sizeof *table->grad);
+		table->touched[row] = 1;
+	}
 	table->has_grad = true;
 }
 
@@ -124,7 +159,8 @@ static int scatter(struct ft_graph *g, struct node *n, enum table which, struct 
 {
 	if (!table || !table->needs_grad)
 		return FT_OK;
-	struct scatter s = { .b = n->batch, .which = which, .dy = n->out->grad, .width = (size_t)table->cols };
+	struct scatter s = { .b = n->batch, .which = which, .place = n->data[0], .dy = n->out->grad,
+	                     .fixed = which == WORD ? n->whole : n->length, .width = (size_t)table->cols };
 	if (table->touched && table->grad && !table->dense) {
 		touch_rows(&s, table);
 		s.grad = table->grad;

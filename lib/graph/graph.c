@@ -269,6 +269,15 @@ float *ft_grad(struct ft_graph *g, struct ft_tensor *t, bool *fresh)
 	return t->grad;
 }
 
+float *graph_zeroed_grad(struct ft_graph *g, struct ft_tensor *t)
+{
+	bool fresh;
+	float *dx = ft_grad(g, t, &fresh);
+	if (dx && fresh)
+		memset(dx, 0, tensor_size(t) * sizeof *dx);
+	return dx;
+}
+
 float *graph_take_grad(struct node *n, struct ft_tensor *t)
 {
 	if (t->grad || t->has_grad || tensor_size(t) != tensor_size(n->out))
@@ -279,12 +288,39 @@ float *graph_take_grad(struct node *n, struct ft_tensor *t)
 	return t->grad;
 }
 
-bool graph_output_is_free(const struct ft_graph *g, const struct ft_tensor *x)
+/* True when x is the newest recorded output and its operation does not look at
+ * its output on the way back, or when x is not recorded at all. */
+static bool output_is_free(const struct ft_graph *g, const struct ft_tensor *x)
 {
 	if (!x->needs_grad)
 		return true;
 	const struct node *n = g->count ? &g->nodes[g->count - 1] : NULL;
-	return n && n->out == x && (n->op == OP_linear || n->op == OP_layer_norm);
+	if (!n || n->out != x)
+		return false;
+	switch (n->op) {
+	case OP_linear:
+	case OP_layer_norm:
+	case OP_rms_norm:
+	case OP_rope:
+	case OP_gate: return true;
+	default: return false;
+	}
+}
+
+struct ft_tensor *graph_take_over(struct ft_graph *g, struct ft_tensor *x)
+{
+	if (!output_is_free(g, x)) {
+		struct ft_tensor *y = ft_graph_tensor(g, x->rows, x->cols);
+		if (y)
+			memcpy(y->data, x->data, tensor_size(x) * sizeof *y->data);
+		return y;
+	}
+	struct ft_tensor *y = ft_graph_alloc(g, sizeof *y);
+	if (!y)
+		return NULL;
+	*y = (struct ft_tensor){ .data = x->data, .rows = x->rows, .cols = x->cols };
+	x->data = NULL;
+	return y;
 }
 
 static int (*const backward[OP_COUNT])(struct ft_graph *, struct node *) = {

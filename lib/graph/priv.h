@@ -26,7 +26,8 @@ struct node {
 	const void *data[2];
 	float *saved;
 	float real;
-	int64_t whole;
+	int64_t whole, length;
+	ft_activation *activation;
 	struct ft_dropout drop;
 };
 
@@ -45,13 +46,19 @@ struct ft_dropout graph_dropout(struct ft_graph *g, float p);
 bool graph_training(const struct ft_graph *g); /* dropout is on */
 void graph_count(struct ft_graph *g, double macs);
 
+/* The gradient of `t` to add to, zero where nothing was added before; NULL: out of memory. */
+float *graph_zeroed_grad(struct ft_graph *g, struct ft_tensor *t);
+
 /* Hands the gradient of n->out over to `t` when t has none yet: an operation
  * whose backward works in place. Returns the array, else NULL. */
 float *graph_take_grad(struct node *n, struct ft_tensor *t);
 
-/* True when x is the newest recorded output and its operation does not look at
- * its output on the way back, or when x is not recorded at all. */
-bool graph_output_is_free(const struct ft_graph *g, const struct ft_tensor *x);
+/* A tensor with x's numbers: in x's memory when whatever made x can do without
+ * on its way back, else a copy. */
+struct ft_tensor *graph_take_over(struct ft_graph *g, struct ft_tensor *x);
+
+/* FT_EMATCH, naming the row, when one has more than `most` tokens. */
+int graph_check_rows(const struct ft_batch *b, int64_t most);
 
 /* Runs f over [0, n) in runs of whole multiples of 64 elements. */
 #define RUN ((size_t)16384)

@@ -16,21 +16,11 @@ struct ft_tensor *ft_gather(struct ft_graph *g, struct ft_tensor *x, const int32
 	return y;
 }
 
-/* dx, zeroed when it was fresh; NULL: out of memory. */
-static float *zeroed_grad(struct ft_graph *g, struct ft_tensor *x)
-{
-	bool fresh;
-	float *dx = ft_grad(g, x, &fresh);
-	if (dx && fresh)
-		memset(dx, 0, tensor_size(x) * sizeof *dx);
-	return dx;
-}
-
 int op_gather_back(struct ft_graph *g, struct node *n)
 {
 	struct ft_tensor *x = n->in[0], *y = n->out;
 	const int32_t *index = n->data[0];
-	float *dx = zeroed_grad(g, x);
+	float *dx = graph_zeroed_grad(g, x);
 	for (int64_t i = 0; dx && i < y->rows; i++)
 		ft_kernels()->add(dx + index[i] * x->cols, y->grad + i * x->cols, (size_t)x->cols);
 	return dx ? FT_OK : FT_EFAIL;
@@ -55,7 +45,7 @@ struct ft_tensor *ft_first(struct ft_graph *g, const struct ft_batch *b, struct 
 int op_first_back(struct ft_graph *g, struct node *n)
 {
 	struct ft_tensor *x = n->in[0];
-	float *dx = zeroed_grad(g, x);
+	float *dx = graph_zeroed_grad(g, x);
 	for (size_t r = 0; dx && r < n->batch->rows; r++)
 		ft_kernels()->add(dx + n->batch->offsets[r] * x->cols, n->out->grad + (int64_t)r * x->cols,
 		                  (size_t)x->cols);
@@ -85,7 +75,7 @@ struct ft_tensor *ft_mean(struct ft_graph *g, const struct ft_batch *b, struct f
 int op_mean_back(struct ft_graph *g, struct node *n)
 {
 	struct ft_tensor *x = n->in[0];
-	float *dx = zeroed_grad(g, x);
+	float *dx = graph_zeroed_grad(g, x);
 	for (size_t r = 0; dx && r < n->batch->rows; r++) {
 		int32_t from = n->batch->offsets[r], end = n->batch->offsets[r + 1];
 		for (int32_t t = from; t < end; t++)

@@ -38,8 +38,8 @@ static int run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
 		return ft_graph_error(g);
 	struct ft_tensor *x = ft_gather(g, hidden, index, n);
 	x = m->family->mlm(m, g, x);
-	out->loss = ft_linear_cross_entropy(g, x, site_tensor(m, g, "embed.word.weight"), site_tensor(m, g, "head.bias"),
-	                                    labels);
+	struct ft_param *bias = ft_model_find(m, "head.bias"); /* not all have one */
+	out->loss = ft_linear_cross_entropy(g, x, site_tensor(m, g, "embed.word.weight"), bias ? &bias->t : NULL, labels);
 	out->supervised = n;
 	out->weight = (double)n;
 	return ft_graph_error(g);

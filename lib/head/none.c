@@ -3,7 +3,7 @@
 
 static int describe(struct ft_model *m)
 {
-	/* Part of the bare checkpoint of an encoder, so it is kept and exported. */
+	/* Part of the bare checkpoint of some encoders, so it is kept and exported. */
 	return m->family->describe_pool(m);
 }
 

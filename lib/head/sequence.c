@@ -4,13 +4,14 @@
 
 static int describe(struct ft_model *m)
 {
-	int top = (int)m->shape.layers, rc = m->family->describe_pool(m);
-	return rc < 0 ? rc : param_linear(m, top, "head", "@classifier", (int64_t)m->outputs, m->shape.width);
+	int top = (int)m->shape.layers, rc = m->pooling.modes ? FT_OK : m->family->describe_rows(m);
+	int64_t width = m->shape.width * (int64_t)(m->pooling.modes ? m->pooling.modes : 1);
+	return rc < 0 ? rc : param_linear(m, top, "head", m->family->classifier, (int64_t)m->outputs, width);
 }
 
 static struct ft_tensor *logits(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x)
 {
-	x = m->family->pool(m, g, b, x);
+	x = m->pooling.modes ? vectors_make(g, b, x, &m->pooling) : m->family->rows(m, g, b, x);
 	x = ft_dropout_add(g, x, NULL, m->shape.head_dropout);
 	return site_linear(m, g, x, "head");
 }

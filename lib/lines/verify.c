@@ -36,11 +36,12 @@ static int verify_rows(struct ft_reader *r, struct ft_counts *c)
 		rc = ft_example_read(r, &e);
 		if (rc > 0)
 			b = (struct ft_batch){ .ids = e.ids, .labels = e.labels, .tokens = e.n, .nlabels = e.nlabels,
-			                       .rows = 1, .ntargets = e.ntargets };
+			                       .rows = e.texts, .texts = e.texts, .ntargets = e.ntargets };
 	}
 	if (rc <= 0)
 		return rc;
 	c->rows += (int64_t)b.rows;
+	c->examples += (int64_t)ft_batch_examples(&b);
 	c->tokens += (int64_t)b.tokens;
 	count_labels(c, b.labels, b.nlabels);
 	c->labels += (int64_t)b.ntargets;

@@ -12,6 +12,7 @@
 #define M (1u << FT_TASK_MULTILABEL)
 #define R (1u << FT_TASK_REGRESS)
 #define L (1u << FT_TASK_LM)
+#define E (1u << FT_TASK_EMBED)
 static const struct ft_metric_info info[METRIC_COUNT] = {
 #define X(id, name, tasks, better, help) [METRIC_##id] = { name, tasks, better, help },
 #include "metrics.def"
@@ -23,6 +24,7 @@ static const struct metric_kind *const kinds[] = {
 	[FT_TASK_MULTILABEL] = &metric_multilabel,
 	[FT_TASK_REGRESS] = &metric_regress,
 	[FT_TASK_LM] = &metric_lm,
+	[FT_TASK_EMBED] = &metric_embed,
 };
 
 const struct ft_metric_info *ft_metric_info(size_t i)
@@ -63,6 +65,8 @@ void ft_metric_free(struct ft_metric *t)
 
 int ft_metric_add(struct ft_metric *t, const struct ft_output *out, const struct ft_batch *b)
 {
+	if (t->task == FT_TASK_EMBED)
+		return t->kind->add(t, out, b);
 	if (t->task != FT_TASK_LM && out->logits && out->outputs != t->outputs)
 		return ft_fail(FT_EMATCH, "%zu outputs a row where %zu were expected", out->outputs, t->outputs);
 	if (t->task == FT_TASK_LM && b->labels && out->units == 0)
@@ -117,6 +121,8 @@ static int put_values(const struct ft_metric *t, json_t *obj, const double *v, b
 {
 	for (size_t i = 0; i < METRIC_COUNT; i++) {
 		if (!(info[i].tasks & 1u << t->task) || (defined && !isfinite(v[i])))
+			continue;
+		if (t->kind->has && !t->kind->has(t, i))
 			continue;
 		if (put_path(obj, info[i].name, v[i]) < 0)
 			return ft_fail(FT_EFAIL, "out of memory for the results");

@@ -24,6 +24,8 @@ struct metric_kind {
 	/* Sets v[id] of the task's metrics; `weight` has one entry a kept row, NULL
 	 * means 1 each. What stays NaN is undefined. */
 	void (*values)(const struct ft_metric *t, const uint32_t *weight, void *scratch, double *v);
+	/* Whether the data has this metric of the task; NULL: all of them. */
+	bool (*has)(const struct ft_metric *t, size_t id);
 	/* Adds what is not one number: classes, confusion matrix, outputs. NULL: nothing. */
 	int (*detail)(const struct ft_metric *t, const json_t *labels, json_t *result);
 	void (*free)(struct ft_metric *t);
@@ -57,6 +59,7 @@ struct ft_metric {
 	uint64_t seed;
 	double threshold;
 	size_t rows; /* kept */
+	struct embed_rows *embed; /* of the task embed; the scores of its pairs are in regress */
 	union {
 		struct {
 			struct classify_row *row; /* [rows] */
@@ -82,7 +85,17 @@ struct ft_metric {
 	};
 };
 
-extern const struct metric_kind metric_classify, metric_multilabel, metric_regress, metric_lm;
+extern const struct metric_kind metric_classify, metric_multilabel, metric_regress, metric_lm, metric_embed;
+
+/* ---- regress.c, whose rows embed.c has too ---- */
+int regress_reserve(struct ft_metric *t, size_t rows);
+/* Adds a row of t->outputs values; -1: one is not finite. */
+int regress_row(struct ft_metric *t, const float *predicted, const float *target, float loss);
+int regress_prepare(struct ft_metric *t);
+size_t regress_scratch(const struct ft_metric *t);
+/* Sets mse, mae, rmse, r2, pearson and spearman of output k; memory as scratch says. */
+void regress_output(const struct ft_metric *t, size_t k, const uint32_t *weight, double *memory, double *v);
+void regress_free(struct ft_metric *t);
 
 /* Precision, recall and F1 from counts; prf.c. */
 struct prf {

@@ -52,7 +52,7 @@ static double moments_r2(const struct moments *m)
 
 /* ---- adding rows ---- */
 
-static int add_row(struct ft_metric *t, const float *predicted, const float *target, float loss)
+int regress_row(struct ft_metric *t, const float *predicted, const float *target, float loss)
 {
 	double squared = 0.0, absolute = 0.0, n = (double)t->outputs;
 	for (size_t k = 0; k < t->outputs; k++) {
@@ -80,7 +80,7 @@ static int add_row(struct ft_metric *t, const float *predicted, const float *tar
 	return 0;
 }
 
-static int reserve(struct ft_metric *t, size_t rows)
+int regress_reserve(struct ft_metric *t, size_t rows)
 {
 	size_t need = t->rows + rows;
 	int rc = ft_grow(&t->regress.row, &t->regress.row_cap, need, sizeof *t->regress.row);
@@ -99,11 +99,11 @@ static int add(struct ft_metric *t, const struct ft_output *out, const struct ft
 	if (!b->targets || b->ntargets != b->rows * n)
 		return ft_fail(FT_EFORMAT, "a batch has %zu targets for %zu rows of %zu values", b->ntargets, b->rows,
 		               n);
-	int rc = reserve(t, b->rows);
+	int rc = regress_reserve(t, b->rows);
 	for (size_t r = 0; r < b->rows && rc == FT_OK; r++) {
 		if (!isfinite(out->loss[r]))
 			return metric_not_finite(b, r, "the loss");
-		if (add_row(t, out->logits + r * n, b->targets + r * n, out->loss[r]) < 0)
+		if (regress_row(t, out->logits + r * n, b->targets + r * n, out->loss[r]) < 0)
 			return metric_not_finite(b, r, "a prediction or a target");
 	}
 	return rc;
@@ -131,7 +131,7 @@ static int by_value(const void *a, const void *b)
 }
 
 /* Sorts the rows once by each side of each output; resamples reuse the order. */
-static int prepare(struct ft_metric *t)
+int regress_prepare(struct ft_metric *t)
 {
 	size_t lists = t->outputs * 2, n;
 	if (!t->regress.value || t->regress.order)
@@ -186,7 +186,7 @@ static double spearman(const struct ft_metric *t, size_t k, const uint32_t *weig
 
 /* ---- values ---- */
 
-static size_t scratch(const struct ft_metric *t)
+size_t regress_scratch(const struct ft_metric *t)
 {
 	return t->regress.value ? 2 * t->rows * sizeof(double) : 0;
 }
@@ -201,8 +201,7 @@ static struct moments sum_output(const struct ft_metric *t, size_t k, const uint
 	return m;
 }
 
-static void output_values(const struct ft_metric *t, size_t k, const uint32_t *weight, double *memory,
-                          double *v)
+void regress_output(const struct ft_metric *t, size_t k, const uint32_t *weight, double *memory, double *v)
 {
 	struct moments m = sum_output(t, k, weight);
 	v[METRIC_MSE] = m.squared / m.w;
@@ -240,7 +239,7 @@ static void values(const struct ft_metric *t, const uint32_t *weight, void *memo
 	for (size_t k = 0; k < t->outputs; k++) {
 		double one[METRIC_COUNT];
 		one[METRIC_SPEARMAN] = NAN;
-		output_values(t, k, weight, memory, one);
+		regress_output(t, k, weight, memory, one);
 		for (size_t m = 0; m < BY_OUTPUT; m++)
 			v[by_output[m]] += one[by_output[m]] / (double)t->outputs;
 	}
@@ -252,14 +251,14 @@ static int detail(const struct ft_metric *t, const json_t *labels, json_t *resul
 	(void)labels;
 	if (t->outputs < 2)
 		return FT_OK;
-	double *memory = ft_alloc(scratch(t), 1);
+	double *memory = ft_alloc(regress_scratch(t), 1);
 	json_t *list = json_array();
 	int bad = !memory || json_object_set_new(result, "outputs", list) < 0;
 	for (size_t k = 0; k < t->outputs && !bad; k++) {
 		double one[METRIC_COUNT];
 		json_t *obj = json_object();
 		one[METRIC_SPEARMAN] = NAN;
-		output_values(t, k, NULL, memory, one);
+		regress_output(t, k, NULL, memory, one);
 		for (size_t m = 0; m < BY_OUTPUT; m++)
 			bad |= json_object_set_new(obj, ft_metric_info((size_t)by_output[m])->name,
 			                           metric_number(one[by_output[m]]));
@@ -269,7 +268,7 @@ static int detail(const struct ft_metric *t, const json_t *labels, json_t *resul
 	return bad ? ft_fail(FT_EFAIL, "out of memory for the results") : FT_OK;
 }
 
-static void release(struct ft_metric *t)
+void regress_free(struct ft_metric *t)
 {
 	free(t->regress.row);
 	free(t->regress.value);
@@ -279,9 +278,9 @@ static void release(struct ft_metric *t)
 
 const struct metric_kind metric_regress = {
 	.add = add,
-	.prepare = prepare,
-	.scratch = scratch,
+	.prepare = regress_prepare,
+	.scratch = regress_scratch,
 	.values = values,
 	.detail = detail,
-	.free = release,
+	.free = regress_free,
 };

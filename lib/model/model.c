@@ -39,7 +39,21 @@ void ft_model_loss(struct ft_model *m, double smoothing, const float *weights)
 
 void ft_model_dropout(struct ft_model *m, double p)
 {
-	m->shape.dropout = m->shape.attention_dropout = m->shape.head_dropout = (float)p;
+	struct shape *s = &m->shape;
+	s->dropout = s->attention_dropout = s->embed_dropout = s->head_dropout = (float)p;
+}
+
+int64_t ft_model_length(const struct ft_model *m, int64_t asked)
+{
+	int err = FT_OK;
+	int64_t most = ft_json_int(m->meta, "max_length", INT32_MAX, &err);
+	int64_t usual = ft_json_int(json_object_get(m->meta, "head"), "max_length", most, &err);
+	if (err < 0 || most < 1 || usual < 1)
+		return ft_fail(FT_EFORMAT, "%s: max_length is not a positive number", m->name);
+	if (asked < 0 || asked > most)
+		return ft_fail(FT_EUSAGE, "--max-length %lld: %s takes at most %lld tokens", (long long)asked, m->name,
+		               (long long)most);
+	return asked ? asked : usual < most ? usual : most;
 }
 
 int64_t config_size(const struct ft_model *m, const char *key, int64_t absent, int64_t least, int64_t most, int *err)
@@ -55,6 +69,39 @@ int64_t config_size(const struct ft_model *m, const char *key, int64_t absent, i
 	                 : ft_fail(FT_EFORMAT, "%s: missing", key);
 	*err = rc;
 	return least;
+}
+
+float config_share(const struct ft_model *m, const char *key, double absent, int *err)
+{
+	double v = *err ? 0 : ft_json_real(m->config, key, absent, err);
+	if (!(v >= 0 && v < 1))
+		*err = ft_fail(FT_EFORMAT, "%s: %g is not in [0, 1)", key, v);
+	return (float)v;
+}
+
+ft_activation *config_activation(const struct ft_model *m, const char *key, const char *absent, int *err)
+{
+	const char *name = *err ? NULL : ft_json_str(m->config, key, absent, err);
+	ft_activation *f = name ? ft_activation_find(name) : NULL;
+	if (!f && !*err)
+		*err = ft_fail(FT_EFORMAT, "%s: '%.40s' is not known", key, name);
+	return f;
+}
+
+int config_heads(const struct ft_model *m, const char *width, const char *heads)
+{
+	if (m->shape.width % m->shape.heads == 0)
+		return FT_OK;
+	return ft_fail(FT_EFORMAT, "%s %lld is not a multiple of %s %lld", width, (long long)m->shape.width, heads,
+	               (long long)m->shape.heads);
+}
+
+int config_padding(struct ft_model *m, int64_t absent)
+{
+	int err = 0;
+	bool none = json_is_null(json_object_get(m->config, "pad_token_id"));
+	m->shape.embed.padding = none ? -1 : (int32_t)config_size(m, "pad_token_id", absent, -1, 1 << 24, &err);
+	return err;
 }
 
 /* ---- meta of a folder ---- */
@@ -80,13 +127,25 @@ static int describe_tokenizer(struct ft_model *m)
 	return rc;
 }
 
+/* A bare model beside a description of its vectors is there for these. What that
+ * description asks for and cannot be is told to those who want vectors. */
+static json_t *head_of_folder(const struct ft_model *m)
+{
+	json_t *head = head_of_config(m->config), *vectors = NULL;
+	bool bare = head && strcmp(json_string_value(json_object_get(head, "type")), head_none.name) == 0;
+	if (!bare || vectors_of_folder(m->dir, &vectors) <= 0)
+		return head;
+	json_decref(head);
+	return vectors;
+}
+
 static int meta_of_folder(struct ft_model *m)
 {
 	m->meta = json_pack("{s:s, s:O, s:{s:s}}", "family", "", "config", ft_hf_config(m->hf), "base", "path", m->dir);
 	if (!m->meta)
 		return ft_fail(FT_EUSAGE, "%s: the name is not UTF-8", m->dir);
 	m->config = json_object_get(m->meta, "config");
-	json_t *head = head_of_config(m->config);
+	json_t *head = head_of_folder(m);
 	int rc = head ? ft_json_set(m->meta, "head", head) : ft_last_error();
 	return rc < 0 ? ft_context(rc, "%s: config.json", m->dir) : describe_tokenizer(m);
 }
@@ -141,6 +200,19 @@ static int open_folder(struct ft_model *m, const char *path, unsigned flags)
 	return m->hf ? meta_of_folder(m) : ft_last_error();
 }
 
+static int unknown_family(const struct ft_model *m, const char *type)
+{
+	struct ft_buf known = { 0 };
+	int rc = FT_OK;
+	for (size_t i = 0; rc == FT_OK && i < sizeof families / sizeof *families; i++)
+		rc = ft_buf_printf(&known, " %s", families[i]->name);
+	if (rc == FT_OK)
+		rc = ft_fail(FT_EFORMAT, "%s: model_type '%s' is not supported; supported:%.*s", m->dir, type, (int)known.len,
+		             known.data);
+	ft_buf_free(&known);
+	return rc;
+}
+
 static int find_family(struct ft_model *m)
 {
 	int err = 0;
@@ -151,11 +223,7 @@ static int find_family(struct ft_model *m)
 		if (strcmp(families[i]->name, type) == 0)
 			m->family = families[i];
 	if (!m->family)
-		return ft_fail(FT_EFORMAT, "%s: model_type '%s' is not supported; supported:"
-#define X(name) " " #name
-#include "families.def"
-#undef X
-		               , m->dir, type);
+		return unknown_family(m, type);
 	return ft_json_set(m->meta, "family", json_string(m->family->name));
 }
 
@@ -165,8 +233,10 @@ static int describe(struct ft_model *m)
 	rc = rc ? rc : head_find(m);
 	if (rc < 0)
 		return rc;
-	m->own_names = m->head->task == FT_TASK_NONE;
-	rc = m->family->describe(m);
+	m->own_names = m->head->task == FT_TASK_NONE || m->head->task == FT_TASK_EMBED;
+	rc = vectors_read(m);
+	rc = rc ? rc : m->family->describe(m);
+	m->pooling.width = m->shape.width;
 	rc = rc ? rc : m->head->describe(m);
 	if (rc < 0)
 		return ft_context(rc, "%s: config.json", m->dir);
@@ -212,19 +282,68 @@ static int load(struct ft_model *m, unsigned flags)
 	return rc < 0 ? rc : params_load(m);
 }
 
+/* Copies those of `keys` that a new head does not say itself. */
+static int inherit(json_t *head, const json_t *from, const char *const *keys, size_t n)
+{
+	int rc = FT_OK;
+	for (size_t i = 0; rc == FT_OK && i < n; i++) {
+		const json_t *v = json_object_get(from, keys[i]);
+		if (v && !json_object_get(head, keys[i]))
+			rc = ft_json_set(head, keys[i], json_deep_copy(v));
+	}
+	return rc;
+}
+
+/* A head that makes vectors, as the model did with the head `before`, or as the folder
+ * says. A pooling of true asks for that; one that is named keeps lengths and prompt. */
+static int inherit_pooling(struct ft_model *m, const json_t *before)
+{
+	static const char *const keys[] = { "max_length", "prompt", "pooling", "normalize" };
+	json_t *head = json_object_get(m->meta, "head"), *folder = NULL;
+	const char *type = json_string_value(json_object_get(head, "type"));
+	bool embeds = type && strcmp(type, head_embed.name) == 0, asked = json_is_true(json_object_get(head, "pooling"));
+	if (!embeds && !asked)
+		return FT_OK;
+	if (asked)
+		json_object_del(head, "pooling");
+	bool named = json_object_get(head, "pooling") != NULL;
+	int rc = json_object_get(before, "pooling") ? FT_OK : vectors_of_folder(m->dir, &folder);
+	if (rc < 0 && !named)
+		return rc;
+	rc = inherit(head, folder ? folder : before, keys, named ? 2 : 4);
+	json_decref(folder);
+	if (rc == FT_OK && !json_object_get(head, "pooling"))
+		rc = ft_json_set(head, "pooling", json_pack("[s]", ft_pooling_name(FT_POOL_MEAN)));
+	return rc;
+}
+
+static int plan_loss(struct ft_model *m, const json_t *loss)
+{
+	json_t *head = json_object_get(m->meta, "head");
+	const char *type = json_string_value(json_object_get(head, "type"));
+	if (!loss)
+		return FT_OK;
+	if (!type || strcmp(type, head_embed.name) != 0)
+		return ft_fail(FT_EUSAGE, "%s: a loss can be chosen for the head embed only", m->name);
+	return ft_json_set(head, "loss", json_deep_copy(loss));
+}
+
 /* A plan's head and seed enter meta before the model is described. */
-static int plan_meta(struct ft_model *m, const struct ft_plan *p)
+static int plan_meta(struct ft_model *m, const struct ft_plan *p, const json_t *before)
 {
 	int rc = 0;
 	if (p->head)
-		rc |= json_object_set(m->meta, "head", (json_t *)p->head);
+		rc |= json_object_set_new(m->meta, "head", json_deep_copy(p->head));
 	if (p->init)
 		rc |= json_object_set_new(m->meta, "init", json_true());
 	m->forget = p->init;
 	if (p->seed != FT_NO_SEED || !json_object_get(m->meta, "seed"))
 		rc |= json_object_set_new(m->meta, "seed", json_integer(p->seed == FT_NO_SEED ? 0 : p->seed));
 	json_object_del(m->meta, "trained");
-	return rc ? ft_fail(FT_EFAIL, "out of memory for a plan") : FT_OK;
+	if (rc)
+		return ft_fail(FT_EFAIL, "out of memory for a plan");
+	rc = inherit_pooling(m, before);
+	return rc ? rc : plan_loss(m, p->loss);
 }
 
 static struct ft_model *open_model(const char *path, const char *base, const struct ft_plan *plan, unsigned flags)
@@ -243,7 +362,7 @@ static struct ft_model *open_model(const char *path, const char *base, const str
 	if (head && !old)
 		rc = ft_fail(FT_EFAIL, "out of memory for a head");
 	if (rc == FT_OK && plan)
-		rc = plan_meta(m, plan);
+		rc = plan_meta(m, plan, old);
 	rc = rc ? rc : describe(m);
 	rc = rc ? rc : renew_head(m, old);
 	json_decref(old);
@@ -271,6 +390,8 @@ void ft_model_free(struct ft_model *m)
 	if (!m)
 		return;
 	params_free(m);
+	for (int i = 0; i < ROPES; i++)
+		rope_free(&m->rope[i]);
 	ft_hf_close(m->hf);
 	ft_reader_close(m->reader);
 	json_decref(m->meta);

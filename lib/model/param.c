@@ -48,29 +48,36 @@ int param_add(struct ft_model *m, enum param_kind kind, int layer, const char *n
 	return p->name && p->file ? FT_OK : FT_EFAIL;
 }
 
-static int param_pair(struct ft_model *m, enum param_kind kind, int layer, const char *name, const char *file,
-                      int64_t rows, int64_t cols)
+/* name.weight or name.bias, of a parameter that is one of a pair. */
+static int param_part(struct ft_model *m, enum param_kind kind, int layer, const char *name, const char *file,
+                      const char *part, int64_t rows, int64_t cols)
 {
 	char ours[NAME_MAX_], theirs[NAME_MAX_];
-	snprintf(ours, sizeof ours, "%s.weight", name);
-	snprintf(theirs, sizeof theirs, "%s.weight", file);
-	int rc = param_add(m, kind, layer, ours, theirs, rows, cols);
-	if (rc < 0)
-		return rc;
-	snprintf(ours, sizeof ours, "%s.bias", name);
-	snprintf(theirs, sizeof theirs, "%s.bias", file);
-	return param_add(m, kind == PARAM_NORM ? PARAM_NORM_BIAS : PARAM_BIAS, layer, ours, theirs, 1,
-	                 kind == PARAM_NORM ? cols : rows);
+	snprintf(ours, sizeof ours, "%s.%s", name, part);
+	snprintf(theirs, sizeof theirs, "%s.%s", file, part);
+	return param_add(m, kind, layer, ours, theirs, rows, cols);
+}
+
+int param_weight(struct ft_model *m, int layer, const char *name, const char *file, int64_t out, int64_t in)
+{
+	return param_part(m, PARAM_WEIGHT, layer, name, file, "weight", out, in);
+}
+
+int param_scale(struct ft_model *m, int layer, const char *name, const char *file, int64_t width)
+{
+	return param_part(m, PARAM_NORM, layer, name, file, "weight", 1, width);
 }
 
 int param_linear(struct ft_model *m, int layer, const char *name, const char *file, int64_t out, int64_t in)
 {
-	return param_pair(m, PARAM_WEIGHT, layer, name, file, out, in);
+	int rc = param_weight(m, layer, name, file, out, in);
+	return rc ? rc : param_part(m, PARAM_BIAS, layer, name, file, "bias", 1, out);
 }
 
 int param_norm(struct ft_model *m, int layer, const char *name, const char *file, int64_t width)
 {
-	return param_pair(m, PARAM_NORM, layer, name, file, 1, width);
+	int rc = param_scale(m, layer, name, file, width);
+	return rc ? rc : param_part(m, PARAM_NORM_BIAS, layer, name, file, "bias", 1, width);
 }
 
 /* ---- finding ---- */
@@ -265,44 +272,50 @@ int params_read(struct ft_model *m, struct ft_reader *r)
 }
 
 /* ---- sites ---- */
-static struct ft_param *find_site(struct ft_model *m, struct ft_graph *g, const char *end, const char *fmt, va_list ap)
+
+/* The tensor at a site: its name, with `end` behind it. NULL when there is none. */
+static struct ft_tensor *find_site(struct ft_model *m, const char *site, const char *end)
 {
-	char name[NAME_MAX_];
-	vsnprintf(name, sizeof name - 8, fmt, ap);
-	strcat(name, end);
+	char name[NAME_MAX_ + 8];
+	snprintf(name, sizeof name, "%s%s", site, end);
 	struct ft_param *p = ft_model_find(m, name);
-	if (!p)
-		ft_graph_fail(g, ft_fail(FT_EFAIL, "no parameter '%s'", name));
-	return p;
+	return p ? &p->t : NULL;
 }
 
-#define FIND(end, out)                                    \
-	do {                                              \
-		va_list ap;                               \
-		va_start(ap, fmt);                        \
-		out = find_site(m, g, end, fmt, ap);      \
-		va_end(ap);                               \
+/* The same, of one that must be there. */
+static struct ft_tensor *need_site(struct ft_model *m, struct ft_graph *g, const char *site, const char *end)
+{
+	struct ft_tensor *t = find_site(m, site, end);
+	if (!t)
+		ft_graph_fail(g, ft_fail(FT_EFAIL, "no parameter '%s%s'", site, end));
+	return t;
+}
+
+#define SITE(name)                                              \
+	char name[NAME_MAX_];                                   \
+	do {                                                    \
+		va_list ap;                                     \
+		va_start(ap, fmt);                              \
+		vsnprintf(name, sizeof name, fmt, ap);          \
+		va_end(ap);                                     \
 	} while (0)
 
 struct ft_tensor *site_tensor(struct ft_model *m, struct ft_graph *g, const char *fmt, ...)
 {
-	struct ft_param *p;
-	FIND("", p);
-	return p ? &p->t : NULL;
+	SITE(name);
+	return need_site(m, g, name, "");
 }
 
 struct ft_tensor *site_linear(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x, const char *fmt, ...)
 {
-	struct ft_param *w, *b;
-	FIND(".weight", w);
-	FIND(".bias", b);
-	return w && b ? ft_linear(g, x, &w->t, &b->t) : NULL;
+	SITE(name);
+	struct ft_tensor *w = need_site(m, g, name, ".weight");
+	return w ? ft_linear(g, x, w, find_site(m, name, ".bias")) : NULL;
 }
 
 struct ft_tensor *site_norm(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x, const char *fmt, ...)
 {
-	struct ft_param *w, *b;
-	FIND(".weight", w);
-	FIND(".bias", b);
-	return w && b ? ft_layer_norm(g, x, &w->t, &b->t, m->shape.eps) : NULL;
+	SITE(name);
+	struct ft_tensor *w = need_site(m, g, name, ".weight");
+	return w ? ft_layer_norm(g, x, w, find_site(m, name, ".bias"), m->shape.eps) : NULL;
 }

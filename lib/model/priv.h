@@ -14,6 +14,7 @@
 #include "ft/err.h"
 #include "ft/format.h"
 #include "ft/model.h"
+#include "ft/sentence.h"
 
 /* ---- what a family is ---- */
 struct ft_family {
@@ -22,9 +23,13 @@ struct ft_family {
 	int (*describe)(struct ft_model *m);
 	/* The last hidden states [tokens, width]. */
 	struct ft_tensor *(*encode)(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b);
-	/* What a classifier sees of them: [rows, width]. */
+	/* The bare model's pooler: [rows, width]; no_pooler() and pooler() without one. */
 	int (*describe_pool)(struct ft_model *m);
 	struct ft_tensor *(*pool)(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x);
+	/* What the last layer of a classifier sees of the hidden states: [rows, width]. */
+	int (*describe_rows)(struct ft_model *m);
+	struct ft_tensor *(*rows)(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x);
+	const char *classifier; /* its name in checkpoints, for param_linear() */
 	/* What the tied decoder of a masked-LM head sees: [n, width]. */
 	int (*describe_mlm)(struct ft_model *m);
 	struct ft_tensor *(*mlm)(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x);
@@ -37,6 +42,7 @@ struct ft_family {
 /* ---- what a head is ---- */
 struct head_output {
 	struct ft_tensor *logits; /* [units, outputs] or NULL */
+	struct ft_tensor *vectors; /* [rows, width] or NULL */
 	struct ft_tensor *loss;   /* [units, 1] or NULL without labels */
 	int64_t supervised;
 	double weight;
@@ -52,10 +58,29 @@ struct ft_head {
 
 /* Sizes that several families share; what else one needs, it reads itself. */
 struct shape {
-	int64_t vocabulary, positions, types, width, inner, layers, heads;
-	float eps, dropout, attention_dropout, head_dropout;
+	int64_t vocabulary, types, width, inner, layers, heads;
+	int64_t positions; /* the most tokens of a row */
+	int64_t window;    /* of layers whose attention has one, as struct ft_attention_options */
+	struct ft_embed_options embed;
+	float eps, dropout, attention_dropout, embed_dropout, head_dropout;
 	float init_range;
 	ft_activation *activation;
+};
+
+/* Rotary positions of one kind of layer. */
+struct rope {
+	float *frequency; /* [pairs], in radians a position */
+	float scale;      /* of cosines and sines */
+	float *memory;    /* of the table */
+	struct ft_rope table;
+};
+#define ROPES 2 /* kinds of layer that a model may have */
+
+/* The loss of texts that belong together (lib/head/embed.c). */
+struct pair_loss {
+	enum pair_loss_kind { LOSS_AUTO, LOSS_MNRL, LOSS_COSINE, LOSS_COSENT } kind;
+	float scale;
+	bool symmetric, distinct;
 };
 
 struct ft_model {
@@ -66,6 +91,7 @@ struct ft_model {
 	const struct ft_family *family;
 	const struct ft_head *head;
 	struct shape shape;
+	struct rope rope[ROPES];
 	size_t outputs;
 	const json_t *labels; /* in meta, or NULL */
 	bool own_names;       /* checkpoint without a head: names have no prefix */
@@ -80,6 +106,8 @@ struct ft_model {
 	struct ft_hf *hf;
 	struct ft_reader *reader; /* the stream, read to its end; or NULL */
 	struct ft_loss_options loss;
+	struct ft_pooling pooling; /* what the head sees of a text; modes 0: its own pooler */
+	struct pair_loss pair_loss;
 };
 
 /* ---- for families and heads ---- */
@@ -92,17 +120,68 @@ int param_add(struct ft_model *m, enum param_kind kind, int layer, const char *n
 /* A weight and its bias: name.weight and name.bias. */
 int param_linear(struct ft_model *m, int layer, const char *name, const char *file, int64_t out, int64_t in);
 int param_norm(struct ft_model *m, int layer, const char *name, const char *file, int64_t width);
+/* The same without a bias. */
+int param_weight(struct ft_model *m, int layer, const char *name, const char *file, int64_t out, int64_t in);
+int param_scale(struct ft_model *m, int layer, const char *name, const char *file, int64_t width);
 
 struct ft_tensor *site_tensor(struct ft_model *m, struct ft_graph *g, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* With a bias where one was declared. */
 struct ft_tensor *site_linear(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 struct ft_tensor *site_norm(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* One vector a row of the last hidden states. */
+struct ft_tensor *vectors_make(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *hidden,
+                               const struct ft_pooling *p);
+
 /* A member of config.json that must be a whole number in [least, most]; sets
  * *err as ft_json_int. `absent` < least means it must be there. */
 int64_t config_size(const struct ft_model *m, const char *key, int64_t absent, int64_t least, int64_t most, int *err);
+
+/* A number in [0, 1); the activation that a member names (NULL only with *err
+ * set); and that the heads divide the width, by the names of both members. */
+float config_share(const struct ft_model *m, const char *key, double absent, int *err);
+ft_activation *config_activation(const struct ft_model *m, const char *key, const char *absent, int *err);
+int config_heads(const struct ft_model *m, const char *width, const char *heads);
+
+/* ---- rope.c ---- */
+/* Where a config.json has the rotary positions of one kind of layer. */
+struct rope_source {
+	const char *kind;      /* its key in rope_parameters; NULL: one object for all layers */
+	const char *theta_key; /* the base in older files */
+	double theta;          /* the base when no file says it */
+	bool scaled;           /* older files' rope_scaling is for this kind, too */
+};
+/* Reads them for heads of `size` components, after shape.positions is known. */
+int rope_read(const struct ft_model *m, struct rope *r, const struct rope_source *s, int64_t size);
+/* The table for the rows of a batch, for ft_rope(). Made once, and again when a row is longer. */
+const struct ft_rope *rope_table(const struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct rope *r);
+void rope_free(struct rope *r);
+
+/* pad_token_id into shape.embed: the reference's table of words does not learn
+ * at that id. null: there is none; `absent` when config.json does not say. */
+int config_padding(struct ft_model *m, int64_t absent);
+
+/* ---- postnorm.c: BERT's encoder, and what stands on it in several families ---- */
+struct postnorm { /* names in checkpoints, as for param_linear() */
+	const char *word, *position, *norm, *type; /* type: NULL without token types */
+	const char *q, *k, *v, *o, *attn_norm, *up, *down, *ffn_norm;
+	bool drop_attention; /* dropout before the sum behind attention */
+};
+extern const struct postnorm postnorm_bert;
+int postnorm_shape(struct ft_model *m); /* of a config.json with BERT's members */
+int postnorm_describe(struct ft_model *m, const struct postnorm *n);
+struct ft_tensor *postnorm_encode(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
+                                  const struct postnorm *n);
+/* A linear layer and tanh on the first token; FT_EUSAGE for a model that has none. */
+int describe_pooler(struct ft_model *m);
+int no_pooler(struct ft_model *m);
+struct ft_tensor *pooler(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x);
+/* A decoder tied to the word embeddings, behind a linear layer, f, and a norm. */
+int describe_tied(struct ft_model *m, const char *dense, const char *norm, const char *bias);
+struct ft_tensor *before_tied(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x, ft_activation *f);
 
 /* ---- between the files of lib/model ---- */
 int params_index(struct ft_model *m);
@@ -112,6 +191,9 @@ int params_load(struct ft_model *m);                    /* the others: from m->h
 int rules_apply(struct ft_model *m);                    /* meta.train -> trains, rate */
 int rules_make(struct ft_model *m, const struct ft_plan *p); /* plan -> meta.train */
 json_t *head_of_config(const json_t *config);           /* that of a folder; new reference */
+int vectors_read(struct ft_model *m);                   /* meta.head -> pooling */
+/* The head of a sentence-transformers folder: 1, 0: it is none. */
+int vectors_of_folder(const char *dir, json_t **head);
 int head_find(struct ft_model *m);                      /* meta.head -> head, outputs, labels */
 
 #define X(name) extern const struct ft_family family_##name;

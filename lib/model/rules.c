@@ -42,6 +42,8 @@ static int last_layers(const struct ft_model *m, json_t *rules, int64_t n)
 		snprintf(glob, sizeof glob, "layer.%lld.*", (long long)i);
 		rc = add_rule(rules, "train", glob);
 	}
+	if (rc == FT_OK && n > 0 && ft_model_find(m, "final.norm.weight")) /* belongs to the last layer */
+		rc = add_rule(rules, "train", "final.*");
 	return rc;
 }
 

@@ -1,5 +1,4 @@
 /* run.c - forward and backward of a whole model on one batch. */
-#include "ft/kernels.h"
 #include "priv.h"
 
 #include <math.h>
@@ -10,32 +9,35 @@ static int run_head(struct ft_model *m, struct ft_graph *g, const struct ft_batc
 	struct ft_tensor *hidden = m->family->encode(m, g, b);
 	if (!hidden)
 		return ft_graph_error(g);
+	if (ft_batch_texts(b) > 1 && m->head->task != FT_TASK_EMBED)
+		return ft_fail(FT_EMATCH, "examples of %zu texts, for a head that takes one; they are for the head embed",
+		               b->texts);
 	int rc = m->head->run(m, g, b, hidden, h);
 	return rc < 0 ? rc : ft_graph_error(g);
 }
 
 /* What the caller sees is copied: backward reuses the tape's memory. */
+static const float *copy_of(struct ft_graph *g, const struct ft_tensor *t)
+{
+	size_t bytes = (size_t)t->rows * (size_t)t->cols * sizeof(float);
+	float *copy = ft_graph_alloc(g, bytes);
+	return copy ? memcpy(copy, t->data, bytes) : NULL;
+}
+
 static int fill_output(struct ft_model *m, struct ft_graph *g, const struct head_output *h, struct ft_output *out)
 {
 	*out = (struct ft_output){ .outputs = m->outputs, .supervised = h->supervised, .weight = h->weight };
 	const struct ft_tensor *from = h->logits ? h->logits : h->loss;
 	out->units = from ? (size_t)from->rows : 0;
-	if (h->logits) {
-		size_t bytes = (size_t)h->logits->rows * (size_t)h->logits->cols * sizeof(float);
-		out->logits = ft_graph_alloc(g, bytes);
-		if (!out->logits)
-			return FT_EFAIL;
-		memcpy((float *)out->logits, h->logits->data, bytes);
-	}
-	if (h->loss) {
-		float *loss = ft_graph_alloc(g, out->units * sizeof *loss);
-		if (!loss)
-			return FT_EFAIL;
-		memcpy(loss, h->loss->data, out->units * sizeof *loss);
-		for (size_t i = 0; i < out->units; i++)
-			out->loss_sum += loss[i];
-		out->loss = loss;
-	}
+	if (h->logits && !(out->logits = copy_of(g, h->logits)))
+		return FT_EFAIL;
+	if (h->vectors && !(out->vectors = copy_of(g, h->vectors)))
+		return FT_EFAIL;
+	out->width = h->vectors ? (size_t)h->vectors->cols : 0;
+	if (h->loss && !(out->loss = copy_of(g, h->loss)))
+		return FT_EFAIL;
+	for (size_t i = 0; h->loss && i < out->units; i++)
+		out->loss_sum += out->loss[i];
 	return FT_OK;
 }
 
@@ -64,39 +66,4 @@ int ft_model_step(struct ft_model *m, struct ft_graph *g, const struct ft_batch 
 	if (rc < 0 || !loss || !out->supervised || !isfinite(out->loss_sum))
 		return rc;
 	return ft_backward(g, loss);
-}
-
-/* ---- vectors of rows ---- */
-static void scale_to_one(float *x, int64_t rows, int64_t cols)
-{
-	for (int64_t r = 0; r < rows; r++) {
-		float *row = x + r * cols;
-		double norm = sqrt(ft_kernels()->sum_squares(row, (size_t)cols));
-		for (int64_t c = 0; norm > 0 && c < cols; c++)
-			row[c] = (float)(row[c] / norm);
-	}
-}
-
-int ft_model_vectors(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, const char *pooling,
-                     bool normalize, const float **out, size_t *width)
-{
-	ft_graph_begin(g, FT_INFER, 0, 0);
-	struct ft_tensor *x = m->family->encode(m, g, b);
-	if (!x)
-		return ft_graph_error(g);
-	if (strcmp(pooling, "mean") == 0)
-		x = ft_mean(g, b, x);
-	else if (strcmp(pooling, "cls") == 0)
-		x = ft_first(g, b, x);
-	else if (strcmp(pooling, "pooler") == 0)
-		x = m->family->pool(m, g, b, x);
-	else
-		return ft_fail(FT_EUSAGE, "'%s' is not a pooling; mean, cls and pooler are", pooling);
-	if (!x)
-		return ft_graph_error(g);
-	if (normalize)
-		scale_to_one(x->data, x->rows, x->cols);
-	*out = x->data;
-	*width = (size_t)x->cols;
-	return FT_OK;
 }

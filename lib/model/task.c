@@ -126,7 +126,7 @@ int head_find(struct ft_model *m)
 			m->head = heads[i];
 	if (!m->head)
 		return ft_fail(FT_EFORMAT, "%s: a head of type '%s' is not known", m->name, type);
-	bool sequence = m->head->task != FT_TASK_NONE && m->head->task != FT_TASK_LM;
+	bool sequence = m->head->task != FT_TASK_NONE && m->head->task != FT_TASK_LM && m->head->task != FT_TASK_EMBED;
 	if (sequence && (outputs < 1 || outputs > 1 << 20))
 		return ft_fail(FT_EFORMAT, "%s: head: %lld outputs", m->name, (long long)outputs);
 	if (m->labels && (int64_t)json_array_size(m->labels) != outputs)

@@ -25,6 +25,21 @@ static int check_targets(const struct ft_reader *r, const float *t, size_t n)
 	return FT_OK;
 }
 
+/* Those of the texts of an example, or of the rows of a batch. */
+static int check_offsets(const struct ft_reader *r, const int32_t *offsets, size_t n, size_t tokens,
+                         const char *of)
+{
+	if (n < 2)
+		return ft_reader_fail(r, FT_EFORMAT, "offsets has %zu entries, expected one more than %s", n, of);
+	if (offsets[0] != 0 || offsets[n - 1] < 0 || (size_t)offsets[n - 1] != tokens)
+		return ft_reader_fail(r, FT_EFORMAT, "offsets go from %d to %d, expected 0 to %zu (the number of ids)",
+		                      offsets[0], offsets[n - 1], tokens);
+	for (size_t i = 1; i < n; i++)
+		if (offsets[i] <= offsets[i - 1])
+			return ft_reader_fail(r, FT_EFORMAT, "offsets: entry %zu does not rise", i);
+	return FT_OK;
+}
+
 /* ---- examples ---- */
 int ft_example_read(struct ft_reader *r, struct ft_example *e)
 {
@@ -32,8 +47,9 @@ int ft_example_read(struct ft_reader *r, struct ft_example *e)
 	int rc = ft_reader_next(r, &rec), err = 0;
 	if (rc <= 0)
 		return rc;
-	size_t ntypes;
+	size_t ntypes, noffsets;
 	*e = (struct ft_example){ 0 };
+	e->offsets = ft_rec_array(&rec, "offsets", 4, &noffsets, &err);
 	e->ids = ft_rec_array(&rec, "ids", 4, &e->n, &err);
 	e->types = ft_rec_array(&rec, "types", 1, &ntypes, &err);
 	e->labels = ft_rec_array(&rec, "labels", 4, &e->nlabels, &err);
@@ -45,6 +61,9 @@ int ft_example_read(struct ft_reader *r, struct ft_example *e)
 		e->src = src->bytes;
 	if (!e->n)
 		return ft_reader_fail(r, FT_EFORMAT, "ids: there are none");
+	if (e->offsets && (rc = check_offsets(r, e->offsets, noffsets, e->n, "texts")) < 0)
+		return rc;
+	e->texts = e->offsets ? noffsets - 1 : 1;
 	if (e->types && ntypes != e->n)
 		return ft_reader_fail(r, FT_EFORMAT, "types has %zu entries, expected %zu", ntypes, e->n);
 	if (e->labels && e->nlabels != 1 && e->nlabels != e->n)
@@ -59,6 +78,8 @@ int ft_example_write(struct ft_writer *w, const struct ft_example *e)
 {
 	struct ft_rec rec = { .count = 0 };
 	ft_rec_bin(&rec, "ids", e->ids, e->n * sizeof *e->ids);
+	if (e->offsets && e->texts > 1)
+		ft_rec_bin(&rec, "offsets", e->offsets, (e->texts + 1) * sizeof *e->offsets);
 	if (e->types)
 		ft_rec_bin(&rec, "types", e->types, e->n);
 	if (e->labels)
@@ -71,34 +92,24 @@ int ft_example_write(struct ft_writer *w, const struct ft_example *e)
 }
 
 /* ---- batches ---- */
-static int check_offsets(const struct ft_reader *r, const int32_t *offsets, size_t n, size_t tokens)
-{
-	if (n < 2)
-		return ft_reader_fail(r, FT_EFORMAT, "offsets has %zu entries, expected one more than rows", n);
-	if (offsets[0] != 0 || offsets[n - 1] < 0 || (size_t)offsets[n - 1] != tokens)
-		return ft_reader_fail(r, FT_EFORMAT, "offsets go from %d to %d, expected 0 to %zu (the number of ids)",
-		                      offsets[0], offsets[n - 1], tokens);
-	for (size_t i = 1; i < n; i++)
-		if (offsets[i] <= offsets[i - 1])
-			return ft_reader_fail(r, FT_EFORMAT, "offsets: entry %zu does not rise", i);
-	return FT_OK;
-}
-
 static int check_batch(const struct ft_reader *r, const struct ft_batch *b, size_t ntypes, size_t noffsets, size_t nsrc)
 {
-	int rc = check_offsets(r, b->offsets, noffsets, b->tokens);
+	int rc = check_offsets(r, b->offsets, noffsets, b->tokens, "rows");
 	if (rc < 0)
 		return rc;
+	if (b->rows % ft_batch_texts(b))
+		return ft_reader_fail(r, FT_EFORMAT, "texts: %zu rows are not whole examples of %zu", b->rows, b->texts);
+	size_t examples = ft_batch_examples(b);
 	if (b->types && ntypes != b->tokens)
 		return ft_reader_fail(r, FT_EFORMAT, "types has %zu entries, expected %zu", ntypes, b->tokens);
-	if (b->labels && b->nlabels != b->rows && b->nlabels != b->tokens)
-		return ft_reader_fail(r, FT_EFORMAT, "labels has %zu entries, expected %zu (rows) or %zu (tokens)",
-		                      b->nlabels, b->rows, b->tokens);
-	if (b->targets && b->ntargets % b->rows)
-		return ft_reader_fail(r, FT_EFORMAT, "targets has %zu entries, expected a multiple of %zu rows",
-		                      b->ntargets, b->rows);
-	if (b->src && nsrc != b->rows)
-		return ft_reader_fail(r, FT_EFORMAT, "src has %zu entries, expected %zu", nsrc, b->rows);
+	if (b->labels && b->nlabels != examples && b->nlabels != b->tokens)
+		return ft_reader_fail(r, FT_EFORMAT, "labels has %zu entries, expected %zu (examples) or %zu (tokens)",
+		                      b->nlabels, examples, b->tokens);
+	if (b->targets && b->ntargets % examples)
+		return ft_reader_fail(r, FT_EFORMAT, "targets has %zu entries, expected a multiple of %zu examples",
+		                      b->ntargets, examples);
+	if (b->src && nsrc != examples)
+		return ft_reader_fail(r, FT_EFORMAT, "src has %zu entries, expected %zu", nsrc, examples);
 	rc = check_ids(r, b->ids, b->tokens);
 	return rc < 0 ? rc : check_targets(r, b->targets, b->ntargets);
 }
@@ -119,6 +130,10 @@ int ft_batch_read(struct ft_reader *r, struct ft_batch *b)
 	if (err)
 		return ft_context(err, "%s: record %lld", ft_reader_name(r), (long long)ft_reader_count(r));
 	const struct ft_field *src = ft_rec_find(&rec, "src"), *epoch = ft_rec_find(&rec, "epoch");
+	const struct ft_field *texts = ft_rec_find(&rec, "texts");
+	if (texts && (texts->type != FT_INT || texts->i < 1))
+		return ft_reader_fail(r, FT_EFORMAT, "texts: expected how many rows an example has");
+	b->texts = texts ? (size_t)texts->i : 1;
 	if (src && src->type == FT_STRS)
 		b->src = src->strs;
 	if (epoch && epoch->type == FT_INT)
@@ -133,6 +148,8 @@ int ft_batch_write(struct ft_writer *w, const struct ft_batch *b)
 	struct ft_rec rec = { .count = 0 };
 	ft_rec_bin(&rec, "ids", b->ids, b->tokens * sizeof *b->ids);
 	ft_rec_bin(&rec, "offsets", b->offsets, (b->rows + 1) * sizeof *b->offsets);
+	if (ft_batch_texts(b) > 1)
+		ft_rec_int(&rec, "texts", (int64_t)b->texts);
 	if (b->types)
 		ft_rec_bin(&rec, "types", b->types, b->tokens);
 	if (b->labels)
@@ -140,7 +157,7 @@ int ft_batch_write(struct ft_writer *w, const struct ft_batch *b)
 	if (b->targets)
 		ft_rec_bin(&rec, "targets", b->targets, b->ntargets * sizeof *b->targets);
 	if (b->src)
-		ft_rec_strs(&rec, "src", b->src, b->rows);
+		ft_rec_strs(&rec, "src", b->src, ft_batch_examples(b));
 	if (b->epoch >= 0)
 		ft_rec_int(&rec, "epoch", b->epoch);
 	return ft_writer_put(w, &rec);

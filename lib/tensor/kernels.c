@@ -1,123 +1,13 @@
 /* kernels.c - the numeric kernels, compiled once for each instruction set.
  *
- * Written over vectors of 16 floats (GNU C vector extensions), which every
- * instruction set executes lane by lane alike. FT_ISA is the name of that set.
+ * Written over vectors of 16 floats (vector.h), which every instruction set
+ * executes lane by lane alike. FT_ISA is the name of that set.
  */
 #include "ft/kernels.h"
+#include "vector.h"
 
 #include <math.h>
 #include <string.h>
-
-#define LANES 16
-typedef float vf __attribute__((vector_size(4 * LANES)));
-typedef int32_t vi __attribute__((vector_size(4 * LANES)));
-typedef uint32_t vu __attribute__((vector_size(4 * LANES)));
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE vf load(const float *p)
-{
-	vf v;
-	memcpy(&v, p, sizeof v);
-	return v;
-}
-
-INLINE void store(float *p, vf v) { memcpy(p, &v, sizeof v); }
-/* Minus nothing: that, unlike plus, is folded away, as it keeps the sign of zero. */
-INLINE vf splat(float x) { return x - (vf){ 0 }; }
-
-/* The first n < LANES floats; the other lanes are `fill`. */
-INLINE vf load_part(const float *p, size_t n, float fill)
-{
-	vf v = splat(fill);
-	memcpy(&v, p, n * sizeof *p);
-	return v;
-}
-
-INLINE void store_part(float *p, vf v, size_t n) { memcpy(p, &v, n * sizeof *p); }
-INLINE vf choose(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
-INLINE vf vabs(vf x) { return (vf)((vi)x & 0x7fffffff); }
-INLINE vf with_sign(vf magnitude, vf sign) { return (vf)((vi)magnitude | ((vi)sign & INT32_MIN)); }
-INLINE vf vmax(vf a, vf b) { return choose(a > b, a, b); }
-
-/* Lanes are summed in a fixed tree. */
-INLINE float sum(vf v)
-{
-	float a[LANES];
-	memcpy(a, &v, sizeof a);
-	for (int step = LANES / 2; step; step /= 2)
-		for (int i = 0; i < step; i++)
-			a[i] += a[i + step];
-	return a[0];
-}
-
-INLINE float largest(vf v)
-{
-	float m = v[0];
-	for (int i = 1; i < LANES; i++)
-		m = v[i] > m ? v[i] : m;
-	return m;
-}
-
-/* for each whole vector at i, then once for the rest with n_ elements */
-#define EACH_VECTOR(n) size_t i = 0; for (; i + LANES <= (n); i += LANES)
-#define REST(n) const size_t rest = (n) - i; if (rest)
-
-/* ---- functions of a vector ---- */
-
-/* exp(x), relative error below 1e-7: x = n ln 2 + r, a minimax polynomial in r,
- * and n into the exponent. Below -87.3 it is 0; NaN stays NaN. */
-INLINE vf vexp(vf x)
-{
-	const vf high = splat(88.3762626f), low = splat(-87.3365448f);
-	vf t = choose(x > high, high, x);
-	t = choose(t < low, low, t);
-	const vf magic = splat(12582912.0f); /* 1.5 2^23: adding it rounds to a whole number */
-	vf n = (t * 1.44269504f + magic) - magic;
-	vf r = t - n * 0.693359375f;
-	r = r - n * -2.12194440e-4f;
-	vf p = r * 1.3814505655e-3f + 8.3687053993e-3f;
-	p = p * r + 4.1668388993e-2f;
-	p = p * r + 1.6666521132e-1f;
-	p = p * r + 4.9999994040e-1f;
-	p = p * r * r + r + 1.0f;
-	vi e = (__builtin_convertvector(n, vi) + 127) << 23;
-	vf y = p * (vf)e;
-	y = choose(x < low, splat(0), y);
-	return choose(x == x, y, x);
-}
-
-/* erf(x), absolute error below 5e-8: 1 - exp(-t P(t)) for t = |x|, where P is a
- * weighted minimax fit of -log(erfc(t))/t on (0, 4]. */
-INLINE vf verf(vf x)
-{
-	vf t = vabs(x);
-	t = choose(t > 4.0f, splat(4.0f), t);
-	vf p = t * -8.043708476e-6f + 1.060255381e-4f;
-	p = p * t + -5.879462697e-4f;
-	p = p * t + 1.576751005e-3f;
-	p = p * t + -5.877076183e-5f;
-	p = p * t + -1.921715029e-2f;
-	p = p * t + 1.027992144e-1f;
-	p = p * t + 6.366161108e-1f;
-	p = p * t + 1.128379345f;
-	vf y = 1.0f - vexp(-t * p);
-	y = with_sign(y, x);
-	return choose(x == x, y, x);
-}
-
-/* tanh(x): an odd polynomial near 0, else (1 - e) / (1 + e) with e = exp(-2|x|). */
-INLINE vf vtanh(vf x)
-{
-	vf t = vabs(x), e = vexp(-2.0f * t), s = x * x;
-	vf far = (1.0f - e) / (1.0f + e);
-	far = with_sign(far, x);
-	vf near = s * -8.8632355e-3f + 2.1869488e-2f; /* Taylor: 62/2835, -1382/155925 */
-	near = near * s + -5.3968254e-2f;
-	near = near * s + 1.3333333e-1f;
-	near = near * s + -3.3333333e-1f;
-	near = near * s * x + x;
-	return choose(t < 0.3f, near, far);
-}
 
 /* ---- activations ---- */
 #define SQRT_HALF 0.70710678f
@@ -153,6 +43,15 @@ INLINE vf gelu_tanh_slope(vf x)
 	return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * SQRT_2_OVER_PI * (1.0f + 3.0f * 0.044715f * x * x);
 }
 
+INLINE vf sigmoid(vf x) { return 1.0f / (1.0f + vexp(-x)); }
+INLINE vf silu1(vf x) { return x * sigmoid(x); }
+
+INLINE vf silu_slope(vf x)
+{
+	vf s = sigmoid(x);
+	return s * (1.0f + x * (1.0f - s));
+}
+
 #define MAP(name, f)                                                           \
 	static void name(float *y, const float *x, size_t n)                   \
 	{                                                                      \
@@ -169,6 +68,8 @@ MAP(gelu, gelu1)
 MAP_BACK(gelu_back, gelu_slope)
 MAP(gelu_tanh, gelu_tanh1)
 MAP_BACK(gelu_tanh_back, gelu_tanh_slope)
+MAP(silu, silu1)
+MAP_BACK(silu_back, silu_slope)
 MAP(tanh_, vtanh)
 
 /* ---- sums ---- */
@@ -176,6 +77,12 @@ static void add(float *y, const float *x, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		y[i] += x[i];
+}
+
+static void mul(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] *= x[i];
 }
 
 static void axpy(float *y, float a, const float *x, size_t n)
@@ -281,7 +188,7 @@ static void softmax_back(float *dp, const float *p, float d, float scale, size_t
 		dp[i] = p[i] * (dp[i] - d) * scale;
 }
 
-/* ---- layer norm ---- */
+/* ---- norms ---- */
 static void layer_norm(float *y, const float *x, const float *w, const float *b, size_t n, float eps, float *mean,
                        float *rstd)
 {
@@ -303,8 +210,10 @@ static void layer_norm(float *y, const float *x, const float *w, const float *b,
 		}
 	}
 	float r = 1.0f / sqrtf(sum(s) / (float)n + eps);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; b && i < n; i++)
 		y[i] = (x[i] - m) * r * w[i] + b[i];
+	for (size_t i = 0; !b && i < n; i++)
+		y[i] = (x[i] - m) * r * w[i];
 	*mean = m;
 	*rstd = r;
 }
@@ -334,6 +243,43 @@ static void layer_norm_back(float *dx, bool keep, float *dw, float *db, const fl
 	for (i = 0; i < n; i++) {
 		float v = (dy[i] * w[i] - m1 - (x[i] - mean) * rstd * m2) * rstd;
 		dx[i] = keep ? dx[i] + v : v;
+	}
+}
+
+static void rms_norm(float *y, const float *x, const float *w, float plus, size_t n, float eps, float *rstd)
+{
+	float r = 1.0f / sqrtf(dot(x, x, n) / (float)n + eps);
+	for (size_t i = 0; i < n; i++)
+		y[i] = x[i] * r * (w[i] + plus);
+	*rstd = r;
+}
+
+static void rms_norm_back(float *dx, bool keep, float *dw, const float *dy, const float *x, const float *w, float plus,
+                          size_t n, float rstd)
+{
+	vf s = splat(0);
+	EACH_VECTOR(n) s += load(dy + i) * (load(w + i) + plus) * load(x + i);
+	REST(n) s += load_part(dy + i, rest, 0) * (load_part(w + i, rest, 0) + plus) * load_part(x + i, rest, 0);
+	float m = sum(s) * rstd * rstd / (float)n;
+	if (dw)
+		for (i = 0; i < n; i++)
+			dw[i] += dy[i] * x[i] * rstd;
+	if (!dx)
+		return;
+	for (i = 0; i < n; i++) {
+		float v = (dy[i] * (w[i] + plus) - x[i] * m) * rstd;
+		dx[i] = keep ? dx[i] + v : v;
+	}
+}
+
+/* ---- rotary positions ---- */
+static void rotate(float *x, const float *cosine, const float *sine, float sign, size_t pairs)
+{
+	float *restrict a = x, *restrict b = x + pairs;
+	for (size_t i = 0; i < pairs; i++) {
+		float u = a[i], v = b[i], s = sine[i] * sign;
+		a[i] = u * cosine[i] - v * s;
+		b[i] = v * cosine[i] + u * s;
 	}
 }
 
@@ -442,8 +388,11 @@ const struct ft_kernels JOIN(ft_kernels_, FT_ISA) = {
 	.gelu_back = gelu_back,
 	.gelu_tanh = gelu_tanh,
 	.gelu_tanh_back = gelu_tanh_back,
+	.silu = silu,
+	.silu_back = silu_back,
 	.tanh = tanh_,
 	.add = add,
+	.mul = mul,
 	.axpy = axpy,
 	.sum_squares = sum_squares,
 	.dot = dot,
@@ -454,6 +403,9 @@ const struct ft_kernels JOIN(ft_kernels_, FT_ISA) = {
 	.softmax_back = softmax_back,
 	.layer_norm = layer_norm,
 	.layer_norm_back = layer_norm_back,
+	.rms_norm = rms_norm,
+	.rms_norm_back = rms_norm_back,
+	.rotate = rotate,
 	.dropout = dropout,
 	.dropout_add = dropout_add,
 	.adamw = adamw,

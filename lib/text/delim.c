@@ -239,7 +239,7 @@ int delim_next(struct ft_text *t, struct ft_row *row)
 	if (t->nfields != t->expected)
 		return text_fail(t, FT_EFORMAT, "%zu column%s where %zu are expected", t->nfields,
 		                 t->nfields == 1 ? "" : "s", t->expected);
-	struct ft_span *out[COLUMNS] = { &row->text, &row->pair, &row->label };
+	struct ft_span *out[COLUMNS] = { &row->text, &row->pair, &row->negative, &row->label };
 	for (int i = 0; i < COLUMNS; i++) {
 		if (t->index[i] == NO_COLUMN)
 			continue;

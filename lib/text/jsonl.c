@@ -27,6 +27,12 @@ static int text_member(const struct ft_text *t, const char *key, struct ft_span 
 	return FT_OK;
 }
 
+static int needed_member(const struct ft_text *t, const char *key, struct ft_span *out)
+{
+	int rc = text_member(t, key, out);
+	return rc == FT_OK && !out->p ? text_fail(t, FT_EFORMAT, "has no '%s'", key) : rc;
+}
+
 int jsonl_next(struct ft_text *t, struct ft_row *row)
 {
 	int rc;
@@ -42,14 +48,13 @@ int jsonl_next(struct ft_text *t, struct ft_row *row)
 		return ft_last_error();
 	if (!json_is_object(t->object))
 		return text_fail(t, FT_EFORMAT, "is not a JSON object");
-	const char *text = t->column[COLUMN_TEXT] ? t->column[COLUMN_TEXT] : "text",
-		*pair = t->column[COLUMN_PAIR];
+	const char *text = t->column[COLUMN_TEXT] ? t->column[COLUMN_TEXT] : "text";
 	const char *label = t->column[COLUMN_LABEL] ? t->column[COLUMN_LABEL] : "label";
-	rc = text_member(t, text, &row->text);
-	if (rc == FT_OK && !row->text.p)
-		rc = text_fail(t, FT_EFORMAT, "has no '%s'", text);
-	if (rc == FT_OK && pair && (rc = text_member(t, pair, &row->pair)) == FT_OK && !row->pair.p)
-		rc = text_fail(t, FT_EFORMAT, "has no '%s'", pair);
+	rc = needed_member(t, text, &row->text);
+	if (rc == FT_OK && t->column[COLUMN_PAIR])
+		rc = needed_member(t, t->column[COLUMN_PAIR], &row->pair);
+	if (rc == FT_OK && t->column[COLUMN_NEGATIVE])
+		rc = needed_member(t, t->column[COLUMN_NEGATIVE], &row->negative);
 	if (rc < 0)
 		return rc;
 	row->json = json_object_get(t->object, label);

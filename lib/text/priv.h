@@ -42,7 +42,7 @@ const char *gunzip_reason(const struct gunzip *g); /* why it failed; NULL: it di
 void gunzip_close(struct gunzip *g);
 
 /* ---- text.c ---- */
-enum { COLUMN_TEXT, COLUMN_PAIR, COLUMN_LABEL, COLUMNS };
+enum { COLUMN_TEXT, COLUMN_PAIR, COLUMN_NEGATIVE, COLUMN_LABEL, COLUMNS };
 #define NO_COLUMN SIZE_MAX
 struct field { size_t at, n; }; /* in `line` */
 

@@ -37,7 +37,7 @@ static enum ft_text_format format_of(const char *name)
 
 static int copy_options(struct ft_text *t, const struct ft_text_options *o)
 {
-	const char *columns[COLUMNS] = { o->text, o->pair, o->label };
+	const char *columns[COLUMNS] = { o->text, o->pair, o->negative, o->label };
 	t->wanted = o->format;
 	t->header = o->header;
 	t->max_line = o->max_line ? o->max_line : (size_t)16 << 20;

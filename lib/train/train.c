@@ -89,10 +89,11 @@ static int not_finite(struct run *r, const char *what, double value)
 static int bad_loss(struct run *r, const struct ft_batch *b, const struct ft_output *out)
 {
 	r->sources.len = 0;
-	for (size_t i = 0; i < out->units && out->units == b->rows; i++)
+	size_t examples = ft_batch_examples(b);
+	for (size_t i = 0; i < out->units && out->units == examples; i++)
 		if (!isfinite(out->loss[i]) && name_row(r, b, i) < 0)
 			return FT_EFAIL;
-	for (size_t i = 0; i < b->rows && out->units != b->rows; i++)
+	for (size_t i = 0; i < examples && out->units != examples; i++)
 		if (name_row(r, b, i) < 0)
 			return FT_EFAIL;
 	ft_optim_clear(r->optim);
@@ -177,7 +178,7 @@ static int take_batch(struct run *r, const struct ft_batch *b)
 {
 	struct ft_output out;
 	ft_graph_begin(r->graph, FT_TRAIN, (uint64_t)r->o->seed, (uint64_t)r->batch);
-	for (size_t i = 0; i < b->rows; i++)
+	for (size_t i = 0; i < ft_batch_examples(b); i++)
 		if (name_row(r, b, i) < 0)
 			return FT_EFAIL;
 	int rc = ft_model_step(r->m, r->graph, b, &out);

@@ -65,13 +65,15 @@ static void run(struct ft_model *m)
 {
 	static const int32_t ids[] = { 0, 3, 8, 1 }, offsets[] = { 0, 3, 4 };
 	static const uint8_t types[] = { 0, 1, 1, 0 };
-	struct ft_batch b = { .ids = ids, .types = types, .offsets = offsets, .tokens = 4, .rows = 2, .epoch = -1 };
+	struct ft_batch b = { .ids = ids, .types = types, .offsets = offsets, .tokens = 4, .rows = 2,
+	                      .texts = ft_model_task(m) == FT_TASK_EMBED ? 2 : 1, .epoch = -1 };
 	struct ft_output out;
 	struct ft_graph *g = ft_graph_new();
 	must(g);
 	int rc = ft_model_eval(m, g, &b, &out);
 	must(rc == FT_OK || (rc < 0 && *ft_message()));
 	must(rc < 0 || !out.logits || (out.units == b.rows && out.outputs == ft_model_outputs(m)));
+	must(rc < 0 || ft_model_task(m) != FT_TASK_EMBED || (out.vectors && out.loss && out.units == 1));
 	ft_graph_free(g);
 	struct ft_writer *w = ft_writer_open("/dev/null", "model", ft_model_meta(m), NULL, 0);
 	must(w && ft_model_write(m, w) == FT_OK && ft_writer_close(w) == FT_OK);

@@ -18,8 +18,19 @@ static void touch(const void *p, size_t n)
 		sum += ((const unsigned char *)p)[i];
 }
 
+/* Rise from 0 to the number of tokens. */
+static void check_offsets(const int32_t *offsets, size_t n, size_t tokens)
+{
+	must(n > 0 && offsets[0] == 0 && (size_t)offsets[n] == tokens);
+	for (size_t i = 0; i < n; i++)
+		must(offsets[i] < offsets[i + 1]);
+}
+
 static void check_example(const struct ft_example *e)
 {
+	must(ft_example_texts(e) == e->texts);
+	if (e->offsets)
+		check_offsets(e->offsets, e->texts, e->n);
 	must(e->n > 0 && (uintptr_t)e->ids % 4 == 0);
 	for (size_t i = 0; i < e->n; i++)
 		must(e->ids[i] >= 0);
@@ -33,16 +44,15 @@ static void check_example(const struct ft_example *e)
 
 static void check_batch(const struct ft_batch *b)
 {
-	must(b->rows > 0 && b->tokens >= b->rows && b->offsets[0] == 0 && (size_t)b->offsets[b->rows] == b->tokens);
-	for (size_t r = 0; r < b->rows; r++) {
-		must(b->offsets[r] < b->offsets[r + 1]);
-		if (b->src)
-			touch(b->src[r].p, b->src[r].n);
-	}
+	size_t examples = ft_batch_examples(b);
+	must(b->tokens >= b->rows && examples > 0 && examples * ft_batch_texts(b) == b->rows);
+	check_offsets(b->offsets, b->rows, b->tokens);
+	for (size_t i = 0; b->src && i < examples; i++)
+		touch(b->src[i].p, b->src[i].n);
 	for (size_t i = 0; i < b->tokens; i++)
 		must(b->ids[i] >= 0);
-	must(!b->labels || b->nlabels == b->rows || b->nlabels == b->tokens);
-	must(!b->targets || b->ntargets % b->rows == 0);
+	must(!b->labels || b->nlabels == examples || b->nlabels == b->tokens);
+	must(!b->targets || b->ntargets % examples == 0);
 	touch(b->labels, b->nlabels * 4);
 	touch(b->types, b->types ? b->tokens : 0);
 	touch(b->targets, b->ntargets * 4);

@@ -42,6 +42,9 @@ static const struct ft_batch batch = { .ids = ids, .types = types, .offsets = of
 static const struct ft_batch untyped = { .ids = ids, .offsets = offsets, .tokens = TOKENS, .rows = ROWS };
 static const int32_t labels[TOKENS] = { 0, 4, FT_IGNORE, 2, 2, 1, 3, FT_IGNORE, 0, 1, 4, 3, 2 };
 static const int32_t index_[] = { 12, 3, 3, 0, 7, 3 };
+/* Angles of 5 positions for two pairs of components. */
+static float turn_table[5 * 4];
+static const struct ft_rope turns = { turn_table, 5, 2 };
 static float targets[TOKENS * 80], shares[TOKENS * 5], weights[5];
 
 /* ---- the cases ---- */
@@ -57,22 +60,43 @@ struct test {
 };
 
 static struct ft_tensor *linear(struct ft_graph *g, struct ft_tensor **in) { return ft_linear(g, in[0], in[1], in[2]); }
+static const struct ft_embed_options unpadded = { .padding = -1 };
 static struct ft_tensor *embed(struct ft_graph *g, struct ft_tensor **in)
 {
-	return ft_embed(g, &batch, in[0], in[1], in[2]);
+	return ft_embed(g, &batch, in[0], in[1], in[2], &unpadded);
 }
 static struct ft_tensor *embed_untyped(struct ft_graph *g, struct ft_tensor **in)
 {
-	return ft_embed(g, &untyped, in[0], in[1], in[2]);
+	return ft_embed(g, &untyped, in[0], in[1], in[2], &unpadded);
+}
+static struct ft_tensor *embed_padded(struct ft_graph *g, struct ft_tensor **in)
+{
+	/* An id that no row has: its vectors would get no gradient. */
+	return ft_embed(g, &batch, in[0], in[1], in[2], &(struct ft_embed_options){ .padding = 7, .padding_places = true });
 }
 static struct ft_tensor *layer_norm(struct ft_graph *g, struct ft_tensor **in)
 {
 	return ft_layer_norm(g, in[0], in[1], in[2], 1e-3f);
 }
+static struct ft_tensor *rms_norm(struct ft_graph *g, struct ft_tensor **in) { return ft_rms_norm(g, in[0], in[1], 0, 1e-3f); }
+static struct ft_tensor *rms_norm_plus(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_rms_norm(g, in[0], in[1], 1, 1e-3f);
+}
 static struct ft_tensor *gelu(struct ft_graph *g, struct ft_tensor **in) { return ft_gelu(g, in[0]); }
+static struct ft_tensor *silu(struct ft_graph *g, struct ft_tensor **in) { return ft_silu(g, in[0]); }
 static struct ft_tensor *gelu_tanh(struct ft_graph *g, struct ft_tensor **in) { return ft_gelu_tanh(g, in[0]); }
 static struct ft_tensor *relu(struct ft_graph *g, struct ft_tensor **in) { return ft_relu(g, in[0]); }
 static struct ft_tensor *tanh_(struct ft_graph *g, struct ft_tensor **in) { return ft_tanh(g, in[0]); }
+static struct ft_tensor *gate_fused(struct ft_graph *g, struct ft_tensor **in) { return ft_gate(g, ft_gelu, in[0], NULL); }
+static struct ft_tensor *gate_tanh(struct ft_graph *g, struct ft_tensor **in) { return ft_gate(g, ft_gelu_tanh, in[0], in[1]); }
+static struct ft_tensor *gate_silu(struct ft_graph *g, struct ft_tensor **in) { return ft_gate(g, ft_silu, in[0], in[1]); }
+static struct ft_tensor *gate_itself(struct ft_graph *g, struct ft_tensor **in) { return ft_gate(g, ft_silu, in[0], in[0]); }
+/* As a Llama block: the gate's two sides are made from one tensor. */
+static struct ft_tensor *gate_block(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_gate(g, ft_silu, ft_linear(g, in[0], in[1], NULL), ft_linear(g, in[0], in[2], NULL));
+}
 static struct ft_tensor *sum_of(struct ft_graph *g, struct ft_tensor **in)
 {
 	return ft_dropout_add(g, in[0], in[1], 0);
@@ -86,28 +110,57 @@ static struct ft_tensor *around(struct ft_graph *g, struct ft_tensor **in)
 {
 	return ft_dropout_add(g, ft_linear(g, in[0], in[1], NULL), in[0], 0.3f);
 }
-static struct ft_tensor *attention(struct ft_graph *g, struct ft_tensor **in)
+static struct ft_tensor *rope(struct ft_graph *g, struct ft_tensor **in) { return ft_rope(g, &batch, in[0], &turns, 3, 4); }
+/* Two of three heads, and two components of each stay as they are. */
+static struct ft_tensor *rope_part(struct ft_graph *g, struct ft_tensor **in)
 {
-	return ft_attention(g, &batch, in[0], in[1], in[2], 3, 0);
+	return ft_rope(g, &batch, in[0], &turns, 2, 6);
 }
-static struct ft_tensor *attention_dropped(struct ft_graph *g, struct ft_tensor **in)
+static struct ft_tensor *rope_beside(struct ft_graph *g, struct ft_tensor **in)
 {
-	return ft_attention(g, &batch, in[0], in[1], in[2], 3, 0.3f);
+	struct ft_tensor *x = ft_linear(g, in[0], in[1], NULL), *y = ft_gelu(g, x);
+	return ft_dropout_add(g, ft_rope(g, &batch, x, &turns, 2, 4), y, 0);
 }
-static struct ft_tensor *attention_of_one(struct ft_graph *g, struct ft_tensor **in)
-{
-	return ft_attention(g, &batch, in[0], in[0], in[0], 2, 0.2f);
-}
-static struct ft_tensor *attention_kv(struct ft_graph *g, struct ft_tensor **in)
-{
-	return ft_attention(g, &batch, in[0], in[1], in[1], 2, 0);
-}
+#define ATTENTION(name, q, k, v, ...)                                                                           \
+	static struct ft_tensor *name(struct ft_graph *g, struct ft_tensor **in)                                \
+	{                                                                                                       \
+		return ft_attention(g, &batch, q, k, v, &(struct ft_attention_options){ __VA_ARGS__ });         \
+	}
+ATTENTION(attention, in[0], in[1], in[2], .heads = 3)
+ATTENTION(attention_dropped, in[0], in[1], in[2], .heads = 3, .dropout = 0.3f)
+ATTENTION(attention_of_one, in[0], in[0], in[0], .heads = 2, .dropout = 0.2f)
+ATTENTION(attention_kv, in[0], in[1], in[1], .heads = 2)
+ATTENTION(attention_causal, in[0], in[1], in[2], .heads = 3, .causal = true, .dropout = 0.2f)
+ATTENTION(attention_window, in[0], in[1], in[2], .heads = 3, .window = 2)
+ATTENTION(attention_both, in[0], in[1], in[2], .heads = 3, .window = 3, .causal = true)
+ATTENTION(attention_scaled, in[0], in[1], in[2], .heads = 3, .scale = 0.9f)
+ATTENTION(attention_capped, in[0], in[1], in[2], .heads = 3, .softcap = 0.7f, .dropout = 0.2f)
+ATTENTION(attention_grouped, in[0], in[1], in[2], .heads = 6, .kv_heads = 2)
+ATTENTION(attention_all, in[0], in[1], in[2], .heads = 6, .kv_heads = 3, .causal = true, .window = 2, .softcap = 1.5f,
+          .scale = 0.8f, .dropout = 0.1f)
+ATTENTION(attention_fused, in[0], NULL, NULL, .heads = 4, .kv_heads = 2, .window = 2, .dropout = 0.1f)
+ATTENTION(attention_fused_all, in[0], NULL, NULL, .heads = 2)
 static struct ft_tensor *first(struct ft_graph *g, struct ft_tensor **in) { return ft_first(g, &batch, in[0]); }
 static struct ft_tensor *mean(struct ft_graph *g, struct ft_tensor **in) { return ft_mean(g, &batch, in[0]); }
 static struct ft_tensor *gather(struct ft_graph *g, struct ft_tensor **in)
 {
 	return ft_gather(g, in[0], index_, sizeof index_ / sizeof *index_);
 }
+/* Tokens weigh anything, also nothing. */
+static const float token_weights[TOKENS] = { 1, 0.5f, -2, 1, 0, 0.25f, 3, 1, 0.1f, 0.2f, 0.3f, 0.4f, -0.5f };
+static struct ft_tensor *weighted_sum(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_weighted_sum(g, &batch, in[0], token_weights);
+}
+static struct ft_tensor *max(struct ft_graph *g, struct ft_tensor **in) { return ft_max(g, &batch, in[0]); }
+static struct ft_tensor *join(struct ft_graph *g, struct ft_tensor **in) { return ft_join(g, in[0], in[1]); }
+static struct ft_tensor *join_twice(struct ft_graph *g, struct ft_tensor **in) { return ft_join(g, in[0], in[0]); }
+static struct ft_tensor *normalize(struct ft_graph *g, struct ft_tensor **in) { return ft_normalize(g, in[0], 1.5f); }
+static struct ft_tensor *row_dot(struct ft_graph *g, struct ft_tensor **in) { return ft_row_dot(g, in[0], in[1]); }
+static struct ft_tensor *row_dot_same(struct ft_graph *g, struct ft_tensor **in) { return ft_row_dot(g, in[0], in[0]); }
+/* Targets with ties. */
+static const float order[TOKENS] = { 0, 3, 3, 1, 5, 2, 0, 4.5f, 1, 1, -1, 3, 5 };
+static struct ft_tensor *cosent(struct ft_graph *g, struct ft_tensor **in) { return ft_cosent(g, in[0], order, 2); }
 static struct ft_tensor *cross_entropy(struct ft_graph *g, struct ft_tensor **in)
 {
 	return ft_cross_entropy(g, in[0], labels, NULL);
@@ -144,11 +197,22 @@ static const struct test tests[] = {
 	{ OP_embed, "three tables", embed, { { VOCABULARY, 6 }, { 5, 6 }, { 2, 6 } }, 0, 0, 0 },
 	{ OP_embed, "words alone", embed, { { VOCABULARY, 70 } }, 0, 0, 0 },
 	{ OP_embed, "no types in the batch", embed_untyped, { { VOCABULARY, 5 }, { 5, 5 }, { 3, 5 } }, 0, 0, 0 },
+	{ OP_embed, "with places as in RoBERTa", embed_padded, { { VOCABULARY, 6 }, { 13, 6 }, { 2, 6 } }, 0, 0, 0 },
 	{ OP_layer_norm, "", layer_norm, { { T, 19 }, { 1, 19 }, { 1, 19 } }, 1, 0, 0 },
+	{ OP_layer_norm, "without a bias", layer_norm, { { T, 19 }, { 1, 19 } }, 1, 0, 0 },
+	{ OP_layer_norm, "of three pieces", layer_norm, { { T, 15 }, { 1, 5 }, { 1, 5 } }, 1, 0, 0 },
+	{ OP_rms_norm, "", rms_norm, { { T, 19 }, { 1, 19 } }, 1, 0, 0 },
+	{ OP_rms_norm, "of two pieces, weights plus 1", rms_norm_plus, { { T, 40 }, { 1, 20 } }, 1, 0, 0 },
 	{ OP_gelu, "", gelu, { { T, 5 } }, 1, 0, 0 },
 	{ OP_gelu_tanh, "", gelu_tanh, { { T, 5 } }, 1, 0, 0 },
+	{ OP_silu, "", silu, { { T, 5 } }, 1, 0, 0 },
 	{ OP_relu, "", relu, { { T, 5 } }, 0, 0, 0 },
 	{ OP_tanh, "", tanh_, { { T, 5 } }, 1, 0, 0 },
+	{ OP_gate, "of gelu, side by side", gate_fused, { { T, 42 } }, 1, 0, 0 },
+	{ OP_gate, "of gelu's tanh form", gate_tanh, { { T, 5 }, { T, 5 } }, 3, 0, 0 },
+	{ OP_gate, "of silu", gate_silu, { { T, 21 }, { T, 21 } }, 3, 0, 0 },
+	{ OP_gate, "of one tensor with itself", gate_itself, { { T, 5 } }, 1, 0, 0 },
+	{ OP_gate, "of two linear ones", gate_block, { { T, 5 }, { 6, 5 }, { 6, 5 } }, 7, 0, 0 },
 	{ OP_dropout_add, "without dropout", sum_of, { { T, 5 }, { T, 5 } }, 3, 0, 1 },
 	{ OP_dropout_add, "with a residual", dropout_add, { { T, 17 }, { T, 17 } }, 3, 0, 1 },
 	{ OP_dropout_add, "alone", dropout_add, { { T, 17 } }, 1, 0, 1 },
@@ -157,9 +221,28 @@ static const struct test tests[] = {
 	{ OP_attention, "with dropout", attention_dropped, { { T, 12 }, { T, 12 }, { T, 12 } }, 7, 0, 0 },
 	{ OP_attention, "of one tensor with itself", attention_of_one, { { T, 8 } }, 1, 0, 0 },
 	{ OP_attention, "with keys for values", attention_kv, { { T, 8 }, { T, 8 } }, 3, 0, 0 },
+	{ OP_attention, "causal", attention_causal, { { T, 12 }, { T, 12 }, { T, 12 } }, 7, 0, 0 },
+	{ OP_attention, "in a window", attention_window, { { T, 12 }, { T, 12 }, { T, 12 } }, 7, 0, 0 },
+	{ OP_attention, "causal in a window", attention_both, { { T, 12 }, { T, 12 }, { T, 12 } }, 7, 0, 0 },
+	{ OP_attention, "with a scale", attention_scaled, { { T, 12 }, { T, 12 }, { T, 12 } }, 7, 0, 0 },
+	{ OP_attention, "with a cap", attention_capped, { { T, 12 }, { T, 12 }, { T, 12 } }, 7, 0, 0 },
+	{ OP_attention, "with grouped queries", attention_grouped, { { T, 12 }, { T, 4 }, { T, 4 } }, 7, 0, 0 },
+	{ OP_attention, "with all options", attention_all, { { T, 12 }, { T, 6 }, { T, 6 } }, 7, 0, 0 },
+	{ OP_attention, "side by side", attention_fused_all, { { T, 24 } }, 1, 0, 0 },
+	{ OP_attention, "side by side, grouped, in a window", attention_fused, { { T, 24 } }, 1, 0, 0 },
+	{ OP_rope, "", rope, { { T, 12 } }, 1, 0, 1 },
+	{ OP_rope, "of a part", rope_part, { { T, 18 } }, 1, 0, 1 },
+	{ OP_rope, "of what is used elsewhere", rope_beside, { { T, 5 }, { 8, 5 } }, 3, 0, 0 },
 	{ OP_first, "", first, { { T, 5 } }, 1, 0, 0 },
 	{ OP_mean, "", mean, { { T, 21 } }, 1, 0, 0 },
 	{ OP_gather, "", gather, { { T, 5 } }, 1, 0, 0 },
+	{ OP_weighted_sum, "", weighted_sum, { { T, 21 } }, 1, 0, 0 },
+	{ OP_max, "", max, { { T, 5 } }, 0, 0, 0 },
+	{ OP_join, "", join, { { T, 5 }, { T, 3 } }, 3, 0, 0 },
+	{ OP_join, "of one tensor with itself", join_twice, { { T, 5 } }, 1, 0, 0 },
+	{ OP_normalize, "", normalize, { { T, 19 } }, 1, 0, 0 },
+	{ OP_row_dot, "", row_dot, { { T, 19 }, { T, 19 } }, 3, 0, 0 },
+	{ OP_row_dot, "of one tensor with itself", row_dot_same, { { T, 5 } }, 1, 0, 0 },
 	{ OP_cross_entropy, "", cross_entropy, { { T, 5 } }, 1, 1, 0 },
 	{ OP_cross_entropy, "smoothed", cross_entropy_smooth, { { T, 5 } }, 1, 1, 0 },
 	{ OP_cross_entropy, "smoothed and weighted", cross_entropy_weighted, { { T, 5 } }, 1, 1, 0 },
@@ -168,6 +251,7 @@ static const struct test tests[] = {
 	{ OP_squared_error, "", squared, { { T, 5 } }, 1, 1, 0 },
 	{ OP_linear_cross_entropy, "with a bias", linear_loss, { { T, 7 }, { 5, 7 }, { 1, 5 } }, 1, 1, 0 },
 	{ OP_linear_cross_entropy, "without", linear_loss, { { T, 7 }, { 5, 7 } }, 1, 1, 0 },
+	{ OP_cosent, "", cosent, { { T, 1 } }, 1, 1, 0 },
 };
 
 /* ---- one run ---- */
@@ -381,6 +465,11 @@ int main(void)
 	fill(targets, sizeof targets / sizeof *targets, 1, &r);
 	for (size_t i = 0; i < sizeof shares / sizeof *shares; i++)
 		shares[i] = (float)(ft_rng_below(&r, 5) / 4.0);
+	for (int i = 0; i < 10; i++) {
+		double angle = (i / 2) * (i % 2 ? 0.3 : 1.1);
+		turn_table[i / 2 * 4 + i % 2] = (float)cos(angle);
+		turn_table[i / 2 * 4 + 2 + i % 2] = (float)sin(angle);
+	}
 	for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
 		weights[i] = (float)(0.5 + ft_rng_uniform(&r));
 	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {

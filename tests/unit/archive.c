@@ -72,9 +72,10 @@ static void is_packed(const char *name, const char *want)
 static void test_tar(void)
 {
 	unsetenv("SOURCE_DATE_EPOCH");
-	is_packed("a.tar", "B 644 0 0 1 0 0;a 644 0 0 5 0 0;c 644 0 0 0 0 0;");
+	is_packed("a.tar", "B 644 0 0 1 0 0;a 644 0 0 5 0 0;c 644 0 0 0 0 0;sub/x 644 0 0 1 0 0;");
 	setenv("SOURCE_DATE_EPOCH", "1234567890", 1);
-	is_packed("b.tar", "B 644 0 0 1 1234567890 0;a 644 0 0 5 1234567890 0;c 644 0 0 0 1234567890 0;");
+	is_packed("b.tar", "B 644 0 0 1 1234567890 0;a 644 0 0 5 1234567890 0;c 644 0 0 0 1234567890 0;"
+	                  "sub/x 644 0 0 1 1234567890 0;");
 	struct ft_buf tar = get(in_folder("b.tar"));
 	ok(tar.len > 1536 && !memcmp(tar.data + 512, "b", 1) && !memcmp(tar.data + 1536, "hello", 5),
 	   "contents");
@@ -133,23 +134,26 @@ static void test_failures(void)
 
 int main(void)
 {
-	if (!mkdtemp(folder) || mkdir(in_folder("m"), 0777) < 0 || mkdir(in_folder("m/sub"), 0777) < 0)
+	if (!mkdtemp(folder) || mkdir(in_folder("m"), 0777) < 0 || mkdir(in_folder("m/sub"), 0777) < 0 ||
+	    mkdir(in_folder("m/sub/deep"), 0777) < 0)
 		return 1;
 	put("m/c", "", 0644, 5);
 	put("m/a", "hello", 0755, 6);
 	put("m/B", "b", 0444, 7);
-	put("m/sub/not-packed", "x", 0644, 8);
+	put("m/sub/x", "x", 0600, 8);
+	put("m/sub/deep/not-packed", "x", 0644, 8);
 	symlink("a", in_folder("m/link"));
 	mkfifo(in_folder("m/fifo"), 0644);
 	test_tar();
 	test_compressed();
 	test_failures();
-	static const char *const left[] = { "m/a",       "m/B",      "m/c",           "m/sub/not-packed",
+	static const char *const left[] = { "m/a",       "m/B",      "m/c",           "m/sub/x", "m/sub/deep/not-packed",
 	                                    "m/link",    "m/fifo",   "a.tar",         "b.tar",
 	                                    "a.tar.zst", "a.tar.gz", "again.tar.zst", "again.tar.gz",
 	                                    "full.tar" };
 	for (size_t i = 0; i < sizeof left / sizeof *left; i++)
 		unlink(in_folder(left[i]));
+	rmdir(in_folder("m/sub/deep"));
 	rmdir(in_folder("m/sub"));
 	rmdir(in_folder("m"));
 	ok(rmdir(folder) == 0, "nothing else was left in the folder");

@@ -1,5 +1,6 @@
 /* batch.c - what is kept, in which order it comes, where batches end. */
 #include "ft/batch.h"
+#include "ft/err.h"
 #include "ft/rng.h"
 #include "tests/tap.h"
 
@@ -29,6 +30,8 @@ static int same(const struct ft_example *a, const struct ft_example *b)
 	return a->n == b->n && a->nlabels == b->nlabels && a->ntargets == b->ntargets && a->src.n == b->src.n
 		&& !memcmp(a->ids, b->ids, a->n * 4) && !a->types == !b->types
 		&& (!a->types || !memcmp(a->types, b->types, a->n))
+		&& !a->offsets == !b->offsets
+		&& (!a->offsets || (a->texts == b->texts && !memcmp(a->offsets, b->offsets, (a->texts + 1) * 4)))
 		&& (!a->nlabels || !memcmp(a->labels, b->labels, a->nlabels * 4))
 		&& (!a->ntargets || !memcmp(a->targets, b->targets, a->ntargets * 4))
 		&& (!a->src.n || !memcmp(a->src.p, b->src.p, a->src.n));
@@ -40,12 +43,15 @@ static void test_pool(void)
 	const int32_t tags[] = { FT_IGNORE, 32767, -32768 }, wide[] = { -32769, 0, 32768 };
 	const uint8_t types[] = { 0, 1, 255 };
 	const float targets[] = { 1.5f, -0.0f };
+	const int32_t two[] = { 0, 1, 3 }, three[] = { 0, 1, 2, 3 };
 	const struct ft_example e[] = {
 		{ .ids = small, .n = 3, .src = { "a.tsv:1", 7 } },
 		{ .ids = large, .types = types, .n = 3, .labels = tags, .nlabels = 3 },
 		{ .ids = small, .n = 1, .labels = wide, .nlabels = 1, .src = { "b", 1 } },
 		{ .ids = large, .n = 2, .targets = targets, .ntargets = 2, .src = { "", 0 } },
 		{ .ids = small, .types = types, .n = 3, .labels = wide, .nlabels = 3, .targets = targets, .ntargets = 1 },
+		{ .ids = small, .n = 3, .offsets = two, .texts = 2, .targets = targets, .ntargets = 1, .src = { "p", 1 } },
+		{ .ids = large, .types = types, .n = 3, .offsets = three, .texts = 3, .labels = wide, .nlabels = 1 },
 	};
 	size_t n = sizeof e / sizeof *e;
 	struct ft_pool *p = ft_pool_new();
@@ -54,7 +60,8 @@ static void test_pool(void)
 		good = ft_pool_add(p, &e[k % n]) == FT_OK;
 	for (size_t k = 0; k < 100 * n && good; k++) {
 		struct ft_example got;
-		good = ft_pool_get(p, k, &got) == FT_OK && same(&got, &e[k % n]) && ft_pool_length(p, k) == got.n;
+		good = ft_pool_get(p, k, &got) == FT_OK && same(&got, &e[k % n]) && ft_pool_length(p, k) == got.n
+			&& ft_pool_texts(p, k) == ft_example_texts(&got);
 	}
 	ok(good, "examples of every shape come back as they went in");
 	ft_pool_free(p);
@@ -352,6 +359,50 @@ static void test_balance(void)
 	ft_pool_free(p);
 }
 
+/* ---- examples of several texts ---- */
+static void test_texts(void)
+{
+	const int32_t ids[] = { 1, 2, 3, 4, 5 }, cut[] = { 0, 2, 5 }, other[] = { 0, 1, 2, 5 }, want[] = { 0, 2, 5, 7, 10 };
+	const float score = 0.5f;
+	struct ft_example pair = { .ids = ids, .n = 5, .offsets = cut, .texts = 2, .targets = &score, .ntargets = 1,
+	                           .src = { "a:1", 3 } };
+	struct ft_example triple = { .ids = ids, .n = 5, .offsets = other, .texts = 3, .targets = &score, .ntargets = 1,
+	                             .src = { "a:2", 3 } };
+	struct ft_pack *p = ft_pack_new();
+	struct ft_batch b;
+	int rc = ft_pack_add(p, &pair) | ft_pack_add(p, &pair) | ft_pack_batch(p, &b);
+	ok(rc == 0 && ft_pack_examples(p) == 2 && b.rows == 4 && b.texts == 2 && b.tokens == 10 && b.ntargets == 2
+	   && !memcmp(b.offsets, want, sizeof want) && b.src[1].n == 3, "two pairs are four rows, two scores and two sources");
+	ok(ft_pack_add(p, &triple) == FT_EFORMAT && !strcmp(ft_message(), "a:2: has 3 texts, the examples before it have 2"),
+	   "a third text in one example is not possible: %s", ft_message());
+	ft_pack_free(p);
+
+	struct ft_pool *pool = ft_pool_new();
+	size_t end = 6;
+	for (int i = 0; i < 6; i++)
+		ft_pool_add(pool, i % 2 ? &triple : &pair);
+	struct ft_order_options o = { .rows = 4, .ends = &end, .files = 1 };
+	struct ft_order *order = ft_order_new(pool, &o);
+	struct ft_epoch e;
+	ft_order_next(order, &e);
+	ok(e.items == 6 && e.rows == 15 && e.tokens == 30 && e.batches == 2, "an epoch counts examples, texts and tokens");
+	ft_order_free(order);
+	ft_pool_free(pool);
+
+	struct ft_keep half = { 0 };
+	ft_keep_split(&half, "train:0.5");
+	int together = 1, kept = 0;
+	for (int32_t i = 0; i < 1000; i++) {
+		int32_t a[] = { i, 7, 8, 9, 10 }, c[] = { i, 7, 8, 9, i };
+		pair.ids = a;
+		int first = ft_keep_test(&half, &pair);
+		pair.ids = c;
+		together = together && first == ft_keep_test(&half, &pair);
+		kept += first;
+	}
+	ok(together && kept > 400 && kept < 600, "pairs of one anchor fall on one side of a split (%d of 1000)", kept);
+}
+
 /* ---- splits and folds ---- */
 static void test_keep(void)
 {
@@ -364,17 +415,18 @@ static void test_keep(void)
 	size_t in_train = 0, both = 0, folds[5] = { 0 }, wrong = 0, moved = 0, everything = 0, joint = 0;
 	for (int32_t i = 0; i < 20000; i++) {
 		int32_t ids[] = { 101, i % 977, i, 102 };
-		int a = ft_keep_test(&train, ids, 4), b = ft_keep_test(&rest, ids, 4), n = 0;
+		const struct ft_example e = { .ids = ids, .n = 4 };
+		int a = ft_keep_test(&train, &e), b = ft_keep_test(&rest, &e), n = 0;
 		in_train += (size_t)a;
 		both += a == b;
-		moved += a != ft_keep_test(&other, ids, 4);
-		everything += ft_keep_test(&all, ids, 4);
+		moved += a != ft_keep_test(&other, &e);
+		everything += ft_keep_test(&all, &e);
 		for (int k = 0; k < 5; k++) {
-			int in = ft_keep_test(&fold[k], ids, 4);
+			int in = ft_keep_test(&fold[k], &e);
 			n += in;
 			folds[k] += (size_t)in;
 			joint += k == 1 && in && a;
-			wrong += k == 1 && in == ft_keep_test(&except, ids, 4);
+			wrong += k == 1 && in == ft_keep_test(&except, &e);
 		}
 		wrong += n != 1;
 	}
@@ -522,6 +574,7 @@ int main(void)
 	test_limit();
 	test_mix();
 	test_balance();
+	test_texts();
 	test_keep();
 	test_mask();
 	test_pack();

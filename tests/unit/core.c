@@ -230,6 +230,17 @@ static void check_json(void)
 	is_str(text, "{\"n\":7,\"r\":0.100000001,\"b\":true,\"s\":\"t\",\"z\":null}", "text of one line");
 	free(text);
 	json_decref(o);
+	static const char huge[] = "{\"a\\\"9\":[1000000000000000019884624838656,-99999999999999999999, 9223372036854775807,"
+	                           "0.12345678901234567890,1e3,\"x:1000000000000000019884624838656,\"]}";
+	o = ft_json_parse("x.json", huge, sizeof huge - 1);
+	const json_t *a = json_object_get(o, "a\"9");
+	ok(json_real_value(json_array_get(a, 0)) == 1e30 && json_real_value(json_array_get(a, 1)) == -1e20 &&
+	   json_integer_value(json_array_get(a, 2)) == INT64_MAX && json_real_value(json_array_get(a, 3)) == 0.1234567890123456789 &&
+	   json_real_value(json_array_get(a, 4)) == 1000 &&
+	   strcmp(json_string_value(json_array_get(a, 5)), "x:1000000000000000019884624838656,") == 0,
+	   "whole numbers beyond 64 bits are reals; nothing else changes");
+	json_decref(o);
+	ok(refuses("[1000000000000000019884624838656,1e999]", 39), "beside them a real out of range is still an error");
 }
 
 /* ---- digest.h, file.h ---- */

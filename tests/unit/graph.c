@@ -49,66 +49,95 @@ static double apart(const float *a, const float *b, size_t n)
 #define SIZE 6
 #define WIDTH (HEADS * SIZE)
 
-/* One head of one row: out = softmax(q k^T / sqrt(SIZE)) v, and gradients of sum(dout out). */
-static void plain_head(const float *q, const float *k, const float *v, const float *dout, int len, float *out, float *dq,
-                       float *dk, float *dv)
+/* What the plain version works on: one head of one row. dk and dv are added to. */
+struct plain {
+	const float *q, *k, *v, *dout;
+	float *out, *dq;
+	double *dk, *dv; /* [len, SIZE] */
+	int len, ldk;
+};
+
+static bool sees(const struct ft_attention_options *o, int i, int j)
 {
-	double *p = calloc((size_t)len * (size_t)len, sizeof *p), scale = 1 / sqrt((double)SIZE);
-	double *kk = calloc((size_t)len * SIZE, sizeof *kk), *vv = calloc((size_t)len * SIZE, sizeof *vv);
-	for (int i = 0; i < len; i++) {
-		double total = 0, back = 0, *pi = p + (size_t)i * (size_t)len;
-		for (int j = 0; j < len; j++) {
-			double s = 0;
-			for (int c = 0; c < SIZE; c++)
-				s += (double)q[i * WIDTH + c] * k[j * WIDTH + c];
-			total += pi[j] = exp(s * scale);
-		}
-		for (int c = 0; c < SIZE; c++) {
-			double sum = 0;
-			for (int j = 0; j < len; j++)
-				sum += pi[j] / total * v[j * WIDTH + c];
-			out[i * WIDTH + c] = (float)sum;
-			back += sum * dout[i * WIDTH + c];
-		}
-		double dqi[SIZE] = { 0 };
-		for (int j = 0; j < len; j++) {
-			double dp = 0;
-			pi[j] /= total;
-			for (int c = 0; c < SIZE; c++)
-				dp += (double)dout[i * WIDTH + c] * v[j * WIDTH + c];
-			double ds = pi[j] * (dp - back) * scale;
-			for (int c = 0; c < SIZE; c++) {
-				dqi[c] += ds * k[j * WIDTH + c];
-				kk[j * SIZE + c] += ds * q[i * WIDTH + c];
-				vv[j * SIZE + c] += pi[j] * dout[i * WIDTH + c];
-			}
-		}
+	return !(o->causal && j > i) && !(o->window && abs(i - j) >= o->window);
+}
+
+/* One query: out = softmax(scores) v, and the gradients of sum(dout out). */
+static void plain_query(const struct plain *h, const struct ft_attention_options *o, int i, double *p, double *slope)
+{
+	double total = 0, back = 0, scale = o->scale > 0 ? o->scale : 1 / sqrt((double)SIZE), dq[SIZE] = { 0 };
+	const float *q = h->q + i * WIDTH, *dout = h->dout + i * WIDTH;
+	for (int j = 0; j < h->len; j++) {
+		double s = 0;
 		for (int c = 0; c < SIZE; c++)
-			dq[i * WIDTH + c] = (float)dqi[c];
+			s += scale * (double)q[c] * h->k[j * h->ldk + c];
+		double t = o->softcap > 0 ? tanh(s / o->softcap) : 0;
+		slope[j] = 1 - t * t;
+		total += p[j] = sees(o, i, j) ? exp(o->softcap > 0 ? o->softcap * t : s) : 0;
 	}
-	for (int j = 0; j < len * SIZE; j++) {
-		dk[j / SIZE * WIDTH + j % SIZE] = (float)kk[j];
-		dv[j / SIZE * WIDTH + j % SIZE] = (float)vv[j];
+	for (int c = 0; c < SIZE; c++) {
+		double sum = 0;
+		for (int j = 0; j < h->len; j++)
+			sum += p[j] / total * h->v[j * h->ldk + c];
+		h->out[i * WIDTH + c] = (float)sum;
+		back += sum * dout[c];
+	}
+	for (int j = 0; j < h->len; j++) {
+		double dp = 0;
+		p[j] /= total;
+		for (int c = 0; c < SIZE; c++)
+			dp += (double)dout[c] * h->v[j * h->ldk + c];
+		double ds = p[j] * (dp - back) * scale * slope[j];
+		for (int c = 0; c < SIZE; c++) {
+			dq[c] += ds * h->k[j * h->ldk + c];
+			h->dk[j * SIZE + c] += ds * q[c];
+			h->dv[j * SIZE + c] += p[j] * dout[c];
+		}
+	}
+	for (int c = 0; c < SIZE; c++)
+		h->dq[i * WIDTH + c] = (float)dq[c];
+}
+
+/* All heads of a row that begins at token `from`; want: out, dq, dk, dv. */
+static void plain_row(struct ft_tensor *in[3], const float *dout, const struct ft_attention_options *o, int from, int len,
+                      float *want[4])
+{
+	int kv = o->kv_heads ? o->kv_heads : HEADS, ldk = kv * SIZE;
+	double *p = calloc((size_t)len, sizeof *p), *slope = calloc((size_t)len, sizeof *slope);
+	double *dk = calloc((size_t)(len * WIDTH), sizeof *dk), *dv = calloc((size_t)(len * WIDTH), sizeof *dv);
+	for (int h = 0; h < HEADS; h++) {
+		int at = from * WIDTH + h * SIZE, group = h / (HEADS / kv), key = from * ldk + group * SIZE;
+		struct plain s = { in[0]->data + at, in[1]->data + key, in[2]->data + key, dout + at, want[0] + at, want[1] + at,
+			           dk + group * len * SIZE, dv + group * len * SIZE, len, ldk };
+		for (int i = 0; i < len; i++)
+			plain_query(&s, o, i, p, slope);
+	}
+	for (int i = 0; i < kv * len * SIZE; i++) {
+		int at = from * ldk + i / SIZE % len * ldk + i / SIZE / len * SIZE + i % SIZE;
+		want[2][at] = (float)dk[i];
+		want[3][at] = (float)dv[i];
 	}
 	free(p);
-	free(kk);
-	free(vv);
+	free(slope);
+	free(dk);
+	free(dv);
 }
 
 /* Lengths around the block of queries, in one batch. */
-static void check_attention(struct ft_graph *g)
+static void check_attention(struct ft_graph *g, const char *what, const struct ft_attention_options *o)
 {
 	static const int32_t offsets[] = { 0, 1, 3, 130, 258, 387, 687, 704 };
 	enum { ROWS = 7, TOKENS = 704, N = TOKENS * WIDTH };
 	struct ft_batch b = { .offsets = offsets, .rows = ROWS, .tokens = TOKENS };
 	struct ft_tensor *in[3];
 	float *want[4], *dout = malloc(N * sizeof *dout), *targets = malloc(N * sizeof *targets);
+	int kw = (o->kv_heads ? o->kv_heads : HEADS) * SIZE;
 	for (int i = 0; i < 3; i++)
-		in[i] = new_tensor(TOKENS, WIDTH, 1.5, (uint64_t)i);
+		in[i] = new_tensor(TOKENS, i ? kw : WIDTH, 1.5, (uint64_t)i);
 	for (int i = 0; i < 4; i++)
 		want[i] = calloc(N, sizeof **want);
 	ft_graph_begin(g, FT_CHECK, 0, 0);
-	struct ft_tensor *y = ft_attention(g, &b, in[0], in[1], in[2], HEADS, 0.5f);
+	struct ft_tensor *y = ft_attention(g, &b, in[0], in[1], in[2], o);
 	/* An objective with a known gradient: half the squared distance to y - dout. */
 	fill(dout, N, 1, 9);
 	for (size_t i = 0; i < N; i++)
@@ -117,20 +146,16 @@ static void check_attention(struct ft_graph *g)
 	memcpy(out, y->data, N * sizeof *out);
 	is_int(ft_backward(g, ft_squared_error(g, y, targets)), 0, "attention runs forward and backward");
 	for (int r = 0; r < ROWS; r++)
-		for (int h = 0; h < HEADS; h++) {
-			int at = offsets[r] * WIDTH + h * SIZE;
-			plain_head(in[0]->data + at, in[1]->data + at, in[2]->data + at, dout + at, offsets[r + 1] - offsets[r],
-			           want[0] + at, want[1] + at, want[2] + at, want[3] + at);
-		}
+		plain_row(in, dout, o, offsets[r], offsets[r + 1] - offsets[r], want);
 	for (int r = 0; r < ROWS; r++) {
-		size_t at = (size_t)offsets[r] * WIDTH, n = (size_t)(offsets[r + 1] - offsets[r]) * WIDTH;
-		double d = apart(out + at, want[0] + at, n), dv = apart(in[2]->grad + at, want[3] + at, n);
+		int first = offsets[r], len = offsets[r + 1] - first;
+		size_t at = (size_t)(first * WIDTH), n = (size_t)(len * WIDTH), key = (size_t)(first * kw), m = (size_t)(len * kw);
+		double d = apart(out + at, want[0] + at, n), dv = apart(in[2]->grad + key, want[3] + key, m);
 		/* With one token the scores have no say: their gradient is 0, and so noise here. */
-		bool one = n == WIDTH;
-		double dq = one ? 0 : apart(in[0]->grad + at, want[1] + at, n);
-		double dk = one ? 0 : apart(in[1]->grad + at, want[2] + at, n);
-		ok(d < 1e-6 && dq < 1e-5 && dk < 1e-5 && dv < 1e-5, "a row of %zu: off by %.1g, gradients by %.1g %.1g %.1g",
-		   n / WIDTH, d, dq, dk, dv);
+		double dq = len == 1 ? 0 : apart(in[0]->grad + at, want[1] + at, n);
+		double dk = len == 1 ? 0 : apart(in[1]->grad + key, want[2] + key, m);
+		ok(d < 1e-6 && dq < 1e-5 && dk < 1e-5 && dv < 1e-5, "%s, a row of %d: off by %.1g, gradients by %.1g %.1g %.1g",
+		   what, len, d, dq, dk, dv);
 	}
 	for (int i = 0; i < 3; i++)
 		free_tensor(in[i]);
@@ -141,18 +166,62 @@ static void check_attention(struct ft_graph *g)
 	free(out);
 }
 
+/* q, k and v side by side are the same attention. */
+static void check_attention_fused(struct ft_graph *g)
+{
+	enum { TOKENS = 150, K = SIZE, ALL = WIDTH + 2 * K };
+	static const int32_t offsets[] = { 0, 140, TOKENS };
+	static const struct ft_attention_options o = { .heads = HEADS, .kv_heads = 1, .window = 20 };
+	struct ft_batch b = { .offsets = offsets, .rows = 2, .tokens = TOKENS };
+	struct ft_tensor *in[3] = { new_tensor(TOKENS, WIDTH, 1, 1), new_tensor(TOKENS, K, 1, 2), new_tensor(TOKENS, K, 1, 3) };
+	struct ft_tensor *all = new_tensor(TOKENS, ALL, 1, 4);
+	float *targets = calloc(TOKENS * WIDTH, sizeof *targets);
+	static const int at[3] = { 0, WIDTH, WIDTH + K };
+	for (int i = 0; i < 3; i++)
+		for (int t = 0; t < TOKENS; t++)
+			memcpy(all->data + t * ALL + at[i], in[i]->data + t * in[i]->cols, (size_t)in[i]->cols * sizeof(float));
+	ft_graph_begin(g, FT_CHECK, 0, 0);
+	ft_backward(g, ft_squared_error(g, ft_attention(g, &b, in[0], in[1], in[2], &o), targets));
+	ft_graph_begin(g, FT_CHECK, 0, 0);
+	ft_backward(g, ft_squared_error(g, ft_attention(g, &b, all, NULL, NULL, &o), targets));
+	int wrong = 0;
+	for (int i = 0; i < 3; i++)
+		for (int t = 0; t < TOKENS; t++)
+			wrong += memcmp(all->grad + t * ALL + at[i], in[i]->grad + t * in[i]->cols,
+			                (size_t)in[i]->cols * sizeof(float)) != 0;
+	is_int(wrong, 0, "q, k and v side by side in one tensor: the same gradients");
+	for (int i = 0; i < 3; i++)
+		free_tensor(in[i]);
+	free_tensor(all);
+	free(targets);
+}
+
+/* A window's work and memory do not grow with the square of the length. */
+static void check_window_work(struct ft_graph *g)
+{
+	enum { TOKENS = 20000, W = 8 };
+	static const int32_t offsets[] = { 0, TOKENS };
+	struct ft_batch b = { .offsets = offsets, .rows = 1, .tokens = TOKENS };
+	struct ft_tensor *x = new_tensor(TOKENS, W, 1, 1);
+	ft_graph_begin(g, FT_INFER, 0, 0);
+	ft_attention(g, &b, x, x, x, &(struct ft_attention_options){ .heads = 1, .window = 10 });
+	ok(ft_graph_macs(g) < 2.0 * TOKENS * 19 * W + 1, "a window's work is linear in the length");
+	free_tensor(x);
+}
+
 /* With q = 0 and v the unit matrix the output is the dropped probabilities:
  * out[i][j] = keep(i, j) / (len (1 - p)). */
 static void check_attention_dropout(struct ft_graph *g)
 {
 	enum { LEN = 96, ROWS = 2, TOKENS = LEN * ROWS };
 	static const int32_t offsets[ROWS + 1] = { 0, LEN, TOKENS };
+	static const struct ft_attention_options dropped = { .heads = 1, .dropout = 0.25f };
 	struct ft_batch b = { .offsets = offsets, .rows = ROWS, .tokens = TOKENS };
 	struct ft_tensor *q = new_tensor(TOKENS, LEN, 0, 1), *v = new_tensor(TOKENS, LEN, 0, 2);
 	for (int t = 0; t < TOKENS; t++)
 		v->data[t * LEN + t % LEN] = 1;
 	ft_graph_begin(g, FT_TRAIN, 1, 2);
-	struct ft_tensor *y = ft_attention(g, &b, q, q, v, 1, 0.25f), *z = ft_attention(g, &b, q, q, v, 1, 0.25f);
+	struct ft_tensor *y = ft_attention(g, &b, q, q, v, &dropped), *z = ft_attention(g, &b, q, q, v, &dropped);
 	int kept = 0, alike = 0, same_site = 0, pairs = 0, worst = 0;
 	bool scaled = true;
 	for (int i = 0; i < TOKENS * LEN; i++) {
@@ -177,10 +246,10 @@ static void check_attention_dropout(struct ft_graph *g)
 	float *first = malloc(TOKENS * LEN * sizeof *first);
 	memcpy(first, y->data, TOKENS * LEN * sizeof *first);
 	ft_graph_begin(g, FT_TRAIN, 1, 2);
-	y = ft_attention(g, &b, q, q, v, 1, 0.25f);
+	y = ft_attention(g, &b, q, q, v, &dropped);
 	ok(memcmp(y->data, first, TOKENS * LEN * sizeof *first) == 0, "the same seed and step drop the same");
 	ft_graph_begin(g, FT_TRAIN, 1, 3);
-	y = ft_attention(g, &b, q, q, v, 1, 0.25f);
+	y = ft_attention(g, &b, q, q, v, &dropped);
 	ok(memcmp(y->data, first, TOKENS * LEN * sizeof *first) != 0, "another step drops others");
 	free(first);
 	free_tensor(q);
@@ -364,11 +433,12 @@ static void check_errors(struct ft_graph *g)
 {
 	static const int32_t ids[3] = { 0, 5, 1 }, offsets[2] = { 0, 3 };
 	static const uint8_t types[3] = { 0, 0, 2 };
+	static const struct ft_embed_options unpadded = { .padding = -1 };
 	struct ft_span src = { "a.tsv:7", 7 };
 	struct ft_batch b = { .ids = ids, .types = types, .offsets = offsets, .rows = 1, .tokens = 3, .src = &src };
 	struct ft_tensor *word = new_tensor(5, 4, 1, 1), *more = new_tensor(6, 4, 1, 1), *two = new_tensor(2, 4, 1, 1);
 	ft_graph_begin(g, FT_TRAIN, 0, 0);
-	struct ft_tensor *x = ft_embed(g, &b, word, NULL, NULL);
+	struct ft_tensor *x = ft_embed(g, &b, word, NULL, NULL, &unpadded);
 	ok(!x && ft_graph_error(g) == FT_EMATCH && strstr(ft_message(), "a.tsv:7") && strstr(ft_message(), "token id 5"),
 	   "an id beyond the vocabulary is named with its row");
 	x = ft_gelu(g, ft_layer_norm(g, x, two, two, 1));
@@ -376,12 +446,12 @@ static void check_errors(struct ft_graph *g)
 	is_int(ft_backward(g, x), FT_EMATCH, "and so does backward");
 	ft_graph_begin(g, FT_TRAIN, 0, 0);
 	is_int(ft_graph_error(g), 0, "a new pass begins afresh");
-	ok(!ft_embed(g, &b, more, two, NULL) && ft_graph_error(g) == FT_EMATCH,
+	ok(!ft_embed(g, &b, more, two, NULL, &unpadded) && ft_graph_error(g) == FT_EMATCH,
 	   "a row longer than the table of positions");
 	ft_graph_begin(g, FT_TRAIN, 0, 0);
-	ok(!ft_embed(g, &b, more, NULL, two) && ft_graph_error(g) == FT_EMATCH, "a type beyond its table");
+	ok(!ft_embed(g, &b, more, NULL, two, &unpadded) && ft_graph_error(g) == FT_EMATCH, "a type beyond its table");
 	ft_graph_begin(g, FT_TRAIN, 0, 0);
-	ok(ft_embed(g, &b, more, NULL, NULL) != NULL, "without that table types do not matter");
+	ok(ft_embed(g, &b, more, NULL, NULL, &unpadded) != NULL, "without that table types do not matter");
 	ok(!ft_cross_entropy(g, more, (int32_t[]){ 0, 1, 2, 3, 4, 0 }, NULL) && ft_graph_error(g) == FT_EMATCH,
 	   "a label beyond the classes");
 	ft_graph_begin(g, FT_TRAIN, 0, 0);
@@ -397,7 +467,16 @@ static void check_errors(struct ft_graph *g)
 int main(void)
 {
 	struct ft_graph *g = ft_graph_new();
-	check_attention(g);
+	check_attention(g, "plain", &(struct ft_attention_options){ .heads = HEADS });
+	check_attention(g, "causal", &(struct ft_attention_options){ .heads = HEADS, .causal = true });
+	check_attention(g, "window", &(struct ft_attention_options){ .heads = HEADS, .window = 33 });
+	check_attention(g, "narrow", &(struct ft_attention_options){ .heads = HEADS, .window = 2 });
+	check_attention(g, "causal window", &(struct ft_attention_options){ .heads = HEADS, .causal = true, .window = 140 });
+	check_attention(g, "grouped, capped", &(struct ft_attention_options){ .heads = HEADS, .kv_heads = 1, .softcap = 2 });
+	check_attention(g, "all at once", &(struct ft_attention_options){
+		.heads = HEADS, .kv_heads = 1, .softcap = 3, .causal = true, .window = 50, .scale = 0.7f });
+	check_attention_fused(g);
+	check_window_work(g);
 	check_attention_dropout(g);
 	check_dropout(g);
 	check_chunks(g, true, false);

@@ -35,6 +35,8 @@ static double worst(const float *a, const double *want, int n)
 static double gelu(double v) { return 0.5 * v * (1 + erf(v * M_SQRT1_2)); }
 static double gelu_tanh(double v) { return 0.5 * v * (1 + tanh(sqrt(2 / M_PI) * (v + 0.044715 * v * v * v))); }
 
+static double silu(double v) { return v / (1 + exp(-v)); }
+
 static void check_map(const char *name, void (*f)(float *, const float *, size_t), double (*g)(double))
 {
 	double want[N];
@@ -102,6 +104,47 @@ static void check_layer_norm(void)
 		want[i] = (x[i] - mean) / sqrt(var + 1e-5) * y[i] + z[i];
 	k->layer_norm(out, x, y, z, N, 1e-5f, &m, &r);
 	ok(worst(out, want, N) < 3e-6, "layer norm");
+	for (int i = 0; i < N; i++)
+		want[i] -= z[i];
+	k->layer_norm(out, x, y, NULL, N, 1e-5f, &m, &r);
+	ok(worst(out, want, N) < 3e-6, "layer norm without a bias");
+}
+
+static void check_rms_norm(void)
+{
+	const struct ft_kernels *k = ft_kernels();
+	double want[N], squares = 0;
+	float r;
+	fill(x, 2, 11);
+	fill(y, 1, 12);
+	for (int i = 0; i < N; i++)
+		squares += (double)x[i] * x[i] / N;
+	for (int i = 0; i < N; i++)
+		want[i] = x[i] / sqrt(squares + 1e-5) * (y[i] + 1.0);
+	k->rms_norm(out, x, y, 1, N, 1e-5f, &r);
+	ok(worst(out, want, N) < 3e-6, "RMS norm");
+	is_near(r, 1 / sqrt(squares + 1e-5), 1e-6, "and its deviation");
+}
+
+static void check_rotate(void)
+{
+	enum { P = N / 2 };
+	double want[2 * P];
+	float cosine[P], sine[P];
+	fill(x, 2, 41);
+	for (int i = 0; i < P; i++) {
+		cosine[i] = (float)cos(i);
+		sine[i] = (float)sin(i);
+		want[i] = x[i] * (double)cosine[i] - x[P + i] * (double)sine[i];
+		want[P + i] = x[P + i] * (double)cosine[i] + x[i] * (double)sine[i];
+	}
+	memcpy(out, x, sizeof x);
+	ft_kernels()->rotate(out, cosine, sine, 1, P);
+	ok(worst(out, want, 2 * P) < 1e-6, "rotation");
+	for (int i = 0; i < 2 * P; i++)
+		want[i] = x[i];
+	ft_kernels()->rotate(out, cosine, sine, -1, P);
+	ok(worst(out, want, 2 * P) < 1e-6, "and back");
 }
 
 static void check_sums(void)
@@ -239,11 +282,15 @@ int main(void)
 	printf("# kernels: %s\n", k->name);
 	check_map("gelu", k->gelu, gelu);
 	check_map("gelu_tanh", k->gelu_tanh, gelu_tanh);
+	check_map("silu", k->silu, silu);
 	check_map("tanh", k->tanh, tanh);
 	check_slope("gelu", k->gelu_back, gelu);
 	check_slope("gelu_tanh", k->gelu_tanh_back, gelu_tanh);
+	check_slope("silu", k->silu_back, silu);
 	check_softmax();
 	check_layer_norm();
+	check_rms_norm();
+	check_rotate();
 	check_sums();
 	check_dropout();
 	check_gemm();

@@ -21,12 +21,17 @@ static const struct ft_example examples[] = {
 	{ .ids = ids, .types = types, .n = 4, .labels = labels, .nlabels = 1, .src = { "a.tsv:1", 7 } },
 	{ .ids = ids, .n = 4, .labels = labels, .nlabels = 4 },
 	{ .ids = ids + 4, .n = 3, .targets = targets, .ntargets = 4, .src = { "", 0 } },
+	{ .ids = ids, .n = 7, .offsets = offsets, .texts = 2, .targets = targets, .ntargets = 1, .src = { "b:2", 3 } },
 };
+#define EXAMPLES (sizeof examples / sizeof *examples)
 static const struct ft_batch batches[] = {
 	{ .ids = ids, .types = types, .offsets = offsets, .labels = labels, .src = sources, .tokens = 7, .rows = 2,
 	  .nlabels = 2, .epoch = 3 },
 	{ .ids = ids, .offsets = offsets, .targets = targets, .tokens = 7, .rows = 2, .ntargets = 4, .epoch = -1 },
+	{ .ids = ids, .offsets = offsets, .targets = targets, .src = sources, .tokens = 7, .rows = 2, .texts = 2,
+	  .ntargets = 1, .epoch = 0 },
 };
+#define BATCHES (sizeof batches / sizeof *batches)
 
 static struct ft_tensor_desc describe(const char *name, const char *dtype, int rank, int64_t rows, int64_t cols, size_t size)
 {
@@ -40,10 +45,10 @@ static int write_records(struct ft_writer *w, const char *kind, bool large)
 {
 	int rc = FT_OK;
 	if (strcmp(kind, "tokens") == 0)
-		for (size_t i = 0; i < 3 && rc == FT_OK; i++)
+		for (size_t i = 0; i < EXAMPLES && rc == FT_OK; i++)
 			rc = ft_example_write(w, &examples[i]);
 	else if (strcmp(kind, "batches") == 0)
-		for (size_t i = 0; i < 2 && rc == FT_OK; i++)
+		for (size_t i = 0; i < BATCHES && rc == FT_OK; i++)
 			rc = ft_batch_write(w, &batches[i]);
 	if (strcmp(kind, "model") != 0)
 		return rc;
@@ -91,6 +96,7 @@ static int read_records(struct ft_reader *r, struct ft_digest *d)
 			ft_digest_add(d, e.types ? e.types : (const uint8_t *)"-", e.types ? e.n : 1);
 			ft_digest_add(d, e.labels, e.nlabels * 4);
 			ft_digest_add(d, e.targets, e.ntargets * 4);
+			ft_digest_add(d, e.offsets, e.offsets ? (e.texts + 1) * 4 : 0);
 			ft_digest_add(d, e.src.p, e.src.n);
 		} else if (model) {
 			ft_digest_add(d, t.name.p, t.name.n);
@@ -107,8 +113,9 @@ static int read_records(struct ft_reader *r, struct ft_digest *d)
 			ft_digest_add(d, b.offsets, b.rows * 4 + 4);
 			ft_digest_add(d, b.labels, b.nlabels * 4);
 			ft_digest_add(d, b.targets, b.ntargets * 4);
-			for (size_t i = 0; b.src && i < b.rows; i++)
+			for (size_t i = 0; b.src && i < ft_batch_examples(&b); i++)
 				ft_digest_add(d, b.src[i].p, b.src[i].n);
+			ft_digest_add(d, &b.texts, sizeof b.texts);
 			ft_digest_add(d, &b.epoch, sizeof b.epoch);
 		}
 	}
@@ -147,18 +154,19 @@ static void check_tokens(void)
 	struct ft_example e;
 	json_t *meta = example_meta();
 	ok(r && json_equal(ft_reader_meta(r), meta), "meta comes back");
-	for (int i = 0; r && i < 3; i++) {
+	for (size_t i = 0; r && i < EXAMPLES; i++) {
 		const struct ft_example *w = &examples[i];
 		int rc = ft_example_read(r, &e);
 		ok(rc == 1 && e.n == w->n && same(e.ids, w->ids, e.n * 4) && same(e.types, w->types, e.n) &&
 		   e.nlabels == w->nlabels && same(e.labels, w->labels, e.nlabels * 4) && e.ntargets == w->ntargets &&
 		   same(e.targets, w->targets, e.ntargets * 4) && e.src.n == w->src.n && same(e.src.p, w->src.p, e.src.n) &&
-		   (uintptr_t)e.ids % 8 == 0, "example %d comes back", i);
+		   e.texts == ft_example_texts(w) && same(e.offsets, w->offsets, w->offsets ? (e.texts + 1) * 4 : 0) &&
+		   (uintptr_t)e.ids % 8 == 0, "example %zu comes back", i);
 	}
 	is_int(ft_example_read(r, &e), 0, "then the end");
 	is_int(ft_example_read(r, &e), 0, "asked again, the end again");
 	is_int(json_integer_value(json_object_get(ft_reader_end(r), "read")), 17, "with its notes");
-	is_int(ft_reader_count(r), 3, "counted");
+	is_int(ft_reader_count(r), EXAMPLES, "counted");
 	ft_reader_close(r);
 	ok(ft_is_stream(path_of(b.p, b.n)), "it begins as a stream does");
 	ok(!ft_reader_open(path_of(b.p, b.n), "batches") && ft_last_error() == FT_EFORMAT &&
@@ -173,14 +181,15 @@ static void check_batches(void)
 	make(&b, "batches");
 	struct ft_reader *r = ft_reader_open(path_of(b.p, b.n), "batches");
 	struct ft_batch g;
-	for (int i = 0; r && i < 2; i++) {
+	for (size_t i = 0; r && i < BATCHES; i++) {
 		const struct ft_batch *w = &batches[i];
 		int rc = ft_batch_read(r, &g);
 		ok(rc == 1 && g.tokens == w->tokens && g.rows == w->rows && same(g.ids, w->ids, g.tokens * 4) &&
 		   same(g.types, w->types, g.tokens) && same(g.offsets, w->offsets, g.rows * 4 + 4) && g.nlabels == w->nlabels &&
 		   same(g.labels, w->labels, g.nlabels * 4) && g.ntargets == w->ntargets &&
-		   same(g.targets, w->targets, g.ntargets * 4) && g.epoch == w->epoch, "batch %d comes back", i);
-		ok(!g.src == !w->src && (!g.src || (g.src[1].n == 16 && same(g.src[1].p, sources[1].p, 16))),
+		   same(g.targets, w->targets, g.ntargets * 4) && g.epoch == w->epoch &&
+		   g.texts == ft_batch_texts(w), "batch %zu comes back", i);
+		ok(!g.src == !w->src && (!g.src || (g.src[0].n == 7 && (g.texts > 1 || (g.src[1].n == 16 && same(g.src[1].p, sources[1].p, 16))))),
 		   "with its sources");
 	}
 	is_int(ft_reader_drain(r), 0, "drained");
@@ -307,24 +316,24 @@ static void check_ends(void)
 	char hex[33];
 	make(&z, "tokens");
 	plain_bytes(&plain, &z);
-	END("\x81\xa3" "end\x03", 0, "an end without a digest");
-	END("\x82\xa3" "end\x03\xa6" "digest\xc0", 0, "a digest that is nil");
-	END("\x81\xa3" "end\xcf\0\0\0\0\0\0\0\x03", 0, "a count of 64 bits");
-	END("\x82\xa3" "end\x03\xa6" "digest\xa3" "0af", FT_EFORMAT, "another digest");
-	END("\x82\xa3" "end\x03\xa6" "digest\x05", FT_EFORMAT, "a digest that is a number");
-	END("\x81\xa3" "end\x04", FT_EFORMAT, "a record fewer than counted");
-	END("\x81\xa3" "end\x02", FT_EFORMAT, "a record more than counted");
+	END("\x81\xa3" "end\x04", 0, "an end without a digest");
+	END("\x82\xa3" "end\x04\xa6" "digest\xc0", 0, "a digest that is nil");
+	END("\x81\xa3" "end\xcf\0\0\0\0\0\0\0\x04", 0, "a count of 64 bits");
+	END("\x82\xa3" "end\x04\xa6" "digest\xa3" "0af", FT_EFORMAT, "another digest");
+	END("\x82\xa3" "end\x04\xa6" "digest\x05", FT_EFORMAT, "a digest that is a number");
+	END("\x81\xa3" "end\x05", FT_EFORMAT, "a record fewer than counted");
+	END("\x81\xa3" "end\x03", FT_EFORMAT, "a record more than counted");
 	END("\x81\xa3" "end\xff", FT_EFORMAT, "a negative count");
-	END("\x81\xa3" "end\xa1" "3", FT_EFORMAT, "a count that is text");
-	END("\x81\xa3" "end\xcb\x40\x08\0\0\0\0\0\0", FT_EFORMAT, "a count that is no whole number");
-	END("\x82\xa3" "end\x03\xa7" "aborted\xa4" "disk", FT_ECUT, "aborted");
+	END("\x81\xa3" "end\xa1" "4", FT_EFORMAT, "a count that is text");
+	END("\x81\xa3" "end\xcb\x40\x10\0\0\0\0\0\0", FT_EFORMAT, "a count that is no whole number");
+	END("\x82\xa3" "end\x04\xa7" "aborted\xa4" "disk", FT_ECUT, "aborted");
 	ok(strstr(ft_message(), "the stage before gave up: disk") != NULL, "the reason is told");
-	END("\x82\xa3" "end\x03\xa7" "aborted\xc3", FT_ECUT, "aborted: true");
-	END("\x82\xa3" "end\x03\xa7" "aborted\xc0", 0, "aborted: nil is not");
-	END("\x81\xa3" "end\x03\x81\xa3" "end\x03", FT_EFORMAT, "two ends");
-	END("\x81\xa3" "end\x03\xc0", FT_EFORMAT, "data after the end");
-	END("\x82\xa3" "end\x03\xa1" "x\xd4\x01\x02", FT_EFORMAT, "an extension type in the end");
-	END("\x82\xa3" "end\x03\xa3" "end\x03", FT_EFORMAT, "a key twice in the end");
+	END("\x82\xa3" "end\x04\xa7" "aborted\xc3", FT_ECUT, "aborted: true");
+	END("\x82\xa3" "end\x04\xa7" "aborted\xc0", 0, "aborted: nil is not");
+	END("\x81\xa3" "end\x04\x81\xa3" "end\x04", FT_EFORMAT, "two ends");
+	END("\x81\xa3" "end\x04\xc0", FT_EFORMAT, "data after the end");
+	END("\x82\xa3" "end\x04\xa1" "x\xd4\x01\x02", FT_EFORMAT, "an extension type in the end");
+	END("\x82\xa3" "end\x04\xa3" "end\x04", FT_EFORMAT, "a key twice in the end");
 	memcpy(z.p + z.n, z.p, z.n);
 	is_int(consume_bytes(&z, 2 * z.n, hex), FT_EFORMAT, "two streams one after the other");
 	memcpy(plain.p + plain.n, plain.p, plain.n);
