@@ -249,11 +249,22 @@ fi
 pull config.json || die 1 "$endpoint/$repo: no config.json at commit $commit"
 
 tokenizer=''
-for file in tokenizer.json vocab.txt tokenizer_config.json special_tokens_map.json added_tokens.json; do
+for file in tokenizer.json vocab.txt vocab.json merges.txt tokenizer_config.json special_tokens_map.json added_tokens.json; do
 	pull "$file"
 	case $?$file in 0tokenizer.json | 0vocab.txt) tokenizer=1 ;; esac
 done
 [ -n "$tokenizer" ] || note "$repo has neither tokenizer.json nor vocab.txt: ft-tokenize will not be able to use it"
+
+# How a sentence-transformers model makes one vector of a text: these files, and a folder for some modules.
+if pull modules.json; then
+	for file in sentence_bert_config.json config_sentence_transformers.json; do pull "$file"; done
+	for folder in $(grep -o '"path": *"[^"]*"' "$part/modules.json" | sed 's/.*"\([^"]*\)"$/\1/' | sort -u); do
+		case $folder in *[!A-Za-z0-9._-]* | .*) die 65 "modules.json: '$folder' is not the name of a folder in this one" ;; esac
+		mkdir -p "$part/$folder" || die 1 "$part/$folder: cannot be made"
+		for file in config.json model.safetensors; do pull "$folder/$file"; done
+		rmdir "$part/$folder" 2>/dev/null
+	done
+fi
 
 if ! pull model.safetensors; then
 	index=model.safetensors.index.json
@@ -270,7 +281,7 @@ printf '%s' "$digests" | while IFS='=' read -r file _; do
 done || exit
 
 rm -f "$part/.origin" "$part/.head"
-sync "$part"/* "$part" 2>/dev/null || sync
+sync "$part"/* "$part"/*/* "$part" 2>/dev/null || sync
 mv "$part" "$out" || die 1 "$out: cannot be made"
 sync "$(dirname "$out")" 2>/dev/null || sync
 note "$out: $(du -sk "$out" | awk '{ printf "%.1f MB", $1 / 1000 }')"

@@ -183,6 +183,7 @@ static void put_values(struct card *c, const json_t *v, const char *name, int de
 		put(c, " | ");
 		put_cell(c, text ? text : "");
 		put(c, " |\n");
+		c->rc = text ? c->rc : FT_EFAIL;
 		free(text);
 	}
 }
@@ -265,6 +266,7 @@ int card_write(const struct ft_model *m, const char *dir, enum ft_dtype dtype)
 	struct card c = { 0 };
 	struct ft_outfile *out = NULL;
 	char *modules = ft_format("%s/modules.json", dir);
+	c.rc = modules ? FT_OK : FT_EFAIL;
 	c.sentences = modules && access(modules, F_OK) == 0;
 	free(modules);
 	put(&c, "---\nlibrary_name: %s\npipeline_tag: %s\ntags:\n- ft\n---\n",

@@ -18,6 +18,8 @@ is 'everything by default: 37 of the body, pooler and head' "$(count -H classify
 is '--last-layers 0: head and pooler' "$(names -H classify:a,b -l 0 "$M")" "$top"
 is '--last-layers 1: 16 more' "$(count -H classify:a,b -l 1 "$M")" 20
 is 'and these are of the upper layer' "$(names -H classify:a,b -l 1 "$M" | tr ' ' '\n' | sed -n 's/^\(layer\.[0-9]*\).*/\1/p' | sort -u)" layer.1
+is 'a last norm trains with the last layer' "$(names -l 1 "$R/encoders/modernbert/tiny-classify")" \
+	'layer.3.attn.norm.weight layer.3.attn.qkv.weight layer.3.attn.o.weight layer.3.ffn.norm.weight layer.3.ffn.up.weight layer.3.ffn.down.weight final.norm.weight transform.dense.weight transform.norm.weight head.weight head.bias '
 is '--last-layers 2: all but the embeddings' "$(count -H classify:a,b -l 2 "$M")" 36
 is '--train: these and the head' "$(names -H classify:a,b -t 'layer.0.attn.q.*' "$M")" "layer.0.attn.q.weight layer.0.attn.q.bias $top"
 is '--train, more than once' "$(count -H classify:a,b -t 'layer.0.*' -t 'embed.norm.*' "$M")" 22

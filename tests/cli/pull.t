@@ -22,6 +22,11 @@ def content(name, file):
             shards = {"shards": ["s-1.safetensors", "s-2.safetensors"], "evil": ["../x.safetensors"], "gone": ["s-3.safetensors"]}[name]
             return json.dumps({"metadata": {}, "weight_map": {"t%d" % i: s for i, s in enumerate(shards)}}).encode()
         if file in ("s-1.safetensors", "s-2.safetensors"): return whole
+    if name in ("sentences", "outside"):
+        paths = ["", "1_Pooling", "2_Normalize"] if name == "sentences" else ["", "../1_Pooling"]
+        more = {"modules.json": [{"path": p, "type": "t"} for p in paths], "sentence_bert_config.json": {"max_seq_length": 9},
+                "1_Pooling/config.json": {"pooling_mode": "mean"}}
+        if file in more: return json.dumps(more[file], indent=1).encode()
     try: return open(os.path.join(model, file), "rb").read()
     except OSError: return None
 
@@ -100,6 +105,10 @@ is 'come all' "$(ls shards | grep -c safetensors)" 3
 is 'a refused file of a private repository' "$(HF_TOKEN=secret-1 ft-pull -q -o private org/private && same private)" ''
 is 'the token is not shown to another host' "$(grep -c '/cdn/.* token' "$T/requests")" 0
 is 'the token was used' "$(requests private vocab.txt | grep -c '/org/.* token')" 1
+ok 'a sentence-transformers model' ft-pull -q org/sentences
+is 'with what says how vectors are made' "$(cd sentences && find . -type f | sort | tr '\n' ' ')" './1_Pooling/config.json ./config.json ./model.safetensors ./modules.json ./sentence_bert_config.json ./tokenizer.json ./tokenizer_config.json ./vocab.txt '
+is 'and nothing that is empty' "$(ls -d sentences/*/)" sentences/1_Pooling/
+fails 'a module outside of the folder' 65 ft-pull -q org/outside
 ok 'a busy hub is asked again' ft-pull -q org/busy
 
 # ---- what is interrupted ----

@@ -105,4 +105,10 @@ tries out ft-train -q -m plan.ft --valid train.bat train.bat -o out
 tries - ft-eval -q -m tuned.ft train.bat
 tries - ft-predict -q -m tuned.ft train.tsv
 tries out ft-export -q -m tuned.ft out
+tries out ft-export -q -m "$SRC/tests/ref/encoders/modernbert-options/tiny-classify" out
+cp -r "$model" sentences
+mkdir sentences/1_Pooling
+echo '{"embedding_dimension": 32, "pooling_mode": "mean"}' >sentences/1_Pooling/config.json
+echo '[{"path": "", "type": "a.Transformer"}, {"path": "1_Pooling", "type": "a.Pooling"}]' >sentences/modules.json
+tries out ft-export -q -m sentences out
 done_testing

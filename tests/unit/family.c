@@ -211,6 +211,22 @@ static void check_heads(const struct family *f)
 	check_head(f, "mlm", f->mlm, NULL, false);
 }
 
+/* RoBERTa's table has rows that are no token's place. */
+static void check_length(void)
+{
+	struct ft_model *m = ft_model_open(ENCODERS "roberta/tiny", NULL, 0);
+	struct ft_graph *g = ft_graph_new();
+	static const int32_t ids[47], offsets[] = { 0, 47 };
+	struct ft_batch b = { .ids = ids, .offsets = offsets, .rows = 1, .tokens = 47 };
+	const float *v;
+	size_t width;
+	is_int(ft_json_int(ft_model_meta(m), "max_length", 0, NULL), 46, "48 positions, 46 tokens");
+	is_int(ft_model_vectors(m, g, &b, "mean", false, &v, &width), FT_EMATCH, "one more is too many");
+	ok(strstr(ft_message(), "47 tokens; the model has 46 positions") != NULL, "and it says so");
+	ft_graph_free(g);
+	ft_model_free(m);
+}
+
 /* ---- how checkpoints may be stored ---- */
 static char folder[] = "/tmp/ft-unit.XXXXXX";
 
@@ -312,6 +328,7 @@ int main(void)
 		for (int t = FT_F32; t <= (families[i].member ? FT_BF16 : FT_F16); t++)
 			check_shards(&families[i], (enum ft_dtype)t);
 	}
+	check_length();
 	remove_folder();
 	return tap_done();
 }
