@@ -93,17 +93,6 @@ int tok_added_load(struct ft_tok *t, const json_t *list, const char *where)
 	return FT_OK;
 }
 
-int tok_added_special(struct ft_tok *t, const char *content)
-{
-	struct tok_added a = { .id = tok_vocab_id(&t->vocab, content, strlen(content)), .special = true };
-	if (a.id < 0)
-		return FT_OK;
-	for (size_t i = 0; i < t->nadded; i++)
-		if (t->added[i].id == a.id)
-			return FT_OK;
-	return append(t, &a, content);
-}
-
 static int add_content(struct tok_matcher *m, const char *s, size_t n, size_t index)
 {
 	if (!n) /* a token of which the normal form leaves nothing matches nowhere */
@@ -129,12 +118,12 @@ static int finish_one(struct ft_tok *t, size_t i, struct ft_tok_scratch *s)
 		return ft_fail(FT_EFORMAT, "added_tokens: '%s' stands twice", a->content);
 	if (!a->normalized)
 		return add_content(&t->raw, a->content, strlen(a->content), i);
-	s->n = 0;
-	int rc = tok_normalize(t, a->content, strlen(a->content), 0, s);
+	struct tok_run content = { .s = a->content, .n = strlen(a->content) }, normal;
+	int rc = tok_normalize(t, &content, s, &normal);
 	if (rc < 0)
 		return rc;
-	a->normal = ft_strndup(s->n ? s->text : "", s->n);
-	return a->normal ? add_content(&t->normalized, a->normal, s->n, i) : FT_EFAIL;
+	a->normal = ft_strndup(normal.n ? normal.s : "", normal.n);
+	return a->normal ? add_content(&t->normalized, a->normal, normal.n, i) : FT_EFAIL;
 }
 
 int tok_added_finish(struct ft_tok *t)
@@ -237,73 +226,67 @@ static size_t strip_right(const struct ft_tok *t, const char *s, size_t n, size_
 
 /* What the caller does with the text between matches, and with a match. */
 struct sink {
-	const struct ft_tok *t;
-	struct ft_tok_text *x;
-	int type;
-	int (*gap)(const struct sink *k, size_t from, size_t to);
-	int (*hit)(const struct sink *k, int32_t id, size_t from, size_t to);
-	const char *text; /* raw text */
+	const struct tok_walk *w;
+	const struct tok_run *in;
+	int (*gap)(const struct tok_walk *w, const struct tok_run *part);
 };
 
-static int search(const struct sink *k, const struct tok_matcher *m, const char *s, size_t n)
+static int hit(const struct sink *k, int32_t id, size_t from, size_t to)
 {
-	size_t done = 0, start = 0, end = 0;
+	return tok_emit_part(k->w->x, id, k->w->type, k->in, from, to);
+}
+
+static int gap(const struct sink *k, size_t from, size_t to)
+{
+	struct tok_run part = tok_run_part(k->in, from, to);
+	return k->gap(k->w, &part);
+}
+
+static int search(const struct sink *k, const struct tok_matcher *m)
+{
+	const struct ft_tok *t = k->w->t;
+	const char *s = k->in->s;
+	size_t done = 0, start = 0, end = 0, n = k->in->n;
 	int rc = FT_OK;
 	int32_t index;
 	while (rc == FT_OK && m->contents.count && (index = next_match(m, s, n, &start, &end)) >= 0) {
-		const struct tok_added *a = &k->t->added[index];
+		const struct tok_added *a = &t->added[index];
 		size_t from = start, to = end;
 		start = end;
 		if (a->single_word && !stands_alone(s, n, from, to))
 			continue;
 		if (a->lstrip) {
-			from = strip_left(k->t, s, from);
+			from = strip_left(t, s, from);
 			from = from > done ? from : done;
 		}
 		if (a->rstrip)
-			to = strip_right(k->t, s, n, to);
+			to = strip_right(t, s, n, to);
 		if (done < from)
-			rc = k->gap(k, done, from);
+			rc = gap(k, done, from);
 		if (rc == FT_OK)
-			rc = k->hit(k, a->id, from, to);
+			rc = hit(k, a->id, from, to);
 		done = to;
 	}
-	return rc == FT_OK && done < n ? k->gap(k, done, n) : rc;
+	return rc == FT_OK && done < n ? gap(k, done, n) : rc;
 }
 
-/* ---- in normalised text ---- */
-
-static int split_normal(const struct sink *k, size_t from, size_t to)
+static int split_normal(const struct tok_walk *w, const struct tok_run *part)
 {
-	return tok_split(k->t, from, to, k->type, k->x);
+	return tok_walk_on(w, 0, part);
 }
 
-static int hit_normal(const struct sink *k, int32_t id, size_t from, size_t to)
+static int split_raw(const struct tok_walk *w, const struct tok_run *part)
 {
-	const struct tok_span *map = k->x->scratch->map;
-	return tok_emit(k->x, id, k->type, map[from].begin, map[to - 1].end);
+	if (w->t->plain && !w->t->normalized.contents.count)
+		return tok_split_raw(w, part);
+	struct tok_run normal;
+	int rc = tok_normalize(w->t, part, w->x->scratch, &normal);
+	struct sink inner = { w, &normal, split_normal };
+	return rc == FT_OK ? search(&inner, &w->t->normalized) : rc;
 }
 
-/* ---- in raw text ---- */
-
-static int split_raw(const struct sink *k, size_t from, size_t to)
+int tok_added_split(const struct tok_walk *w, const struct tok_run *in)
 {
-	struct ft_tok_scratch *s = k->x->scratch;
-	if (!k->t->normalized.contents.count)
-		return tok_split_raw(k->t, k->text + from, to - from, (uint32_t)from, k->type, k->x);
-	s->n = 0;
-	int rc = tok_normalize(k->t, k->text + from, to - from, (uint32_t)from, s);
-	struct sink inner = { k->t, k->x, k->type, split_normal, hit_normal, NULL };
-	return rc == FT_OK ? search(&inner, &k->t->normalized, s->text, s->n) : rc;
-}
-
-static int hit_raw(const struct sink *k, int32_t id, size_t from, size_t to)
-{
-	return tok_emit(k->x, id, k->type, (uint32_t)from, (uint32_t)to);
-}
-
-int tok_added_split(const struct ft_tok *t, const char *text, size_t n, int type, struct ft_tok_text *x)
-{
-	struct sink k = { t, x, type, split_raw, hit_raw, text };
-	return search(&k, &t->raw, text, n);
+	struct sink k = { w, in, split_raw };
+	return search(&k, &w->t->raw);
 }

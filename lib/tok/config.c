@@ -120,22 +120,30 @@ static json_t *added_list(const json_t *decoder)
 	return list;
 }
 
-static int load_added(struct ft_tok *t, const struct tok_config *c)
+/* The special tokens that the vocabulary has, as far as they are not in the list. */
+static int add_roles(const struct tok_vocab *v, json_t *list, const struct tok_config *c)
 {
-	json_t *list = added_list(json_object_get(c->tokenizer, "added_tokens_decoder"));
-	int rc = list ? tok_added_load(t, list, c->path)
-	              : ft_fail(FT_EFORMAT, "%s: added_tokens_decoder must hold objects", c->path);
-	json_decref(list);
-	for (int i = 0; i < TOK_ROLES && rc == FT_OK; i++)
-		rc = tok_added_special(t, c->token[i]);
-	return rc == FT_OK ? tok_added_finish(t) : rc;
+	for (int i = 0; i < TOK_ROLES; i++) {
+		json_int_t id = tok_vocab_id(v, c->token[i], strlen(c->token[i]));
+		bool there = id < 0;
+		for (size_t k = 0; k < json_array_size(list) && !there; k++) {
+			const char *content = json_string_value(json_object_get(json_array_get(list, k), "content"));
+			there = content && strcmp(content, c->token[i]) == 0;
+		}
+		json_t *token = there ? NULL : json_pack("{s:s, s:I, s:b}", "content", c->token[i], "id", id, "special", 1);
+		if (!there && json_array_append_new(list, token) < 0)
+			return ft_fail(FT_EFAIL, "out of memory");
+	}
+	return FT_OK;
 }
 
 /* The bytes of vocab.txt and all that was taken from the files beside it. */
-static int digest(struct ft_tok *t, const struct ft_buf *text, const struct tok_config *c)
+static int digest(struct ft_tok *t, const struct ft_buf *text, const struct tok_config *c, const json_t *normalizer)
 {
-	json_t *o = json_pack("{s:b, s:b, s:b, s:s, s:s, s:s, s:s, s:s}", "lower", t->normal.lower, "chinese",
-	                      t->normal.chinese, "strip", t->normal.strip, "pad", c->token[TOK_PAD], "unk",
+	json_t *o = json_pack("{s:O, s:O, s:O, s:s, s:s, s:s, s:s, s:s}", "lower",
+	                      json_object_get(normalizer, "lowercase"), "chinese",
+	                      json_object_get(normalizer, "handle_chinese_chars"), "strip",
+	                      json_object_get(normalizer, "strip_accents"), "pad", c->token[TOK_PAD], "unk",
 	                      c->token[TOK_UNK], "cls", c->token[TOK_CLS], "sep", c->token[TOK_SEP], "mask",
 	                      c->token[TOK_MASK]);
 	const json_t *added = json_object_get(c->tokenizer, "added_tokens_decoder");
@@ -149,39 +157,58 @@ static int digest(struct ft_tok *t, const struct ft_buf *text, const struct tok_
 	return rc;
 }
 
-static int load_wordpiece(struct ft_tok *t, const char *path, const struct tok_config *c)
-{
-	json_t *model = json_pack("{s:s, s:s, s:s, s:i}", "type", "WordPiece", "unk_token", c->token[TOK_UNK],
-	                          "continuing_subword_prefix", "##", "max_input_chars_per_word", 100);
-	/* A piece that stands on two lines has the id of the later one, as in the reference. */
-	int rc = model ? tok_load_model(t, model, true, path) : ft_fail(FT_EFAIL, "out of memory");
-	json_decref(model);
-	return rc;
-}
-
-int tok_load_vocab_txt(struct ft_tok *t, const char *path, const struct ft_buf *text, const struct tok_config *c)
+/* What tokenizer.json would say. */
+static json_t *tree_of(const struct ft_tok *t, const char *path, const struct tok_config *c)
 {
 	int err = FT_OK;
 	bool lower = ft_json_bool(c->tokenizer, "do_lower_case", true, &err);
 	bool chinese = ft_json_bool(c->tokenizer, "tokenize_chinese_chars", true, &err);
 	bool strip = ft_json_bool(c->tokenizer, "strip_accents", lower, &err);
-	if (err < 0)
-		return ft_context(err, "%s", c->path);
-	tok_set_normal(t, true, chinese, strip, lower);
+	if (err < 0) {
+		ft_context(err, "%s", c->path);
+		return NULL;
+	}
+	const char *cls = c->token[TOK_CLS], *sep = c->token[TOK_SEP];
+	int32_t cls_id = tok_vocab_id(&t->vocab, cls, strlen(cls)), sep_id = tok_vocab_id(&t->vocab, sep, strlen(sep));
+	if (cls_id < 0 || sep_id < 0) {
+		ft_fail(FT_EFORMAT, "%s: the special token '%s' is not in the vocabulary", path, cls_id < 0 ? cls : sep);
+		return NULL;
+	}
+	json_t *added = added_list(json_object_get(c->tokenizer, "added_tokens_decoder"));
+	if (!added) {
+		ft_fail(FT_EFORMAT, "%s: added_tokens_decoder must hold objects", c->path);
+		return NULL;
+	}
+	if (add_roles(&t->vocab, added, c) < 0) {
+		json_decref(added);
+		return NULL;
+	}
+	json_t *root = json_pack(
+		"{s:{s:s, s:b, s:b, s:b, s:b}, s:{s:s}, s:{s:s, s:s, s:s, s:i}, s:{s:s, s:s, s:b}, s:o,"
+		" s:{s:s, s:[s,i], s:[s,i]}}",
+		"normalizer", "type", "BertNormalizer", "clean_text", 1, "handle_chinese_chars", chinese,
+		"strip_accents", strip, "lowercase", lower, "pre_tokenizer", "type", "BertPreTokenizer",
+		"model", "type", "WordPiece", "unk_token", c->token[TOK_UNK], "continuing_subword_prefix", "##",
+		"max_input_chars_per_word", 100, "decoder", "type", "WordPiece", "prefix", "##", "cleanup", 1,
+		"added_tokens", added, "post_processor", "type", "BertProcessing", "sep", sep, sep_id, "cls", cls, cls_id);
+	if (!root)
+		ft_fail(FT_EFAIL, "out of memory");
+	return root;
+}
+
+int tok_load_vocab_txt(struct ft_tok *t, const char *path, const struct ft_buf *text, const struct tok_config *c)
+{
+	struct tok_source src = { .added_where = c->path };
 	int rc = read_lines(&t->vocab, path, text);
+	/* A piece that stands on two lines has the id of the later one, as in the reference. */
 	if (rc == FT_OK)
-		rc = load_wordpiece(t, path, c);
+		rc = tok_vocab_build(&t->vocab, true, path);
 	if (rc < 0)
 		return rc;
-	int32_t cls = tok_vocab_id(&t->vocab, c->token[TOK_CLS], strlen(c->token[TOK_CLS]));
-	int32_t sep = tok_vocab_id(&t->vocab, c->token[TOK_SEP], strlen(c->token[TOK_SEP]));
-	if (cls < 0 || sep < 0)
-		return ft_fail(FT_EFORMAT, "%s: the special token '%s' is not in the vocabulary", path,
-		               c->token[cls < 0 ? TOK_CLS : TOK_SEP]);
-	t->decoder.cleanup = true;
-	t->decoder.prefix = ft_strdup("##");
-	rc = t->decoder.prefix ? load_added(t, c) : FT_EFAIL;
+	json_t *root = tree_of(t, path, c);
+	rc = root ? tok_load_tree(t, root, &src, path) : ft_last_error();
 	if (rc == FT_OK)
-		rc = tok_template_bert(t, cls, sep);
-	return rc == FT_OK ? digest(t, text, c) : rc;
+		rc = digest(t, text, c, json_object_get(root, "normalizer"));
+	json_decref(root);
+	return rc;
 }

@@ -1,15 +1,10 @@
-/* decode.c - ids back to text, as the reference's WordPiece decoder does. */
+/* decode.c - ids back to text: their pieces, and what the stages of the decoder
+ * make of them. */
 #include "ft/err.h"
 #include "priv.h"
 
+#include <stdlib.h>
 #include <string.h>
-
-/* The reference's rules, in its order: it undoes what splitting English text
- * has done. Each token is cleaned alone, with the space before it. */
-static const char *const rules[][2] = {
-	{ " .", "." }, { " ?", "?" }, { " !", "!" }, { " ,", "," }, { " ' ", "'" }, { " n't", "n't" },
-	{ " 'm", "'m" }, { " do not", " don't" }, { " 's", "'s" }, { " 've", "'ve" }, { " 're", "'re" },
-};
 
 /* A token that is looked for in its normal form is also written in it. */
 static const char *shown_piece(const struct ft_tok *t, int32_t id)
@@ -18,52 +13,62 @@ static const char *shown_piece(const struct ft_tok *t, int32_t id)
 	return a && a->normal ? a->normal : ft_tok_piece(t, id);
 }
 
-/* Replaces in the bytes of b from `from` on; no rule lengthens its match. */
-static void replace(struct ft_buf *b, size_t from, const char *old, const char *new)
+int tok_list_end(struct tok_list *l)
 {
-	size_t old_n = strlen(old), new_n = strlen(new), to = from, i = from;
-	unsigned char *s = b->data;
-	while (i < b->len) {
-		if (b->len - i >= old_n && memcmp(s + i, old, old_n) == 0) {
-			memcpy(s + to, new, new_n);
-			to += new_n;
-			i += old_n;
-		} else {
-			s[to++] = s[i++];
-		}
-	}
-	b->len = to;
+	int rc = ft_grow(&l->end, &l->cap, l->n + 1, sizeof *l->end);
+	if (rc == FT_OK)
+		l->end[l->n++] = l->text.len;
+	return rc;
 }
 
-static int decode_one(const struct ft_tok *t, const char *piece, bool first, struct ft_buf *out)
+int tok_list_add(struct tok_list *l, const char *s, size_t n)
 {
-	const char *prefix = t->decoder.prefix;
-	size_t from = out->len, n = prefix ? strlen(prefix) : 0;
+	int rc = ft_buf_append(&l->text, s, n);
+	return rc == FT_OK ? tok_list_end(l) : rc;
+}
+
+static void list_free(struct tok_list *l)
+{
+	ft_buf_free(&l->text);
+	free(l->end);
+}
+
+/* Strings that no stage joins are joined by spaces, when there is no decoder. */
+static int join(const struct ft_tok *t, const struct tok_list *l, struct ft_buf *out)
+{
+	if (t->decoders.n)
+		return ft_buf_append(out, l->text.data, l->text.len);
 	int rc = FT_OK;
-	if (!first && prefix && strncmp(piece, prefix, n) == 0)
-		piece += n;
-	else if (!first)
-		rc = ft_buf_append(out, " ", 1);
-	if (rc == FT_OK)
-		rc = ft_buf_append(out, piece, strlen(piece));
-	if (rc == FT_OK && t->decoder.cleanup)
-		for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-			replace(out, from, rules[i][0], rules[i][1]);
+	for (size_t i = 0; i < l->n && rc == FT_OK; i++) {
+		struct ft_span s = tok_list_get(l, i);
+		rc = i ? ft_buf_append(out, " ", 1) : FT_OK;
+		rc = rc == FT_OK ? ft_buf_append(out, s.p, s.n) : rc;
+	}
 	return rc;
 }
 
 int ft_tok_decode(const struct ft_tok *t, const int32_t *ids, size_t n, bool skip_special, struct ft_buf *out)
 {
-	if (t->decoder.unsupported)
-		return ft_fail(FT_EFORMAT, "the tokenizer's decoder '%s' is not supported", t->decoder.unsupported);
-	bool first = true;
+	if (t->undecodable)
+		return ft_fail(FT_EFORMAT, "the tokenizer's decoder '%s' is not supported", t->undecodable);
+	struct tok_list list[2] = { { { 0 }, NULL, 0, 0 }, { { 0 }, NULL, 0, 0 } }, *now = list, *next = list + 1;
 	int rc = FT_OK;
 	for (size_t i = 0; i < n && rc == FT_OK; i++) {
 		const char *piece = shown_piece(t, ids[i]);
-		if (!piece || (skip_special && ft_tok_is_special(t, ids[i])))
-			continue;
-		rc = decode_one(t, piece, first, out);
-		first = false;
+		if (piece && !(skip_special && ft_tok_is_special(t, ids[i])))
+			rc = tok_list_add(now, piece, strlen(piece));
 	}
+	for (size_t i = 0; i < t->decoders.n && rc == FT_OK; i++) {
+		const struct tok_stage *stage = &t->decoders.stage[i];
+		next->n = next->text.len = 0;
+		rc = stage->kind->decode(stage->state, now, next);
+		struct tok_list *swap = now;
+		now = next;
+		next = swap;
+	}
+	if (rc == FT_OK)
+		rc = join(t, now, out);
+	list_free(&list[0]);
+	list_free(&list[1]);
 	return rc;
 }

@@ -56,68 +56,9 @@ int tok_set_digest(struct ft_tok *t, const void *a, size_t an, const void *b, si
 	return FT_OK;
 }
 
-void tok_set_normal(struct ft_tok *t, bool clean, bool chinese, bool strip, bool lower)
-{
-	t->normal.clean = clean;
-	t->normal.chinese = chinese;
-	t->normal.strip = strip;
-	t->normal.lower = lower;
-	for (int c = 0; c < 0x80; c++) {
-		unsigned flags = t->chars[c];
-		if (clean && flags & TOK_DROPPED)
-			continue;
-		t->breaks[c] = flags & TOK_WHITE ? TOK_WHITE : flags & TOK_PUNCT;
-		if (c > ' ' && !t->breaks[c])
-			t->letter[c] = (uint8_t)(lower && c >= 'A' && c <= 'Z' ? c + 32 : c);
-	}
-}
-
 /* ---- tokenizer.json ---- */
 
-static int load_normalizer(struct ft_tok *t, const json_t *v)
-{
-	if (!v || json_is_null(v)) {
-		tok_set_normal(t, false, false, false, false);
-		return FT_OK;
-	}
-	int err = FT_OK;
-	const char *type = ft_json_str(v, "type", "?", &err);
-	if (err < 0)
-		return err;
-	if (strcmp(type, "BertNormalizer") != 0)
-		return ft_fail(FT_EFORMAT, "type '%s' is not supported (BertNormalizer is)", type);
-	bool clean = ft_json_bool(v, "clean_text", true, &err);
-	bool chinese = ft_json_bool(v, "handle_chinese_chars", true, &err);
-	bool lower = ft_json_bool(v, "lowercase", true, &err);
-	bool strip = ft_json_bool(v, "strip_accents", lower, &err); /* null: as lowercase */
-	tok_set_normal(t, clean, chinese, strip, lower);
-	return err;
-}
-
-static int load_pretokenizer(const json_t *v)
-{
-	const char *type = json_string_value(json_object_get(v, "type"));
-	if (!type || strcmp(type, "BertPreTokenizer") != 0)
-		return ft_fail(FT_EFORMAT, "type '%s' is not supported (BertPreTokenizer is)", type ? type : "none");
-	return FT_OK;
-}
-
-/* A decoder that is not known hinders decoding only. */
-static int load_decoder(struct ft_tok *t, const json_t *v)
-{
-	if (!v || json_is_null(v))
-		return FT_OK;
-	int err = FT_OK;
-	const char *type = ft_json_str(v, "type", "?", &err), *prefix = ft_json_str(v, "prefix", "##", &err);
-	t->decoder.cleanup = ft_json_bool(v, "cleanup", true, &err);
-	if (err < 0)
-		return err;
-	bool known = strcmp(type, "WordPiece") == 0;
-	char **text = known ? &t->decoder.prefix : &t->decoder.unsupported;
-	return (*text = ft_strdup(known ? prefix : type)) ? FT_OK : FT_EFAIL;
-}
-
-int tok_load_model(struct ft_tok *t, const json_t *model, bool repeats, const char *where)
+static int load_model(struct ft_tok *t, const json_t *model, struct tok_source *src, const char *where)
 {
 	int err = FT_OK;
 	if (!json_is_object(model))
@@ -131,12 +72,20 @@ int tok_load_model(struct ft_tok *t, const json_t *model, bool repeats, const ch
 		if (strcmp(kinds[i].type, type) == 0)
 			t->kind = kinds[i].kind;
 	if (!t->kind)
-		return ft_fail(FT_EFORMAT, "%s: model.type '%s' is not supported (WordPiece is)", where, type);
-	int rc = t->vocab.count ? tok_vocab_build(&t->vocab, repeats, where) : FT_OK;
-	return rc == FT_OK ? t->kind->load(t, model, where) : rc;
+		return ft_fail(FT_EFORMAT, "%s: model.type '%s' is not supported", where, type);
+	bool build = t->vocab.count && !t->vocab.slots;
+	int rc = build ? tok_vocab_build(&t->vocab, src->repeats, where) : FT_OK;
+	return rc == FT_OK ? t->kind->load(t, model, src, where) : rc;
 }
 
-static int load_parts(struct ft_tok *t, const json_t *root, const char *where)
+static int load_chain(struct ft_tok *t, int what, const json_t *root, const char *key, struct tok_chain *c,
+                      const char *where)
+{
+	int rc = tok_chain_load(t, what, json_object_get(root, key), c);
+	return rc < 0 ? ft_context(rc, "%s: %s", where, key) : FT_OK;
+}
+
+int tok_load_tree(struct ft_tok *t, const json_t *root, struct tok_source *src, const char *where)
 {
 	int err = FT_OK;
 	const char *version = ft_json_str(root, "version", "1.0", &err);
@@ -144,33 +93,38 @@ static int load_parts(struct ft_tok *t, const json_t *root, const char *where)
 		return ft_context(err, "%s", where);
 	if (strcmp(version, "1.0") != 0)
 		return ft_fail(FT_EFORMAT, "%s: version '%s' is not supported (1.0 is)", where, version);
-	int rc = tok_load_model(t, json_object_get(root, "model"), false, where);
-	if (rc == FT_OK && (rc = load_pretokenizer(json_object_get(root, "pre_tokenizer"))) < 0)
-		rc = ft_context(rc, "%s: pre_tokenizer", where);
-	if (rc == FT_OK && (rc = load_normalizer(t, json_object_get(root, "normalizer"))) < 0)
-		rc = ft_context(rc, "%s: normalizer", where);
-	if (rc == FT_OK && (rc = load_decoder(t, json_object_get(root, "decoder"))) < 0)
-		rc = ft_context(rc, "%s: decoder", where);
+	int rc = load_model(t, json_object_get(root, "model"), src, where);
 	if (rc == FT_OK)
-		rc = tok_added_load(t, json_object_get(root, "added_tokens"), where);
+		rc = load_chain(t, TOK_SPLITTERS, root, "pre_tokenizer", &t->splitters, where);
+	if (rc == FT_OK)
+		rc = load_chain(t, TOK_NORMALIZERS, root, "normalizer", &t->normalizers, where);
+	if (rc == FT_OK)
+		rc = load_chain(t, TOK_DECODERS, root, "decoder", &t->decoders, where);
+	if (rc < 0)
+		return rc;
+	tok_plain_set(t);
+	const char *added = src->added_where ? src->added_where : where;
+	rc = tok_added_load(t, json_object_get(root, "added_tokens"), added);
 	if (rc == FT_OK && (rc = tok_added_finish(t)) < 0)
-		rc = ft_context(rc, "%s", where);
+		rc = ft_context(rc, "%s", added);
 	return rc == FT_OK ? tok_template_load(t, json_object_get(root, "post_processor"), where) : rc;
 }
 
 static int load_json(struct ft_tok *t, const char *path, const struct ft_buf *text, const struct tok_config *config)
 {
-	json_t *root = tok_json_parse(path, (const char *)text->data, text->len, &t->vocab);
+	struct tok_source src = { 0 };
+	json_t *root = tok_json_parse(path, (const char *)text->data, text->len, &t->vocab, &src);
 	int rc = root ? FT_OK : ft_last_error();
 	if (rc == FT_OK && !json_is_object(root))
 		rc = ft_fail(FT_EFORMAT, "%s: must be an object", path);
 	if (rc == FT_OK)
-		rc = load_parts(t, root, path);
+		rc = tok_load_tree(t, root, &src, path);
 	if (rc == FT_OK)
 		rc = tok_config_agrees(config, json_object_get(root, "normalizer"));
 	if (rc == FT_OK)
 		rc = tok_set_digest(t, text->data, text->len, "", 0);
 	json_decref(root);
+	tok_source_free(&src);
 	return rc;
 }
 

@@ -1,10 +1,13 @@
 /* priv.h - how the files of lib/tok share a tokenizer.
  *
- * A text goes through five steps, each in its own file, in the reference's
- * order: special tokens are cut out of the raw text (added.c), the rest is
- * normalised (normalize.c) and split into words (pretokenize.c), and the kind
- * of tokenizer cuts words into pieces (wordpiece.c); ft_tok_wrap() puts the
- * template's special tokens around them (template.c).
+ * A text goes through five steps, in the reference's order: special tokens are
+ * cut out of the raw text (added.c), the rest is normalised (normalize.c) and
+ * split into words (pretokenize.c), and the kind of tokenizer cuts words into
+ * pieces (wordpiece.c, bpe.c); ft_tok_wrap() puts the template's special tokens
+ * around them (template.c). The way back is decode.c.
+ *
+ * Normalisation, splitting and decoding are chains of stages as tokenizer.json
+ * names them, each a line in normalizers.def, splitters.def or decoders.def.
  */
 #ifndef FT_TOK_PRIV_H
 #define FT_TOK_PRIV_H
@@ -37,34 +40,120 @@ size_t tok_lower(int32_t c, int32_t out[2]);
 size_t tok_utf8_get(const char *s, size_t n, int32_t *c, bool *bad);
 size_t tok_utf8_put(int32_t c, char out[4]);
 
-/* ---- scratch: what one call of ft_tok_encode() needs, kept for the next ---- */
+/* ---- text, and where it came from ---- */
 struct tok_span { uint32_t begin, end; }; /* bytes of the source */
-struct tok_mark { int32_t c; int class; size_t order; struct tok_span at; };
-struct ft_tok_scratch {
-	char *text;           /* [n] normalised bytes */
-	struct tok_span *map; /* [n] where each came from */
-	size_t n, cap;
-	struct tok_mark *marks; /* combining characters since the last base */
-	size_t nmarks, marks_cap;
-};
 
-/* ---- words ---- */
-struct tok_word {
-	const char *s;             /* [n] normalised */
+struct tok_run {                    /* some text on its way; borrowed */
+	const char *s;              /* [n] UTF-8 */
 	size_t n;
-	uint64_t hash;             /* tok_hash of it */
 	const struct tok_span *map; /* [n], or NULL: byte i is byte `base` + i of the source */
 	uint32_t base;
+	uint64_t hash;              /* of a word: tok_hash of s, or 0: not known */
 };
+
+struct tok_form {                   /* some text in the making; {0} is an empty one */
+	char *s;
+	struct tok_span *map;
+	size_t n, cap;
+	size_t limit;               /* bytes it may have; 0: any */
+};
+int tok_form_grow(struct tok_form *x, size_t more); /* room for `more` bytes, or FT_EFORMAT beyond the limit */
+int tok_form_put(struct tok_form *x, int32_t c, struct tok_span at);
+int tok_form_append(struct tok_form *x, const char *s, size_t n, struct tok_span at);
+/* Bytes from..to of r with their own places. */
+int tok_form_copy(struct tok_form *x, const struct tok_run *r, size_t from, size_t to);
+void tok_form_free(struct tok_form *x);
+static inline struct tok_run tok_form_run(const struct tok_form *x)
+{
+	return (struct tok_run){ .s = x->s, .n = x->n, .map = x->map };
+}
+/* Where bytes from..to (from < to) of r came from; whole characters of the source. */
+struct tok_span tok_run_span(const struct tok_run *r, size_t from, size_t to);
+static inline struct tok_run tok_run_part(const struct tok_run *r, size_t from, size_t to)
+{
+	return (struct tok_run){ .s = r->s + from, .n = to - from, .map = r->map ? r->map + from : NULL,
+	                         .base = r->base + (uint32_t)from };
+}
+
+/* ---- scratch: what one call of ft_tok_encode() needs, kept for the next ---- */
+#define TOK_STAGES 32 /* stages of a chain, at most */
+struct tok_mark { int32_t c; int class; size_t order; struct tok_span at; };
+struct ft_tok_scratch {
+	struct tok_form normal[2];        /* between stages of normalisation */
+	struct tok_form split[TOK_STAGES]; /* what a splitting stage has rewritten */
+	struct tok_mark *marks;           /* combining characters since the last base */
+	size_t nmarks, marks_cap;
+	uint64_t owner;                   /* serial of the tokenizer that kind_state is of */
+	void *kind_state;                 /* the kind's own, e.g. words seen before */
+	void (*kind_free)(void *state);
+};
+/* The kind's state for t, or NULL when there is none yet (then it sets both). */
+void *tok_scratch_state(const struct ft_tok *t, struct ft_tok_scratch *s);
+void tok_scratch_free(struct ft_tok_scratch *s); /* NULL is fine */
+
+/* ---- stages ---- */
+struct tok_list {              /* strings, one after the other; {0} is an empty one */
+	struct ft_buf text;
+	size_t *end;           /* [n]: where each ends in text */
+	size_t n, cap;
+};
+int tok_list_add(struct tok_list *l, const char *s, size_t n);
+int tok_list_end(struct tok_list *l); /* a string that was appended to l->text ends here */
+static inline struct ft_span tok_list_get(const struct tok_list *l, size_t i)
+{
+	size_t from = i ? l->end[i - 1] : 0;
+	return (struct ft_span){ l->text.data ? (const char *)l->text.data + from : "", l->end[i] - from };
+}
+/* A walk of text through the stages that split it. */
+struct tok_walk {
+	const struct ft_tok *t;
+	struct ft_tok_text *x;
+	int type;
+};
+struct tok_stage_kind {
+	const char *type; /* in tokenizer.json */
+	/* Reads the stage's members into *state, which `unload` frees (NULL: free()), also
+	 * after a failed load. NULL: it has none. Errors name no place. */
+	int (*load)(struct ft_tok *t, const json_t *v, void **state);
+	void (*unload)(void *state);
+	union {
+		/* Appends to `out`, which is empty, what becomes of `in`. */
+		int (*normalize)(const struct ft_tok *t, const void *state, const struct tok_run *in,
+		                 struct ft_tok_scratch *s, struct tok_form *out);
+		/* Gives each part of `in` to tok_walk_on(w, stage + 1, part). */
+		int (*split)(const struct tok_walk *w, size_t stage, const void *state, const struct tok_run *in);
+		/* Appends to `out`, which is empty, what becomes of the strings of `in`. */
+		int (*decode)(const void *state, const struct tok_list *in, struct tok_list *out);
+	};
+};
+struct tok_stage { const struct tok_stage_kind *kind; void *state; };
+struct tok_chain { struct tok_stage stage[TOK_STAGES]; size_t n; };
+
+/* ---- what a file says, before it is a tokenizer ---- */
+struct tok_merge { uint32_t at, left, right; }; /* text[at]: `left` bytes, and `right` bytes behind them */
+struct tok_source {
+	bool repeats;           /* of equal pieces the last counts; else they are an error */
+	const char *added_where; /* the file that has added_tokens; NULL: the one that has all */
+	bool has_scores;        /* model.vocab is a list of pieces with scores */
+	double *scores;         /* [nscores]: of the pieces of t->vocab, by id */
+	size_t nscores, scores_cap;
+	bool has_merges;        /* a list was there; it may be empty */
+	struct ft_buf text;     /* of the merges */
+	struct tok_merge *merges; /* [nmerges], best first */
+	size_t nmerges, merges_cap;
+};
+int tok_source_merge(struct tok_source *src, const char *left, size_t left_n, const char *right, size_t right_n);
+int tok_source_score(struct tok_source *src, double score);
+void tok_source_free(struct tok_source *src);
 
 /* ---- kinds (tokenizers.def) ---- */
 struct tok_kind {
 	const char *name; /* in a stream's meta: "wordpiece" */
-	/* Reads tokenizer.json's `model`, whose `vocab`, when it is an object of
-	 * ids, is already in t->vocab. `where` names the file. */
-	int (*load)(struct ft_tok *t, const json_t *model, const char *where);
+	/* Reads tokenizer.json's `model`; its `vocab` is in t->vocab, built, and in `src`
+	 * are scores and merges. `where` names the file. */
+	int (*load)(struct ft_tok *t, const json_t *model, struct tok_source *src, const char *where);
 	/* The pieces of one word, appended to x. */
-	int (*word)(const struct ft_tok *t, const struct tok_word *w, int type, struct ft_tok_text *x);
+	int (*word)(const struct ft_tok *t, const struct tok_run *w, int type, struct ft_tok_text *x);
 	void (*unload)(struct ft_tok *t); /* frees t->state; also after a failed load */
 };
 
@@ -96,11 +185,13 @@ struct tok_template {
 enum { TOK_PAD, TOK_UNK, TOK_CLS, TOK_SEP, TOK_MASK, TOK_ROLES };
 
 struct ft_tok {
+	uint64_t serial; /* no two of a process are equal */
 	char digest[33];
 	const struct tok_kind *kind;
 	struct tok_vocab vocab; /* pieces of the model; added tokens are apart */
 
-	struct { bool clean, chinese, strip, lower; } normal;
+	struct tok_chain normalizers, splitters, decoders;
+	const struct tok_bert *plain; /* BertNormalizer, then BertPreTokenizer: tok_split_raw() does both; or NULL */
 	uint8_t chars[TOK_TABLE]; /* TOK_ flags */
 	uint8_t letter[256];      /* a byte that stays in a word alone: its lower case; else 0 */
 	uint8_t breaks[256];      /* a byte that ends words by itself: TOK_WHITE or TOK_PUNCT; else 0 */
@@ -110,7 +201,7 @@ struct ft_tok {
 	struct tok_matcher raw, normalized;
 
 	struct tok_template single, pair;
-	struct { char *prefix; bool cleanup; char *unsupported; } decoder; /* prefix NULL: joined by spaces */
+	char *undecodable; /* the decoder's type, when it is not known */
 	int32_t role[TOK_ROLES]; /* ids, -1 for none */
 
 	void *state; /* the kind's own */
@@ -125,9 +216,17 @@ static inline unsigned tok_flags(const struct ft_tok *t, int32_t c)
 int tok_load(struct ft_tok *t, const char *dir);
 /* The whole of a file; *missing and FT_OK when there is none. */
 int tok_read_file(const char *path, struct ft_buf *out, bool *missing);
-void tok_set_normal(struct ft_tok *t, bool clean, bool chinese, bool strip, bool lower);
-int tok_load_model(struct ft_tok *t, const json_t *model, bool repeats, const char *where);
 int tok_set_digest(struct ft_tok *t, const void *a, size_t an, const void *b, size_t bn);
+/* All that a tokenizer.json says: `root` is its tree, without what is large; model.vocab is
+ * in t->vocab, built or not, scores and merges are in `src`. Older formats are brought into
+ * this form. The digest and the roles are set by the caller. */
+int tok_load_tree(struct ft_tok *t, const json_t *root, struct tok_source *src, const char *where);
+
+/* ---- chain.c ---- */
+enum { TOK_NORMALIZERS, TOK_SPLITTERS, TOK_DECODERS };
+/* The stages of a member of tokenizer.json, which may be NULL, a stage or a Sequence. */
+int tok_chain_load(struct ft_tok *t, int what, const json_t *v, struct tok_chain *c);
+void tok_chain_free(struct tok_chain *c);
 
 /* ---- config.c: what stands beside tokenizer.json and vocab.txt ---- */
 struct tok_config {
@@ -143,32 +242,38 @@ int tok_config_agrees(const struct tok_config *c, const json_t *normalizer);
 int tok_load_vocab_txt(struct ft_tok *t, const char *path, const struct ft_buf *text, const struct tok_config *c);
 
 /* ---- normalize.c ---- */
-/* Appends the normal form of text (bytes base.. of the source) to the scratch. */
-int tok_normalize(const struct ft_tok *t, const char *text, size_t n, uint32_t base, struct ft_tok_scratch *s);
+/* The normal form of `in`: itself, or in the scratch, valid until the next call. */
+int tok_normalize(const struct ft_tok *t, const struct tok_run *in, struct ft_tok_scratch *s, struct tok_run *out);
+
+/* ---- normal_bert.c ---- */
+struct tok_bert { bool clean, chinese, strip, lower; };
+/* Appends what a BertNormalizer makes of `in`. */
+int tok_bert_normalize(const struct ft_tok *t, const struct tok_bert *b, const struct tok_run *in,
+                       struct ft_tok_scratch *s, struct tok_form *out);
 
 /* ---- pretokenize.c ---- */
-/* Words of raw text without special tokens; their pieces appended to x. */
-int tok_split_raw(const struct ft_tok *t, const char *text, size_t n, uint32_t base, int type, struct ft_tok_text *x);
-/* Words of bytes from..to of the scratch's normalised text. */
-int tok_split(const struct ft_tok *t, size_t from, size_t to, int type, struct ft_tok_text *x);
+/* Gives `in` to the stage, or, behind the last, to the kind as a word. */
+int tok_walk_on(const struct tok_walk *w, size_t stage, const struct tok_run *in);
+
+/* ---- split_bert.c ---- */
+/* Sets t->plain, when t is so. */
+void tok_plain_set(struct ft_tok *t);
+/* Words of raw text without special tokens, when t->plain. */
+int tok_split_raw(const struct tok_walk *w, const struct tok_run *in);
 
 /* ---- added.c ---- */
 /* Reads the added_tokens array; the vocabulary is there already. */
 int tok_added_load(struct ft_tok *t, const json_t *list, const char *where);
-/* One special token, as vocab.txt implies it. Absent from the vocabulary: nothing. */
-int tok_added_special(struct ft_tok *t, const char *content);
 /* Builds the matchers; after the last token. */
 int tok_added_finish(struct ft_tok *t);
-int tok_added_split(const struct ft_tok *t, const char *text, size_t n, int type, struct ft_tok_text *x);
+int tok_added_split(const struct tok_walk *w, const struct tok_run *in);
 void tok_added_free(struct ft_tok *t);
 const struct tok_added *tok_added_find(const struct ft_tok *t, int32_t id); /* or NULL */
 
 /* ---- template.c ---- */
 int tok_template_load(struct ft_tok *t, const json_t *processor, const char *where);
-/* [CLS] A [SEP] B [SEP] */
-int tok_template_bert(struct ft_tok *t, int32_t cls, int32_t sep);
 
-/* ---- growth ---- */
+/* ---- tokens ---- */
 int tok_text_reserve(struct ft_tok_text *x, size_t more);
 static inline int tok_emit(struct ft_tok_text *x, int32_t id, int type, uint32_t begin, uint32_t end)
 {
@@ -182,6 +287,13 @@ static inline int tok_emit(struct ft_tok_text *x, int32_t id, int type, uint32_t
 	x->begin[x->n] = begin;
 	x->end[x->n++] = end;
 	return 0;
+}
+/* A token that is bytes from..to of a word. */
+static inline int tok_emit_part(struct ft_tok_text *x, int32_t id, int type, const struct tok_run *w, size_t from,
+                                size_t to)
+{
+	struct tok_span at = tok_run_span(w, from, to);
+	return tok_emit(x, id, type, at.begin, at.end);
 }
 
 #endif

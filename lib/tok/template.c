@@ -73,7 +73,7 @@ static int load_template(const struct ft_tok *t, struct tok_template *p, const j
 	return FT_OK;
 }
 
-int tok_template_bert(struct ft_tok *t, int32_t cls, int32_t sep)
+static int template_bert(struct ft_tok *t, int32_t cls, int32_t sep)
 {
 	const struct tok_step steps[] = {
 		{ TOK_STEP_SPECIAL, cls, 0 }, { TOK_STEP_A, 0, 0 }, { TOK_STEP_SPECIAL, sep, 0 },
@@ -115,7 +115,7 @@ int tok_template_load(struct ft_tok *t, const json_t *processor, const char *whe
 		if (rc == FT_OK)
 			rc = named_id(t, json_object_get(processor, "sep"), &sep);
 		if (rc == FT_OK)
-			rc = tok_template_bert(t, cls, sep);
+			rc = template_bert(t, cls, sep);
 	} else if (type && strcmp(type, "TemplateProcessing") == 0) {
 		rc = load_template(t, &t->single, processor, "single");
 		if (rc == FT_OK)

@@ -2,12 +2,16 @@
 #include "ft/err.h"
 #include "priv.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct ft_tok *ft_tok_open(const char *dir)
 {
+	static atomic_uint_fast64_t serial;
 	struct ft_tok *t = ft_alloc(1, sizeof *t);
+	if (t)
+		t->serial = ++serial;
 	if (t && tok_load(t, dir) < 0) {
 		ft_tok_free(t);
 		t = NULL;
@@ -25,8 +29,10 @@ void ft_tok_free(struct ft_tok *t)
 	tok_added_free(t);
 	free(t->single.steps);
 	free(t->pair.steps);
-	free(t->decoder.prefix);
-	free(t->decoder.unsupported);
+	free(t->undecodable);
+	tok_chain_free(&t->normalizers);
+	tok_chain_free(&t->splitters);
+	tok_chain_free(&t->decoders);
 	free(t);
 }
 
@@ -58,12 +64,7 @@ void ft_tok_text_free(struct ft_tok_text *x)
 	free(x->types);
 	free(x->begin);
 	free(x->end);
-	if (x->scratch) {
-		free(x->scratch->text);
-		free(x->scratch->map);
-		free(x->scratch->marks);
-		free(x->scratch);
-	}
+	tok_scratch_free(x->scratch);
 	*x = (struct ft_tok_text){ 0 };
 }
 
@@ -73,7 +74,9 @@ int ft_tok_encode(const struct ft_tok *t, const char *text, size_t n, int type, 
 		return ft_fail(FT_EFORMAT, "a text of %zu bytes; texts must be smaller than 4 GiB", n);
 	if (!x->scratch && !(x->scratch = ft_alloc(1, sizeof *x->scratch)))
 		return FT_EFAIL;
-	return n ? tok_added_split(t, text, n, type, x) : FT_OK;
+	struct tok_walk w = { t, x, type };
+	struct tok_run whole = { .s = text, .n = n };
+	return n ? tok_added_split(&w, &whole) : FT_OK;
 }
 
 /* ---- looking up ---- */

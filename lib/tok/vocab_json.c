@@ -1,19 +1,22 @@
-/* vocab_json.c - the one large member of tokenizer.json, {"piece": id, ...}.
+/* vocab_json.c - the large members of tokenizer.json: model.vocab, which is
+ * {"piece": id, ...} or [["piece", score], ...], and model.merges, which is
+ * ["a b", ...] or [["a", "b"], ...].
  *
  * jansson needs 15 to 25 ms for the 30,000 members of a BERT vocabulary, more
- * than a tool may take to start. So that object alone, a flat map of strings to
- * whole numbers, is found and read here, in about 1 ms; jansson gets the file
- * with {} in its place and checks all the rest.
+ * than a tool may take to start, and a second for the largest files. So these
+ * alone are found and read here, at 1 ms for the 30,000; jansson gets the file
+ * with {} or [] in their places and checks all the rest.
  */
 #include "vocab_json.h"
 #include "ft/err.h"
-#include "priv.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct reader {
 	const char *at, *end, *begin;
-	const char *where;
+	const char *where, *member; /* "vocab" */
+	struct ft_buf text, second; /* of strings */
 };
 
 static int fail(const struct reader *r, const char *what)
@@ -21,7 +24,7 @@ static int fail(const struct reader *r, const char *what)
 	size_t line = 1;
 	for (const char *p = r->begin; p < r->at && p < r->end; p++)
 		line += *p == '\n';
-	return ft_fail(FT_EFORMAT, "%s:%zu: model.vocab: %s (offset %zu)", r->where, line, what,
+	return ft_fail(FT_EFORMAT, "%s:%zu: model.%s: %s (offset %zu)", r->where, line, r->member, what,
 	               (size_t)(r->at - r->begin));
 }
 
@@ -32,7 +35,7 @@ static char peek(struct reader *r)
 	return r->at < r->end ? *r->at : '\0';
 }
 
-/* ---- finding it ---- */
+/* ---- finding them ---- */
 
 /* Over a string, at its opening quote. False when it does not end. */
 static bool skip_string(struct reader *r)
@@ -54,12 +57,13 @@ static bool is_key(const char *from, const char *to, const char *key)
 	return (size_t)(to - from) == n + 2 && memcmp(from + 1, key, n) == 0;
 }
 
-/* Goes to the { of model.vocab. False when the text has none, or is not JSON:
- * then jansson says why. Only nesting and keys matter here. */
-static bool find_vocab(struct reader *r)
+struct place { int depth; bool is_model, in_model; }; /* is_model: the key at depth 1 is "model" */
+
+/* Goes on to the value of model.vocab or model.merges, when it is an object or an
+ * array. False when there is none, or the text is not JSON: then jansson says why.
+ * Only nesting and keys matter here. */
+static bool find_next(struct reader *r, struct place *p)
 {
-	int depth = 0;
-	bool is_model = false, in_model = false; /* the key at depth 1 is "model"; inside that object */
 	for (char c; (c = peek(r));) {
 		if (c == '"') {
 			const char *from = r->at;
@@ -69,24 +73,28 @@ static bool find_vocab(struct reader *r)
 			if (peek(r) != ':')
 				continue;
 			r->at++;
-			if (depth == 1)
-				is_model = is_key(from, to, "model");
-			else if (depth == 2 && in_model && is_key(from, to, "vocab") && peek(r) == '{')
+			if (p->depth == 1)
+				p->is_model = is_key(from, to, "model");
+			if (p->depth != 2 || !p->in_model)
+				continue;
+			c = peek(r);
+			r->member = is_key(from, to, "vocab") ? "vocab" : "merges";
+			if ((is_key(from, to, "vocab") && (c == '{' || c == '[')) || (is_key(from, to, "merges") && c == '['))
 				return true;
 			continue;
 		}
 		r->at++;
 		if (c == '{' || c == '[') {
-			if (++depth == 2)
-				in_model = is_model && c == '{';
+			if (++p->depth == 2)
+				p->in_model = p->is_model && c == '{';
 		} else if (c == '}' || c == ']') {
-			depth--;
+			p->depth--;
 		}
 	}
 	return false;
 }
 
-/* ---- reading it ---- */
+/* ---- reading their parts ---- */
 
 static int hex4(const char *s, const char *end)
 {
@@ -143,18 +151,18 @@ static int read_string(struct reader *r, struct ft_buf *out)
 		if (rc < 0)
 			return rc;
 		if (r->at == r->end || (unsigned char)*r->at < 0x20)
-			return fail(r, "a piece does not end");
+			return fail(r, "a string does not end");
 		if (*r->at == '"')
 			break;
 		char c[4];
 		size_t n;
 		if (!read_escape(r, c, &n))
-			return fail(r, "a piece has a wrong escape");
+			return fail(r, "a string has a wrong escape");
 		if ((rc = ft_buf_append(out, c, n)) < 0)
 			return rc;
 	}
 	r->at++;
-	return ft_utf8_invalid((char *)out->data, out->len) ? fail(r, "a piece is not UTF-8") : FT_OK;
+	return ft_utf8_invalid((char *)out->data, out->len) ? fail(r, "a string is not UTF-8") : FT_OK;
 }
 
 static int read_id(struct reader *r, int64_t *id)
@@ -169,62 +177,197 @@ static int read_id(struct reader *r, int64_t *id)
 	return FT_OK;
 }
 
-static int read_vocab(struct reader *r, struct tok_vocab *v, struct ft_buf *piece)
+static int read_score(struct reader *r, double *score)
+{
+	char text[48];
+	size_t n = 0;
+	while (r->at < r->end && n < sizeof text - 1 && *r->at && strchr("+-.0123456789Ee", *r->at))
+		text[n++] = *r->at++;
+	text[n] = '\0';
+	char *end;
+	*score = strtod(text, &end);
+	bool starts = text[0] == '-' ? text[1] >= '0' && text[1] <= '9' : text[0] >= '0' && text[0] <= '9';
+	return starts && !*end ? FT_OK : fail(r, "a score is not a number");
+}
+
+static int expect(struct reader *r, char c)
+{
+	if (peek(r) == c)
+		return r->at++, FT_OK;
+	return fail(r, c == ':' ? "':' is expected" : c == ',' ? "',' is expected" : c == ']' ? "']' is expected"
+	                                                                         : "'[' is expected");
+}
+
+/* Elements, separated by commas, from the opening bracket to the closing one. */
+static int read_all(struct reader *r, char close, int (*one)(struct reader *r, void *ctx), void *ctx)
 {
 	r->at++;
-	if (peek(r) == '}')
+	if (peek(r) == close)
 		return r->at++, FT_OK;
 	for (;;) {
-		int64_t id;
-		if (peek(r) != '"')
-			return fail(r, "a piece in quotes is expected");
-		int rc = read_string(r, piece);
-		if (rc == FT_OK && peek(r) != ':')
-			rc = fail(r, "':' is expected");
+		int rc = one(r, ctx);
 		if (rc < 0)
 			return rc;
-		r->at++;
-		peek(r);
-		if ((rc = read_id(r, &id)) < 0 || (rc = tok_vocab_add(v, (char *)piece->data, piece->len, id)) < 0)
-			return rc;
 		char c = peek(r);
-		if (c != ',' && c != '}')
-			return fail(r, "',' or '}' is expected");
+		if (c != ',' && c != close)
+			return fail(r, close == '}' ? "',' or '}' is expected" : "',' or ']' is expected");
 		r->at++;
-		if (c == '}')
+		if (c == close)
 			return FT_OK;
 	}
 }
 
-/* The text with {} for from..to, and as many line ends as were there, so that
- * jansson's line numbers stay right. */
-static int cut_out(const struct reader *r, const char *from, const char *to, struct ft_buf *out)
+/* ---- reading them ---- */
+
+struct target { struct tok_vocab *v; struct tok_source *src; };
+
+static int read_text(struct reader *r, struct ft_buf *out, const char *missing)
 {
-	int rc = ft_buf_append(out, r->begin, (size_t)(from - r->begin));
-	if (rc == FT_OK)
-		rc = ft_buf_append(out, "{", 1);
-	for (const char *p = from; rc == FT_OK && (p = memchr(p, '\n', (size_t)(to - p))); p++)
-		rc = ft_buf_append(out, "\n", 1);
-	if (rc == FT_OK)
-		rc = ft_buf_append(out, "}", 1);
-	return rc == FT_OK ? ft_buf_append(out, to, (size_t)(r->end - to)) : rc;
+	return peek(r) == '"' ? read_string(r, out) : fail(r, missing);
 }
 
-json_t *tok_json_parse(const char *where, const char *text, size_t n, struct tok_vocab *v)
+/* "piece": id */
+static int read_member(struct reader *r, void *ctx)
 {
-	struct reader r = { text, text + n, text, where };
-	struct ft_buf piece = { 0 }, rest = { 0 };
-	json_t *root = NULL;
-	if (!find_vocab(&r)) {
-		root = ft_json_parse(where, text, n);
-		goto out;
+	struct target *t = ctx;
+	int64_t id;
+	int rc = read_text(r, &r->text, "a piece in quotes is expected");
+	if (rc == FT_OK)
+		rc = expect(r, ':');
+	if (rc < 0)
+		return rc;
+	peek(r);
+	rc = read_id(r, &id);
+	return rc < 0 ? rc : tok_vocab_add(t->v, (char *)r->text.data, r->text.len, id);
+}
+
+/* ["piece", score]: the id is its place in the list. */
+static int read_scored(struct reader *r, void *ctx)
+{
+	struct target *t = ctx;
+	double score = 0;
+	int rc = expect(r, '[');
+	if (rc == FT_OK)
+		rc = read_text(r, &r->text, "a piece in quotes is expected");
+	if (rc == FT_OK)
+		rc = expect(r, ',');
+	if (rc < 0)
+		return rc;
+	peek(r);
+	if ((rc = read_score(r, &score)) < 0 || (rc = expect(r, ']')) < 0)
+		return rc;
+	rc = tok_vocab_add(t->v, (char *)r->text.data, r->text.len, (int64_t)t->src->nscores);
+	return rc < 0 ? rc : tok_source_score(t->src, score);
+}
+
+/* "a b" or ["a", "b"] */
+static int read_merge(struct reader *r, void *ctx)
+{
+	struct target *t = ctx;
+	if (peek(r) == '"') {
+		int rc = read_string(r, &r->text);
+		if (rc < 0)
+			return rc;
+		const char *s = (char *)r->text.data, *space = memchr(s, ' ', r->text.len);
+		size_t left = space ? (size_t)(space - s) : 0, right = space ? r->text.len - left - 1 : 0;
+		if (r->text.len >= 8 && memcmp(s, "#version", 8) == 0) /* as in merges.txt */
+			return FT_OK;
+		if (!space || memchr(space + 1, ' ', right))
+			return fail(r, "a merge is not two parts with a space between");
+		return tok_source_merge(t->src, s, left, space + 1, right);
 	}
-	const char *from = r.at;
-	if (ft_buf_reserve(&piece, 64) < 0 || read_vocab(&r, v, &piece) < 0 || cut_out(&r, from, r.at, &rest) < 0)
-		goto out;
-	root = ft_json_parse(where, (char *)rest.data, rest.len);
-out:
-	ft_buf_free(&piece);
+	int rc = expect(r, '[');
+	if (rc == FT_OK)
+		rc = read_text(r, &r->text, "a part in quotes is expected");
+	if (rc == FT_OK)
+		rc = expect(r, ',');
+	if (rc == FT_OK)
+		rc = read_text(r, &r->second, "a part in quotes is expected");
+	if (rc == FT_OK)
+		rc = expect(r, ']');
+	return rc < 0 ? rc : tok_source_merge(t->src, (char *)r->text.data, r->text.len, (char *)r->second.data,
+	                                      r->second.len);
+}
+
+static int read_value(struct reader *r, struct tok_vocab *v, struct tok_source *src)
+{
+	struct target t = { v, src };
+	if (*r->member == 'm') {
+		src->has_merges = true;
+		return read_all(r, ']', read_merge, &t);
+	}
+	if (*r->at == '{')
+		return read_all(r, '}', read_member, &t);
+	src->has_scores = true;
+	return read_all(r, ']', read_scored, &t);
+}
+
+/* Appends {} or [] for from..to, and as many line ends as were there, so that
+ * jansson's line numbers stay right. */
+static int stand_in(const char *from, const char *to, struct ft_buf *out)
+{
+	int rc = ft_buf_append(out, from, 1);
+	for (const char *p = from; rc == FT_OK && (p = memchr(p, '\n', (size_t)(to - p))); p++)
+		rc = ft_buf_append(out, "\n", 1);
+	return rc == FT_OK ? ft_buf_append(out, to - 1, 1) : rc;
+}
+
+json_t *tok_json_parse(const char *where, const char *text, size_t n, struct tok_vocab *v, struct tok_source *src)
+{
+	struct reader r = { .at = text, .end = text + n, .begin = text, .where = where };
+	struct place place = { 0 };
+	struct ft_buf rest = { 0 };
+	const char *done = text;
+	int rc = ft_buf_reserve(&r.text, 64);
+	if (rc == FT_OK)
+		rc = ft_buf_reserve(&r.second, 64);
+	while (rc == FT_OK && find_next(&r, &place)) {
+		const char *from = r.at;
+		rc = ft_buf_append(&rest, done, (size_t)(from - done));
+		if (rc == FT_OK)
+			rc = read_value(&r, v, src);
+		if (rc == FT_OK)
+			rc = stand_in(from, r.at, &rest);
+		done = r.at;
+	}
+	if (rc == FT_OK)
+		rc = ft_buf_append(&rest, done, (size_t)(text + n - done));
+	json_t *root = rc == FT_OK ? ft_json_parse(where, (char *)rest.data, rest.len) : NULL;
+	ft_buf_free(&r.text);
+	ft_buf_free(&r.second);
 	ft_buf_free(&rest);
 	return root;
+}
+
+/* ---- what was read ---- */
+
+int tok_source_score(struct tok_source *src, double score)
+{
+	int rc = ft_grow(&src->scores, &src->scores_cap, src->nscores + 1, sizeof *src->scores);
+	if (rc == FT_OK)
+		src->scores[src->nscores++] = score;
+	return rc;
+}
+
+int tok_source_merge(struct tok_source *src, const char *left, size_t left_n, const char *right, size_t right_n)
+{
+	if (left_n >= UINT32_MAX || right_n >= UINT32_MAX || src->text.len >= UINT32_MAX - left_n - right_n)
+		return ft_fail(FT_EFORMAT, "the merges are larger than 4 GiB");
+	int rc = ft_grow(&src->merges, &src->merges_cap, src->nmerges + 1, sizeof *src->merges);
+	struct tok_merge m = { (uint32_t)src->text.len, (uint32_t)left_n, (uint32_t)right_n };
+	if (rc == FT_OK)
+		rc = ft_buf_append(&src->text, left, left_n);
+	if (rc == FT_OK)
+		rc = ft_buf_append(&src->text, right, right_n);
+	if (rc == FT_OK)
+		src->merges[src->nmerges++] = m;
+	return rc;
+}
+
+void tok_source_free(struct tok_source *src)
+{
+	free(src->scores);
+	free(src->merges);
+	ft_buf_free(&src->text);
+	*src = (struct tok_source){ 0 };
 }

@@ -22,15 +22,6 @@ struct wordpiece {
 	uint64_t prefix_hash; /* where the hashes of continuations go on */
 };
 
-static int emit(const struct tok_word *w, size_t from, size_t to, int32_t id, int type, struct ft_tok_text *x)
-{
-	if (!w->map)
-		return tok_emit(x, id, type, w->base + (uint32_t)from, w->base + (uint32_t)to);
-	/* Combining characters may have changed places: the first need not come first. */
-	struct tok_span a = w->map[from], b = w->map[to - 1];
-	return tok_emit(x, id, type, a.begin < b.begin ? a.begin : b.begin, a.end > b.end ? a.end : b.end);
-}
-
 static size_t count_chars(const char *s, size_t n)
 {
 	size_t count = 0;
@@ -39,26 +30,27 @@ static size_t count_chars(const char *s, size_t n)
 	return count;
 }
 
-static int word(const struct ft_tok *t, const struct tok_word *w, int type, struct ft_tok_text *x)
+static int word(const struct ft_tok *t, const struct tok_run *w, int type, struct ft_tok_text *x)
 {
 	const struct wordpiece *p = t->state;
 	size_t before = x->n;
 	if (w->n > p->max_chars && count_chars(w->s, w->n) > p->max_chars)
-		return emit(w, 0, w->n, p->unk, type, x);
-	int32_t whole = tok_vocab_find(&t->vocab, w->hash, "", 0, w->s, w->n);
+		return tok_emit_part(x, p->unk, type, w, 0, w->n);
+	uint64_t hash = w->hash ? w->hash : tok_hash(t->vocab.seed, w->s, w->n);
+	int32_t whole = tok_vocab_find(&t->vocab, hash, "", 0, w->s, w->n);
 	if (whole >= 0)
-		return emit(w, 0, w->n, whole, type, x);
+		return tok_emit_part(x, whole, type, w, 0, w->n);
 	int rc = FT_OK;
 	const char *lead = "";
 	size_t lead_n = 0;
-	uint64_t hash = t->vocab.seed;
+	hash = t->vocab.seed;
 	for (size_t at = 0, len = 0; at < w->n && rc == FT_OK; at += len) {
 		int32_t id = tok_vocab_longest(&t->vocab, hash, lead, lead_n, w->s + at, w->n - at, &len);
 		if (id < 0) { /* a hole: the pieces so far do not count */
 			x->n = before;
-			return emit(w, 0, w->n, p->unk, type, x);
+			return tok_emit_part(x, p->unk, type, w, 0, w->n);
 		}
-		rc = emit(w, at, at + len, id, type, x);
+		rc = tok_emit_part(x, id, type, w, at, at + len);
 		lead = p->prefix;
 		lead_n = p->prefix_n;
 		hash = p->prefix_hash;
@@ -66,7 +58,7 @@ static int word(const struct ft_tok *t, const struct tok_word *w, int type, stru
 	return rc;
 }
 
-static int load(struct ft_tok *t, const json_t *model, const char *where)
+static int load(struct ft_tok *t, const json_t *model, struct tok_source *src, const char *where)
 {
 	struct wordpiece *p = t->state = ft_alloc(1, sizeof *p);
 	if (!p)
@@ -85,7 +77,7 @@ static int load(struct ft_tok *t, const json_t *model, const char *where)
 		return ft_fail(FT_EFORMAT,
 		               "%s: model.max_input_chars_per_word is %lld; at most %d is supported", where,
 		               (long long)max, CHARS_MAX);
-	if (!t->vocab.slots)
+	if (!t->vocab.slots || src->has_scores)
 		return ft_fail(FT_EFORMAT, "%s: model.vocab is missing or not an object of ids", where);
 	p->unk = tok_vocab_id(&t->vocab, unk, strlen(unk));
 	if (p->unk < 0)

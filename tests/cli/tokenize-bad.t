@@ -94,8 +94,8 @@ refused 'an archive without files' 65 'e.tar: holds no files' --task none e.tar
 # ---- tokenizers (tests/unit/tok-load.c has many more) ----
 cp -r "$model" bad && model=bad && chmod -R u+w bad
 edit() { sed "$1" "$SRC/tests/ref/wordpiece/uncased/tokenizer.json" >bad/tokenizer.json; }
-edit 's/"type": "WordPiece", "unk/"type": "BPE", "unk/'
-refused 'another kind of tokenizer' 65 "bad/tokenizer.json: model.type 'BPE' is not supported (WordPiece is)" --task none a.tsv
+edit 's/"type": "WordPiece", "unk/"type": "WordLevel", "unk/'
+refused 'another kind of tokenizer' 65 "bad/tokenizer.json: model.type 'WordLevel' is not supported" --task none a.tsv
 edit 's/"a": 5,/"a": -5,/'
 refused 'a negative id' 65 "$(ft-tokenize -m bad --task none a.tsv 2>&1 | sed 's/^ft-tokenize: //')" --task none a.tsv
 like 'said with its place' "$(cat err)" 'bad/tokenizer.json:1: model.vocab: an id is not a whole number from 0 to 2147483647 \(offset [0-9]+\)'

@@ -1,0 +1,25 @@
+/* charsmap.h - the replacements of a SentencePiece model: a trie from what may
+ * stand in a text to what it becomes (`precompiled_charsmap`).
+ */
+#ifndef FT_TOK_CHARSMAP_H
+#define FT_TOK_CHARSMAP_H
+
+#include "ft/stream.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct tok_charsmap;
+/* Of the n bytes as a model stores them, copied. NULL: FT_EFORMAT. */
+struct tok_charsmap *tok_charsmap_new(const void *bytes, size_t n);
+void tok_charsmap_free(struct tok_charsmap *c);
+
+/* Where a walk over one text stands; {0} at its start. */
+struct tok_charsmap_state {
+	size_t cluster; /* bytes left of the grapheme cluster that was looked up in vain */
+};
+/* The next bytes of s[n], n > 0, which is UTF-8: how many they are (> 0), and in *to
+ * what they become; to->p is s where they stay as they are, else it lies in the trie. */
+size_t tok_charsmap_next(const struct tok_charsmap *c, const char *s, size_t n, struct tok_charsmap_state *st,
+                         struct ft_span *to);
+
+#endif

@@ -1,0 +1,119 @@
+/* form.c - text on its way through a tokenizer: bytes, and for each of them the
+ * bytes of the source it came from. */
+#include "ft/err.h"
+#include "priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int tok_form_grow(struct tok_form *x, size_t more)
+{
+	size_t need, cap = x->cap;
+	if (!ft_add(x->n, more, &need))
+		return ft_fail_memory(SIZE_MAX);
+	if (x->limit && need > x->limit)
+		return ft_fail(FT_EFORMAT, "the tokenizer makes more than %zu bytes of a piece of text, which is too much",
+		               x->limit);
+	if (need <= x->cap)
+		return FT_OK;
+	/* Both arrays grow together; `cap` counts only what both have. */
+	int rc = ft_grow(&x->s, &cap, need, 1);
+	cap = x->cap;
+	if (rc == FT_OK)
+		rc = ft_grow(&x->map, &cap, need, sizeof *x->map);
+	if (rc == FT_OK)
+		x->cap = cap;
+	return rc;
+}
+
+int tok_form_append(struct tok_form *x, const char *s, size_t n, struct tok_span at)
+{
+	int rc = tok_form_grow(x, n);
+	if (rc < 0)
+		return rc;
+	if (n)
+		memcpy(x->s + x->n, s, n);
+	for (size_t i = 0; i < n; i++)
+		x->map[x->n + i] = at;
+	x->n += n;
+	return FT_OK;
+}
+
+int tok_form_put(struct tok_form *x, int32_t c, struct tok_span at)
+{
+	char bytes[4];
+	return tok_form_append(x, bytes, tok_utf8_put(c, bytes), at);
+}
+
+int tok_form_copy(struct tok_form *x, const struct tok_run *r, size_t from, size_t to)
+{
+	int rc = FT_OK;
+	if (r->map) {
+		rc = tok_form_grow(x, to - from);
+		if (rc < 0 || from == to)
+			return rc;
+		memcpy(x->s + x->n, r->s + from, to - from);
+		memcpy(x->map + x->n, r->map + from, (to - from) * sizeof *x->map);
+		x->n += to - from;
+		return FT_OK;
+	}
+	for (size_t i = from, n; i < to && rc == FT_OK; i += n) {
+		int32_t c;
+		n = tok_utf8_get(r->s + i, to - i, &c, NULL);
+		struct tok_span at = { r->base + (uint32_t)i, r->base + (uint32_t)(i + n) };
+		rc = tok_form_append(x, r->s + i, n, at);
+	}
+	return rc;
+}
+
+void tok_form_free(struct tok_form *x)
+{
+	free(x->s);
+	free(x->map);
+	*x = (struct tok_form){ 0 };
+}
+
+static bool inside(char c)
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+struct tok_span tok_run_span(const struct tok_run *r, size_t from, size_t to)
+{
+	if (r->map) {
+		/* Combining characters may have changed places: the first need not come first. */
+		struct tok_span a = r->map[from], b = r->map[to - 1];
+		return (struct tok_span){ a.begin < b.begin ? a.begin : b.begin, a.end > b.end ? a.end : b.end };
+	}
+	while (from > 0 && inside(r->s[from]))
+		from--;
+	while (to < r->n && inside(r->s[to]))
+		to++;
+	return (struct tok_span){ r->base + (uint32_t)from, r->base + (uint32_t)to };
+}
+
+/* ---- scratch ---- */
+
+void *tok_scratch_state(const struct ft_tok *t, struct ft_tok_scratch *s)
+{
+	if (s->kind_state && s->owner != t->serial) {
+		s->kind_free(s->kind_state);
+		s->kind_state = NULL;
+	}
+	s->owner = t->serial;
+	return s->kind_state;
+}
+
+void tok_scratch_free(struct ft_tok_scratch *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < 2; i++)
+		tok_form_free(&s->normal[i]);
+	for (size_t i = 0; i < TOK_STAGES; i++)
+		tok_form_free(&s->split[i]);
+	if (s->kind_state)
+		s->kind_free(s->kind_state);
+	free(s->marks);
+	free(s);
+}
