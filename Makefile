@@ -32,10 +32,10 @@ OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(KERNELS),$(SOURCES))) \
 
 # ---- dependencies: Debian packages; pkg-config names of msgpack-c differ by version ----
 PACKAGES := pkg-config libopenblas-openmp-dev libmsgpack-dev libzstd-dev libarchive-dev \
-            libjansson-dev libutf8proc-dev libxxhash-dev
+            libjansson-dev libutf8proc-dev libxxhash-dev libpcre2-dev
 CHECK_PACKAGES := curl perl python3 python3-msgpack python3-zstandard mandoc zip
 MSGPACK   = $(shell for p in msgpack-c msgpackc msgpack; do pkg-config --exists $$p 2>/dev/null && echo $$p && break; done)
-PKGS      = openblas $(MSGPACK) libzstd libarchive jansson libutf8proc libxxhash
+PKGS      = openblas $(MSGPACK) libzstd libarchive jansson libutf8proc libxxhash libpcre2-8
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 

@@ -205,7 +205,7 @@ static bool stands_alone(const char *s, size_t n, size_t start, size_t end)
 	return end == n || (tok_utf8_get(s + end, n - end, &c, NULL), !tok_is_word(c));
 }
 
-static size_t strip_left(const struct ft_tok *t, const char *s, size_t i)
+size_t tok_skip_white_back(const struct ft_tok *t, const char *s, size_t i)
 {
 	size_t begin;
 	while (i > 0 && tok_flags(t, char_before(s, i, &begin)) & TOK_WHITE)
@@ -213,7 +213,7 @@ static size_t strip_left(const struct ft_tok *t, const char *s, size_t i)
 	return i;
 }
 
-static size_t strip_right(const struct ft_tok *t, const char *s, size_t n, size_t i)
+size_t tok_skip_white(const struct ft_tok *t, const char *s, size_t n, size_t i)
 {
 	int32_t c;
 	for (size_t len; i < n; i += len) {
@@ -222,6 +222,18 @@ static size_t strip_right(const struct ft_tok *t, const char *s, size_t n, size_
 			break;
 	}
 	return i;
+}
+
+int tok_emit_trimmed(const struct ft_tok *t, struct ft_tok_text *x, int32_t id, int type, const struct tok_run *r,
+                     size_t from, size_t to, size_t blanks, size_t end)
+{
+	struct tok_span at = tok_run_span(r, from, to);
+	/* A space before all else may have been added: the reference leaves it alone. */
+	bool first = at.begin == 0 || x->n == x->scratch->first, kept = t->trim_prefix && first && blanks == 1;
+	size_t begin = kept ? from : from + blanks;
+	if (begin < end && from + blanks < to)
+		return tok_emit_part(x, id, type, r, begin, end);
+	return tok_emit(x, id, type, kept ? at.begin : at.end, kept ? at.begin : at.end);
 }
 
 /* What the caller does with the text between matches, and with a match. */
@@ -233,6 +245,11 @@ struct sink {
 
 static int hit(const struct sink *k, int32_t id, size_t from, size_t to)
 {
+	const struct ft_tok *t = k->w->t;
+	if (t->trim) {
+		size_t begin = tok_skip_white(t, k->in->s, to, from), end = tok_skip_white_back(t, k->in->s, to);
+		return tok_emit_trimmed(t, k->w->x, id, k->w->type, k->in, from, to, begin - from, end);
+	}
 	return tok_emit_part(k->w->x, id, k->w->type, k->in, from, to);
 }
 
@@ -256,11 +273,11 @@ static int search(const struct sink *k, const struct tok_matcher *m)
 		if (a->single_word && !stands_alone(s, n, from, to))
 			continue;
 		if (a->lstrip) {
-			from = strip_left(t, s, from);
+			from = tok_skip_white_back(t, s, from);
 			from = from > done ? from : done;
 		}
 		if (a->rstrip)
-			to = strip_right(t, s, n, to);
+			to = tok_skip_white(t, s, n, to);
 		if (done < from)
 			rc = gap(k, done, from);
 		if (rc == FT_OK)

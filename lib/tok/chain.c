@@ -91,3 +91,15 @@ void tok_chain_free(struct tok_chain *c)
 		(c->stage[i].kind->unload ? c->stage[i].kind->unload : free)(c->stage[i].state);
 	c->n = 0;
 }
+
+int tok_load_char(const json_t *v, const char *key, int32_t *c)
+{
+	int err = FT_OK;
+	const char *s = ft_json_str(v, key, "", &err);
+	size_t n = strlen(s);
+	if (err < 0)
+		return err;
+	if (n == 0 || tok_utf8_get(s, n, c, NULL) != n)
+		return ft_fail(FT_EFORMAT, "%s must be one character", key);
+	return FT_OK;
+}

@@ -66,30 +66,18 @@ int tok_form_copy(struct tok_form *x, const struct tok_run *r, size_t from, size
 	return rc;
 }
 
+int tok_form_prefix(struct tok_form *x, const struct tok_run *r, const char *prefix, size_t n)
+{
+	int32_t c;
+	size_t first = tok_utf8_get(r->s, r->n, &c, NULL);
+	return tok_form_append(x, prefix, n, tok_run_span(r, 0, first));
+}
+
 void tok_form_free(struct tok_form *x)
 {
 	free(x->s);
 	free(x->map);
 	*x = (struct tok_form){ 0 };
-}
-
-static bool inside(char c)
-{
-	return ((unsigned char)c & 0xc0) == 0x80;
-}
-
-struct tok_span tok_run_span(const struct tok_run *r, size_t from, size_t to)
-{
-	if (r->map) {
-		/* Combining characters may have changed places: the first need not come first. */
-		struct tok_span a = r->map[from], b = r->map[to - 1];
-		return (struct tok_span){ a.begin < b.begin ? a.begin : b.begin, a.end > b.end ? a.end : b.end };
-	}
-	while (from > 0 && inside(r->s[from]))
-		from--;
-	while (to < r->n && inside(r->s[to]))
-		to++;
-	return (struct tok_span){ r->base + (uint32_t)from, r->base + (uint32_t)to };
 }
 
 /* ---- scratch ---- */
@@ -110,8 +98,10 @@ void tok_scratch_free(struct ft_tok_scratch *s)
 		return;
 	for (size_t i = 0; i < 2; i++)
 		tok_form_free(&s->normal[i]);
-	for (size_t i = 0; i < TOK_STAGES; i++)
-		tok_form_free(&s->split[i]);
+	for (size_t i = 0; i < TOK_STAGES; i++) {
+		tok_form_free(&s->split[i][0]);
+		tok_form_free(&s->split[i][1]);
+	}
 	if (s->kind_state)
 		s->kind_free(s->kind_state);
 	free(s->marks);

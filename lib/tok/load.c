@@ -65,7 +65,7 @@ static int load_model(struct ft_tok *t, const json_t *model, struct tok_source *
 		return ft_fail(FT_EFORMAT, "%s: model is missing or not an object", where);
 	/* Files of the first versions do not name the type. */
 	bool wordpiece = json_object_get(model, "max_input_chars_per_word") != NULL;
-	const char *type = ft_json_str(model, "type", wordpiece ? "WordPiece" : "none", &err);
+	const char *type = ft_json_str(model, "type", wordpiece ? "WordPiece" : src->has_merges ? "BPE" : "none", &err);
 	if (err < 0)
 		return ft_context(err, "%s: model", where);
 	for (size_t i = 0; i < KINDS && !t->kind; i++)
@@ -93,13 +93,13 @@ int tok_load_tree(struct ft_tok *t, const json_t *root, struct tok_source *src, 
 		return ft_context(err, "%s", where);
 	if (strcmp(version, "1.0") != 0)
 		return ft_fail(FT_EFORMAT, "%s: version '%s' is not supported (1.0 is)", where, version);
-	int rc = load_model(t, json_object_get(root, "model"), src, where);
-	if (rc == FT_OK)
-		rc = load_chain(t, TOK_SPLITTERS, root, "pre_tokenizer", &t->splitters, where);
+	int rc = load_chain(t, TOK_SPLITTERS, root, "pre_tokenizer", &t->splitters, where);
 	if (rc == FT_OK)
 		rc = load_chain(t, TOK_NORMALIZERS, root, "normalizer", &t->normalizers, where);
 	if (rc == FT_OK)
 		rc = load_chain(t, TOK_DECODERS, root, "decoder", &t->decoders, where);
+	if (rc == FT_OK)
+		rc = load_model(t, json_object_get(root, "model"), src, where);
 	if (rc < 0)
 		return rc;
 	tok_plain_set(t);

@@ -16,7 +16,7 @@ import ctypes.util
 import sys
 
 import tokenizers
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 CHARS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 utf8proc = ctypes.CDLL(ctypes.util.find_library("utf8proc"))
@@ -31,9 +31,10 @@ def bert(clean=False, cjk=False, strip=False, lower=False):
     return n.normalize_str
 
 
-def decomposed(c):
+def decomposed(c, compatible=False):
     out, last = (ctypes.c_int32 * 32)(), ctypes.c_int(0)
-    n = utf8proc.utf8proc_decompose_char(c, out, 32, 1 << 4, ctypes.byref(last))  # UTF8PROC_DECOMPOSE
+    options = 1 << 4 | (1 << 2 if compatible else 0)  # UTF8PROC_DECOMPOSE, UTF8PROC_COMPAT
+    n = utf8proc.utf8proc_decompose_char(c, out, 32, options, ctypes.byref(last))
     return "".join(map(chr, out[:n]))
 
 
@@ -101,9 +102,30 @@ def words():
     return {c for c in CHARS if t.encode(chr(c) + "[X]").ids == [0]}
 
 
+def category(c):
+    return utf8proc.utf8proc_category_string(c).decode()
+
+
 def known_word(c):
-    category = utf8proc.utf8proc_category_string(c).decode()
-    return category[0] in "LM" or category in ("Nd", "Nl", "Pc")
+    return category(c)[0] in "LM" or category(c) in ("Nd", "Nl", "Pc")
+
+
+def matched(pattern):
+    """Characters that a regular expression matches."""
+    split = pre_tokenizers.Split(Regex(pattern), "removed").pre_tokenize_str
+    return {c for c in CHARS if not split(chr(c))}
+
+
+def more_classes():
+    """{character: TOK_CLASS_ value} of those that the reference's regular expressions know and utf8proc does not."""
+    out = {}
+    for pattern, value, known in (
+            (r"[\p{Lu}\p{Lt}]", 1, ("Lu", "Lt")), (r"\p{Ll}", 2, ("Ll",)), (r"[\p{Lm}\p{Lo}]", 4, ("Lm", "Lo")),
+            (r"\p{M}", 8, ("Mn", "Mc", "Me")), (r"\p{N}", 16, ("Nd", "Nl", "No"))):
+        chars = matched(pattern)
+        assert not [c for c in CHARS if category(c) in known and c not in chars]
+        out.update({c: value for c in chars if category(c) not in known})
+    return out
 
 
 def main():
@@ -136,6 +158,23 @@ def main():
     whole += [[0x105C9, 0x105C9], [0x105E4, 0x105E4], [0x11383, 0x11385], [0x1138E, 0x11391], [0x113C5, 0x113C8],
               [0x16121, 0x16128], [0x16D68, 0x16D6A]]
     table("not decomposed, though Unicode does", "whole", sorted(whole))
+    nfkd = normalizers.NFKD().normalize_str
+    loose = plain(c for c in CHARS if nfkd(chr(c)) != decomposed(c, True))
+    assert all(nfkd(chr(c)) == chr(c) for a, b in loose for c in range(a, b + 1))
+    loose += [[0xA7F1, 0xA7F1], [0x1CCD6, 0x1CCF9]]  # of Unicode 16
+    table("not decomposed by compatibility, though Unicode does", "whole_compatible", sorted(loose))
+    accents = normalizers.StripAccents().normalize_str
+    table("marks that StripAccents leaves", "kept_marks",
+          plain(c for c in CHARS if category(c)[0] == "M" and accents(chr(c))))
+    assert [c for c in CHARS if category(c)[0] != "M" and not accents(chr(c))] == [0x1CF2, 0x1CF3]
+    more = more_classes()
+    table("letters (1 upper case, 2 lower case, 4 other), marks (8) and numbers (16) that utf8proc does not know",
+          "more_classes", ranges(more), "struct tok_class")
+    digits = pre_tokenizers.Digits(individual_digits=False).pre_tokenize_str
+    numeric = {c for c in CHARS if len(digits("a" + chr(c))) == 2}
+    numbers = {c for c in CHARS if category(c)[0] == "N" or more.get(c) == 16}
+    assert numbers <= numeric
+    table("numbers for Digits besides", "more_numeric", plain(numeric - numbers))
     assert [c for c in CHARS if len(lower(chr(c))) > 1] == [0x130]
     assert not [c for c in w if not known_word(c) and c < 128]
     return 0

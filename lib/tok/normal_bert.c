@@ -77,7 +77,7 @@ static int put_clean(const struct ft_tok *t, const struct tok_bert *b, struct ft
 	if (!b->strip)
 		return put_lower(b, x, c, at);
 	int32_t out[TOK_DECOMPOSED];
-	size_t n = tok_decompose(c, out);
+	size_t n = tok_decompose(c, false, out);
 	int rc = FT_OK;
 	for (size_t i = 0; i < n && rc == FT_OK; i++)
 		rc = put_decomposed(t, b, s, x, out[i], at);

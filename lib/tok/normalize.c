@@ -36,12 +36,15 @@ int tok_normalize(const struct ft_tok *t, const struct tok_run *in, struct ft_to
 		*out = tok_form_run(&s->normal[0]);
 		next = 1;
 	}
-	for (size_t i = 0; i < t->normalizers.n && rc == FT_OK; i++, next ^= 1) {
+	for (size_t i = 0; i < t->normalizers.n && rc >= 0 && out->n; i++) {
 		const struct tok_stage *stage = &t->normalizers.stage[i];
 		struct tok_form *form = &s->normal[next];
 		form->n = 0;
 		rc = stage->kind->normalize(t, stage->state, out, s, form);
+		if (rc == TOK_SAME)
+			continue;
 		*out = tok_form_run(form);
+		next ^= 1;
 	}
-	return rc;
+	return rc < 0 ? rc : FT_OK;
 }

@@ -29,11 +29,28 @@ void tok_chars_fill(uint8_t table[TOK_TABLE]);
 unsigned tok_chars_above(int32_t c); /* flags of c >= TOK_TABLE */
 bool tok_is_word(int32_t c);         /* \w of the reference's regular expressions */
 int tok_combining(int32_t c);        /* canonical combining class */
-/* Canonical decomposition of c into out; returns the count, 1 when it is itself. */
+/* Decomposition of c, canonical or also by compatibility, into out; returns the
+ * count, 1 when it is itself. */
 #define TOK_DECOMPOSED 18
-size_t tok_decompose(int32_t c, int32_t out[TOK_DECOMPOSED]);
+size_t tok_decompose(int32_t c, bool compatible, int32_t out[TOK_DECOMPOSED]);
+int32_t tok_compose(int32_t a, int32_t b); /* the character that is a and b, or -1 */
 /* Lower case of c into out; returns the count, at most 2. */
 size_t tok_lower(int32_t c, int32_t out[2]);
+
+bool tok_is_accent(int32_t c);  /* StripAccents removes it */
+bool tok_is_numeric(int32_t c); /* Digits sets it apart */
+
+/* Classes of the reference's regular expressions: \p{L} in three parts, \p{M},
+ * \p{N}, \s. The table is empty until it is filled, once for all tokenizers. */
+enum { TOK_UPPER = 1, TOK_LOWER = 2, TOK_OTHER_LETTER = 4, TOK_ACCENT = 8, TOK_NUMBER = 16, TOK_BLANK = 32 };
+#define TOK_LETTER (TOK_UPPER | TOK_LOWER | TOK_OTHER_LETTER)
+extern uint8_t tok_classes[TOK_TABLE];
+void tok_classes_fill(void);
+uint8_t tok_class_above(int32_t c);
+static inline uint8_t tok_class(int32_t c)
+{
+	return c < TOK_TABLE ? tok_classes[c] : tok_class_above(c);
+}
 
 /* Reads one character of n > 0 bytes; returns how many bytes it is. What is
  * not UTF-8 gives U+FFFD with *bad set (when not NULL; never cleared). */
@@ -48,6 +65,7 @@ struct tok_run {                    /* some text on its way; borrowed */
 	size_t n;
 	const struct tok_span *map; /* [n], or NULL: byte i is byte `base` + i of the source */
 	uint32_t base;
+	size_t room;                /* bytes from s on that may be read, when more than n */
 	uint64_t hash;              /* of a word: tok_hash of s, or 0: not known */
 };
 
@@ -62,17 +80,35 @@ int tok_form_put(struct tok_form *x, int32_t c, struct tok_span at);
 int tok_form_append(struct tok_form *x, const char *s, size_t n, struct tok_span at);
 /* Bytes from..to of r with their own places. */
 int tok_form_copy(struct tok_form *x, const struct tok_run *r, size_t from, size_t to);
+/* A prefix of r, which is not empty: it has the place of r's first character, as in the reference. */
+int tok_form_prefix(struct tok_form *x, const struct tok_run *r, const char *prefix, size_t n);
 void tok_form_free(struct tok_form *x);
 static inline struct tok_run tok_form_run(const struct tok_form *x)
 {
-	return (struct tok_run){ .s = x->s, .n = x->n, .map = x->map };
+	return (struct tok_run){ .s = x->s, .n = x->n, .map = x->map, .room = x->cap };
+}
+static inline bool tok_utf8_inside(char c) /* a byte of a character, but not the first */
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
 }
 /* Where bytes from..to (from < to) of r came from; whole characters of the source. */
-struct tok_span tok_run_span(const struct tok_run *r, size_t from, size_t to);
+static inline struct tok_span tok_run_span(const struct tok_run *r, size_t from, size_t to)
+{
+	if (r->map) {
+		/* Combining characters may have changed places: the first need not come first. */
+		struct tok_span a = r->map[from], b = r->map[to - 1];
+		return (struct tok_span){ a.begin < b.begin ? a.begin : b.begin, a.end > b.end ? a.end : b.end };
+	}
+	while (from > 0 && tok_utf8_inside(r->s[from]))
+		from--;
+	while (to < r->n && tok_utf8_inside(r->s[to]))
+		to++;
+	return (struct tok_span){ r->base + (uint32_t)from, r->base + (uint32_t)to };
+}
 static inline struct tok_run tok_run_part(const struct tok_run *r, size_t from, size_t to)
 {
 	return (struct tok_run){ .s = r->s + from, .n = to - from, .map = r->map ? r->map + from : NULL,
-	                         .base = r->base + (uint32_t)from };
+	                         .base = r->base + (uint32_t)from, .room = r->room > from ? r->room - from : 0 };
 }
 
 /* ---- scratch: what one call of ft_tok_encode() needs, kept for the next ---- */
@@ -80,9 +116,11 @@ static inline struct tok_run tok_run_part(const struct tok_run *r, size_t from, 
 struct tok_mark { int32_t c; int class; size_t order; struct tok_span at; };
 struct ft_tok_scratch {
 	struct tok_form normal[2];        /* between stages of normalisation */
-	struct tok_form split[TOK_STAGES]; /* what a splitting stage has rewritten */
+	struct tok_form split[TOK_STAGES][2]; /* what a splitting stage has rewritten */
 	struct tok_mark *marks;           /* combining characters since the last base */
 	size_t nmarks, marks_cap;
+	void *work;                       /* the kind's, during one call of ft_tok_encode() */
+	size_t first;                     /* the token at which that call began */
 	uint64_t owner;                   /* serial of the tokenizer that kind_state is of */
 	void *kind_state;                 /* the kind's own, e.g. words seen before */
 	void (*kind_free)(void *state);
@@ -110,6 +148,7 @@ struct tok_walk {
 	struct ft_tok_text *x;
 	int type;
 };
+enum { TOK_SAME = 1 };
 struct tok_stage_kind {
 	const char *type; /* in tokenizer.json */
 	/* Reads the stage's members into *state, which `unload` frees (NULL: free()), also
@@ -117,7 +156,7 @@ struct tok_stage_kind {
 	int (*load)(struct ft_tok *t, const json_t *v, void **state);
 	void (*unload)(void *state);
 	union {
-		/* Appends to `out`, which is empty, what becomes of `in`. */
+		/* Appends to `out`, which is empty, what becomes of `in`; or TOK_SAME: it stays as it is. */
 		int (*normalize)(const struct ft_tok *t, const void *state, const struct tok_run *in,
 		                 struct ft_tok_scratch *s, struct tok_form *out);
 		/* Gives each part of `in` to tok_walk_on(w, stage + 1, part). */
@@ -155,6 +194,10 @@ struct tok_kind {
 	/* The pieces of one word, appended to x. */
 	int (*word)(const struct ft_tok *t, const struct tok_run *w, int type, struct ft_tok_text *x);
 	void (*unload)(struct ft_tok *t); /* frees t->state; also after a failed load */
+	/* What a call of ft_tok_encode() works with, for word() in scratch->work, and its
+	 * return. begin NULL: nothing. */
+	void *(*begin)(const struct ft_tok *t);
+	void (*end)(const struct ft_tok *t, void *work);
 };
 
 /* ---- added tokens ---- */
@@ -200,6 +243,9 @@ struct ft_tok {
 	size_t nadded, added_cap;
 	struct tok_matcher raw, normalized;
 
+	bool bytes;               /* words are bytes: the last splitter is ByteLevel, whose letters the kind reads */
+	bool trim, trim_prefix;   /* spaces at the ends of a token are left out of its place; but a first one */
+
 	struct tok_template single, pair;
 	char *undecodable; /* the decoder's type, when it is not known */
 	int32_t role[TOK_ROLES]; /* ids, -1 for none */
@@ -211,6 +257,13 @@ static inline unsigned tok_flags(const struct ft_tok *t, int32_t c)
 {
 	return c < TOK_TABLE ? t->chars[c] : tok_chars_above(c);
 }
+
+/* A member that is a string of one character. */
+int tok_load_char(const json_t *v, const char *key, int32_t *c);
+
+/* Where white space that stands at i, or that ends there, ends, or begins. */
+size_t tok_skip_white(const struct ft_tok *t, const char *s, size_t n, size_t i);
+size_t tok_skip_white_back(const struct ft_tok *t, const char *s, size_t i);
 
 /* ---- load.c ---- */
 int tok_load(struct ft_tok *t, const char *dir);
@@ -246,6 +299,7 @@ int tok_load_vocab_txt(struct ft_tok *t, const char *path, const struct ft_buf *
 int tok_normalize(const struct ft_tok *t, const struct tok_run *in, struct ft_tok_scratch *s, struct tok_run *out);
 
 /* ---- normal_bert.c ---- */
+extern const struct tok_stage_kind tok_normal_bert, tok_split_bytelevel; /* that others ask for */
 struct tok_bert { bool clean, chinese, strip, lower; };
 /* Appends what a BertNormalizer makes of `in`. */
 int tok_bert_normalize(const struct ft_tok *t, const struct tok_bert *b, const struct tok_run *in,
@@ -295,5 +349,10 @@ static inline int tok_emit_part(struct ft_tok_text *x, int32_t id, int type, con
 	struct tok_span at = tok_run_span(w, from, to);
 	return tok_emit(x, id, type, at.begin, at.end);
 }
+
+/* The same, when t->trim, of a token that begins with so many bytes of white space, and
+ * of which behind `end` there is nothing else. */
+int tok_emit_trimmed(const struct ft_tok *t, struct ft_tok_text *x, int32_t id, int type, const struct tok_run *r,
+                     size_t from, size_t to, size_t blanks, size_t end);
 
 #endif

@@ -14,7 +14,7 @@
 
 #define WORD_MAX 128 /* longer words take the other way */
 
-extern const struct tok_stage_kind tok_normal_bert;
+
 
 static int split(const struct tok_walk *w, size_t stage, const void *state, const struct tok_run *in)
 {

@@ -1,5 +1,6 @@
-/* template.c - which special tokens stand around one text or two:
- * TemplateProcessing and BertProcessing. */
+/* template.c - what tokenizer.json's post_processor does: special tokens around one
+ * text or two (TemplateProcessing, BertProcessing, RobertaProcessing), and whether
+ * the places of tokens hold their spaces (ByteLevel, RobertaProcessing). */
 #include "ft/err.h"
 #include "priv.h"
 
@@ -73,19 +74,26 @@ static int load_template(const struct ft_tok *t, struct tok_template *p, const j
 	return FT_OK;
 }
 
-static int template_bert(struct ft_tok *t, int32_t cls, int32_t sep)
+static int add_steps(struct tok_template *p, const struct tok_step *steps, size_t n)
 {
+	int rc = FT_OK;
+	for (size_t i = 0; i < n && rc == FT_OK; i++)
+		rc = add_step(p, steps[i]);
+	return rc;
+}
+
+/* [CLS] A [SEP] B [SEP], or, as RoBERTa has it, <s> A </s> </s> B </s>, all of one type */
+static int template_pair(struct ft_tok *t, int32_t cls, int32_t sep, bool roberta)
+{
+	uint8_t second = roberta ? 0 : 1;
 	const struct tok_step steps[] = {
 		{ TOK_STEP_SPECIAL, cls, 0 }, { TOK_STEP_A, 0, 0 }, { TOK_STEP_SPECIAL, sep, 0 },
-		{ TOK_STEP_B, 0, 1 }, { TOK_STEP_SPECIAL, sep, 1 },
+		{ TOK_STEP_SPECIAL, sep, 0 }, { TOK_STEP_B, 0, second }, { TOK_STEP_SPECIAL, sep, second },
 	};
-	int rc = FT_OK;
-	for (size_t i = 0; i < 5 && rc == FT_OK; i++) {
-		rc = add_step(&t->pair, steps[i]);
-		if (rc == FT_OK && i < 3)
-			rc = add_step(&t->single, steps[i]);
-	}
-	return rc;
+	int rc = add_steps(&t->single, steps, 3);
+	if (rc == FT_OK)
+		rc = add_steps(&t->pair, steps, roberta ? 4 : 3);
+	return rc == FT_OK ? add_steps(&t->pair, steps + 4, 2) : rc;
 }
 
 /* ["[SEP]", 102] */
@@ -99,32 +107,68 @@ static int named_id(const struct ft_tok *t, const json_t *v, int32_t *id)
 	return FT_OK;
 }
 
+static int load_named(struct ft_tok *t, const json_t *v, bool roberta)
+{
+	int32_t cls = 0, sep = 0;
+	int rc = named_id(t, json_object_get(v, "cls"), &cls);
+	if (rc == FT_OK)
+		rc = named_id(t, json_object_get(v, "sep"), &sep);
+	return rc == FT_OK ? template_pair(t, cls, sep, roberta) : rc;
+}
+
+/* Of the processors of the reference these two change the places of tokens. */
+static int load_trim(struct ft_tok *t, const json_t *v)
+{
+	int err = FT_OK;
+	bool trim = ft_json_bool(v, "trim_offsets", true, &err), prefix = ft_json_bool(v, "add_prefix_space", true, &err);
+	if (trim) {
+		t->trim = true;
+		t->trim_prefix = prefix;
+	}
+	return err;
+}
+
+#define NESTED 16 /* Sequences in one another */
+
+static int load_processor(struct ft_tok *t, const json_t *v, int depth)
+{
+	const char *type = json_string_value(json_object_get(v, "type"));
+	type = type ? type : "?";
+	bool roberta = strcmp(type, "RobertaProcessing") == 0, template = strcmp(type, "TemplateProcessing") == 0;
+	bool puts_tokens = roberta || template || strcmp(type, "BertProcessing") == 0;
+	if (puts_tokens && t->single.count)
+		return ft_fail(FT_EFORMAT, "a second processor that adds special tokens is not supported");
+	if (template) {
+		int rc = load_template(t, &t->single, v, "single");
+		return rc == FT_OK ? load_template(t, &t->pair, v, "pair") : rc;
+	}
+	if (roberta || strcmp(type, "ByteLevel") == 0) {
+		int rc = load_trim(t, v);
+		return rc == FT_OK && roberta ? load_named(t, v, true) : rc;
+	}
+	if (puts_tokens)
+		return load_named(t, v, false);
+	const json_t *list = json_object_get(v, "processors");
+	if (strcmp(type, "Sequence") != 0 || !json_is_array(list))
+		return ft_fail(FT_EFORMAT, "type '%s' is not supported", type);
+	if (depth == NESTED)
+		return ft_fail(FT_EFORMAT, "Sequences are nested deeper than %d", NESTED);
+	int rc = FT_OK;
+	for (size_t i = 0; i < json_array_size(list) && rc == FT_OK; i++)
+		if ((rc = load_processor(t, json_array_get(list, i), depth + 1)) < 0)
+			ft_context(rc, "processors[%zu]", i);
+	return rc;
+}
+
 int tok_template_load(struct ft_tok *t, const json_t *processor, const char *where)
 {
-	const char *type = json_string_value(json_object_get(processor, "type"));
-	int rc = FT_OK;
-	if (!processor || json_is_null(processor)) {
-		rc = add_step(&t->single, (struct tok_step){ TOK_STEP_A, 0, 0 });
-		if (rc == FT_OK)
-			rc = add_step(&t->pair, (struct tok_step){ TOK_STEP_A, 0, 0 });
-		return rc < 0 ? rc : add_step(&t->pair, (struct tok_step){ TOK_STEP_B, 0, 1 });
-	}
-	if (type && strcmp(type, "BertProcessing") == 0) {
-		int32_t cls = 0, sep = 0;
-		rc = named_id(t, json_object_get(processor, "cls"), &cls);
-		if (rc == FT_OK)
-			rc = named_id(t, json_object_get(processor, "sep"), &sep);
-		if (rc == FT_OK)
-			rc = template_bert(t, cls, sep);
-	} else if (type && strcmp(type, "TemplateProcessing") == 0) {
-		rc = load_template(t, &t->single, processor, "single");
-		if (rc == FT_OK)
-			rc = load_template(t, &t->pair, processor, "pair");
-	} else {
-		rc = ft_fail(FT_EFORMAT, "type '%s' is not supported (BertProcessing and TemplateProcessing are)",
-		             type ? type : "?");
-	}
-	return rc < 0 ? ft_context(rc, "%s: post_processor", where) : FT_OK;
+	static const struct tok_step plain[] = { { TOK_STEP_A, 0, 0 }, { TOK_STEP_B, 0, 1 } };
+	int rc = processor && !json_is_null(processor) ? load_processor(t, processor, 0) : FT_OK;
+	if (rc < 0)
+		return ft_context(rc, "%s: post_processor", where);
+	if (!t->single.count)
+		rc = add_steps(&t->single, plain, 1);
+	return rc == FT_OK && !t->pair.count ? add_steps(&t->pair, plain, 2) : rc;
 }
 
 /* ---- use ---- */

@@ -74,9 +74,18 @@ int ft_tok_encode(const struct ft_tok *t, const char *text, size_t n, int type, 
 		return ft_fail(FT_EFORMAT, "a text of %zu bytes; texts must be smaller than 4 GiB", n);
 	if (!x->scratch && !(x->scratch = ft_alloc(1, sizeof *x->scratch)))
 		return FT_EFAIL;
+	if (!n)
+		return FT_OK;
+	struct ft_tok_scratch *s = x->scratch;
+	if (t->kind->begin && !(s->work = t->kind->begin(t)))
+		return FT_EFAIL;
+	s->first = x->n;
 	struct tok_walk w = { t, x, type };
-	struct tok_run whole = { .s = text, .n = n };
-	return n ? tok_added_split(&w, &whole) : FT_OK;
+	struct tok_run whole = { .s = text, .n = n, .room = n };
+	int rc = tok_added_split(&w, &whole);
+	if (t->kind->end)
+		t->kind->end(t, s->work);
+	return rc;
 }
 
 /* ---- looking up ---- */

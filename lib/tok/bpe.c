@@ -1,0 +1,400 @@
+/* bpe.c - byte-pair encoding: a word to its first symbols, which are characters or
+ * bytes, and from the merged symbols to tokens. Words are remembered: most of a
+ * text are words that were seen before.
+ *
+ * That short words are kept in a table of fixed size, whole and with their tokens, is
+ * what the fastest programs do (gigatoken; FT's is smaller and belongs to a thread).
+ */
+#include "bpe.h"
+#include "bytelevel.h"
+#include "ft/err.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SPACE "\xe2\x96\x81" /* U+2581, which SentencePiece writes for a space */
+#define AFFIX_MAX 255
+#define CACHE_BITS 15        /* 32,768 words of 32 bytes a thread */
+#define PROBES 8
+
+/* ---- loading ---- */
+
+static int load_options(struct ft_tok *t, struct bpe *p, const json_t *model)
+{
+	int err = FT_OK;
+	double dropout = ft_json_real(model, "dropout", 0, &err);
+	const char *unk = ft_json_str(model, "unk_token", NULL, &err);
+	const char *prefix = ft_json_str(model, "continuing_subword_prefix", "", &err);
+	const char *suffix = ft_json_str(model, "end_of_word_suffix", "", &err);
+	p->fuse_unk = ft_json_bool(model, "fuse_unk", false, &err);
+	p->fallback = ft_json_bool(model, "byte_fallback", false, &err);
+	p->ignore_merges = ft_json_bool(model, "ignore_merges", false, &err);
+	if (err < 0)
+		return err;
+	if (dropout != 0)
+		return ft_fail(FT_EFORMAT, "dropout is %g: merges left out by chance are not supported", dropout);
+	if (strlen(prefix) > AFFIX_MAX || strlen(suffix) > AFFIX_MAX)
+		return ft_fail(FT_EFORMAT, "continuing_subword_prefix and end_of_word_suffix may have %d bytes", AFFIX_MAX);
+	if (p->fallback && (*prefix || *suffix))
+		return ft_fail(FT_EFORMAT, "byte_fallback with continuing_subword_prefix or end_of_word_suffix"
+		               " is not supported");
+	p->unk = unk ? tok_vocab_id(&t->vocab, unk, strlen(unk)) : -1;
+	if (unk && p->unk < 0)
+		return ft_fail(FT_EFORMAT, "unk_token '%s' is not in the vocabulary", unk);
+	t->role[TOK_UNK] = p->unk;
+	if ((*prefix && !(p->prefix = ft_strdup(prefix))) || (*suffix && !(p->suffix = ft_strdup(suffix))))
+		return FT_EFAIL;
+	return FT_OK;
+}
+
+/* Whether the words are bytes: then letters need not be written. Sets p->byte. */
+static bool takes_bytes(const struct ft_tok *t, struct bpe *p)
+{
+	if (!t->splitters.n || t->splitters.stage[t->splitters.n - 1].kind != &tok_split_bytelevel)
+		return false;
+	bool all = !p->prefix && !p->suffix;
+	for (int b = 0; b < 256 && all; b++) {
+		char letter[4];
+		size_t n = tok_utf8_put(tok_byte_letter((unsigned char)b), letter);
+		p->byte[b] = tok_vocab_id(&t->vocab, letter, n);
+		all = p->byte[b] >= 0;
+	}
+	return all;
+}
+
+/* <0x00> to <0xFF>; -1 for those that are not there. */
+static void find_bytes(const struct tok_vocab *v, int32_t id[256])
+{
+	for (int b = 0; b < 256; b++) {
+		char name[8];
+		int n = snprintf(name, sizeof name, "<0x%02X>", b);
+		id[b] = tok_vocab_id(v, name, (size_t)n);
+	}
+}
+
+/* Whether no merge makes a piece with U+2581 behind another character. */
+static bool can_cut(const struct tok_source *src)
+{
+	for (size_t i = 0; i < src->nmerges; i++) {
+		const struct tok_merge *m = &src->merges[i];
+		const char *s = (const char *)src->text.data + m->at, *end = s + m->left + m->right;
+		for (const char *p = s; (p = memmem(p, (size_t)(end - p), SPACE, 3)); p += 3)
+			if (p > s && (p - s < 3 || memcmp(p - 3, SPACE, 3) != 0))
+				return false;
+	}
+	return true;
+}
+
+static int load(struct ft_tok *t, const json_t *model, struct tok_source *src, const char *where)
+{
+	struct bpe *p = t->state = ft_alloc(1, sizeof *p);
+	if (!p)
+		return FT_EFAIL;
+	pthread_mutex_init(&p->lock, NULL);
+	if (!t->vocab.slots || src->has_scores)
+		return ft_fail(FT_EFORMAT, "%s: model.vocab is missing or not an object of ids", where);
+	if (!src->has_merges)
+		return ft_fail(FT_EFORMAT, "%s: model.merges is missing or not an array", where);
+	int rc = load_options(t, p, model);
+	if (rc < 0)
+		return ft_context(rc, "%s: model", where);
+	rc = bpe_pairs_make(&p->pairs, &t->vocab, src, p->prefix ? strlen(p->prefix) : 0, where);
+	t->bytes = takes_bytes(t, p);
+	if (!t->bytes && p->fallback)
+		find_bytes(&t->vocab, p->byte);
+	p->cuts = !t->bytes && !p->prefix && !p->suffix && can_cut(src);
+	return rc;
+}
+
+static void work_free(struct bpe_work *k)
+{
+	free(k->cache.word);
+	free(k->tokens.id);
+	free(k->tokens.end);
+	bpe_queue_free(k->queue);
+	free(k->spelled);
+	free(k);
+}
+
+static void unload(struct ft_tok *t)
+{
+	struct bpe *p = t->state;
+	if (!p)
+		return;
+	for (struct bpe_work *k = p->pool, *next; k; k = next) {
+		next = k->next;
+		work_free(k);
+	}
+	pthread_mutex_destroy(&p->lock);
+	bpe_pairs_free(&p->pairs);
+	free(p->prefix);
+	free(p->suffix);
+	free(p);
+}
+
+/* ---- what a thread works with: taken from a pool, so that what was learnt stays ---- */
+
+static void *begin(const struct ft_tok *t)
+{
+	struct bpe *p = t->state;
+	pthread_mutex_lock(&p->lock);
+	struct bpe_work *k = p->pool;
+	if (k)
+		p->pool = k->next;
+	pthread_mutex_unlock(&p->lock);
+	if (k)
+		return k;
+	if (!(k = ft_alloc(1, sizeof *k)))
+		return NULL;
+	k->cache.shift = 64 - CACHE_BITS;
+	k->cache.word = ft_alloc((size_t)1 << CACHE_BITS, sizeof *k->cache.word);
+	k->spelled = ft_alloc(2 * t->vocab.longest + 4, 1);
+	if (k->cache.word && k->spelled && bpe_tokens_reserve(&k->tokens, 64) == FT_OK)
+		return k;
+	work_free(k);
+	return NULL;
+}
+
+static void end(const struct ft_tok *t, void *work)
+{
+	struct bpe *p = t->state;
+	struct bpe_work *k = work;
+	pthread_mutex_lock(&p->lock);
+	k->next = p->pool;
+	p->pool = k;
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* ---- a word's first symbols ---- */
+
+/* A character's id, with what it is spelled with at its place in the word. */
+static int32_t char_id(const struct ft_tok *t, const struct bpe *p, const char *s, size_t n, bool first, bool last)
+{
+	if ((first || !p->prefix) && (!last || !p->suffix))
+		return tok_vocab_id(&t->vocab, s, n);
+	char text[2 * AFFIX_MAX + 8], *to = text;
+	if (!first && p->prefix)
+		to = stpcpy(to, p->prefix);
+	memcpy(to, s, n);
+	to += n;
+	if (last && p->suffix)
+		to = stpcpy(to, p->suffix);
+	return tok_vocab_id(&t->vocab, text, (size_t)(to - text));
+}
+
+static bool has_bytes(const struct bpe *p, const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p->byte[(unsigned char)s[i]] < 0)
+			return false;
+	return true;
+}
+
+static void add(struct bpe_tokens *k, int32_t id, size_t end)
+{
+	k->id[k->n] = id;
+	k->end[k->n++] = (uint32_t)end;
+}
+
+/* Room for one symbol a byte is there. An unknown character waits until the next one
+ * is known, as it may be joined to it. */
+static void spell_chars(const struct ft_tok *t, const struct bpe *p, struct bpe_work *w, const char *s, size_t n)
+{
+	struct bpe_tokens *k = &w->tokens;
+	size_t unknown = 0; /* end of the unknown characters that wait; 0: none do */
+	for (size_t i = 0, len; i < n; i += len) {
+		int32_t c;
+		len = tok_utf8_get(s + i, n - i, &c, NULL);
+		int32_t id = char_id(t, p, s + i, len, i == 0, i + len == n);
+		if (id >= 0) {
+			if (unknown)
+				add(k, p->unk, unknown);
+			unknown = 0;
+			add(k, id, i + len);
+		} else if (p->fallback && has_bytes(p, s + i, len)) {
+			for (size_t b = 0; b < len; b++)
+				add(k, p->byte[(unsigned char)s[i + b]], i + b + 1);
+		} else if (p->unk >= 0) {
+			if (unknown && !p->fuse_unk)
+				add(k, p->unk, unknown);
+			unknown = i + len;
+		}
+	}
+	if (unknown)
+		add(k, p->unk, unknown);
+}
+
+/* The id of a word that is a piece; or -1. */
+static int32_t whole_id(const struct ft_tok *t, struct bpe_work *k, const struct tok_run *w)
+{
+	if (w->n > t->vocab.longest)
+		return -1;
+	if (!t->bytes)
+		return tok_vocab_id(&t->vocab, w->s, w->n);
+	size_t len = 0;
+	for (size_t i = 0; i < w->n; i++)
+		len += tok_utf8_put(tok_byte_letter((unsigned char)w->s[i]), k->spelled + len);
+	return tok_vocab_id(&t->vocab, k->spelled, len);
+}
+
+/* The tokens of s[n] in k->tokens. */
+static int encode(const struct ft_tok *t, struct bpe_work *k, const char *s, size_t n)
+{
+	const struct bpe *p = t->state;
+	k->tokens.n = 0;
+	int rc = bpe_tokens_reserve(&k->tokens, n);
+	if (rc < 0)
+		return rc;
+	if (t->bytes)
+		for (size_t i = 0; i < n; i++)
+			add(&k->tokens, p->byte[(unsigned char)s[i]], i + 1);
+	else
+		spell_chars(t, p, k, s, n);
+	return bpe_merge(&p->pairs, &k->tokens, &k->queue);
+}
+
+/* ---- tokens ---- */
+
+static int emit_trimmed(const struct ft_tok *t, const struct tok_run *w, size_t from, size_t to, int32_t id, int type,
+                        struct ft_tok_text *x)
+{
+	size_t begin = from, end = to;
+	while (begin < to && w->s[begin] == ' ')
+		begin++;
+	while (end > from && w->s[end - 1] == ' ')
+		end--;
+	return tok_emit_trimmed(t, x, id, type, w, from, to, begin - from, end);
+}
+
+/* Bytes from..to of w; without spaces at its ends, when they are left out. */
+static inline int emit(const struct ft_tok *t, const struct tok_run *w, size_t from, size_t to, int32_t id, int type,
+                       struct ft_tok_text *x)
+{
+	if (t->trim && (w->s[from] == ' ' || w->s[to - 1] == ' '))
+		return emit_trimmed(t, w, from, to, id, type, x);
+	return tok_emit_part(x, id, type, w, from, to);
+}
+
+static int emit_all(const struct ft_tok *t, const struct tok_run *w, const struct bpe_tokens *k, int type,
+                    struct ft_tok_text *x)
+{
+	int rc = FT_OK;
+	for (size_t i = 0, from = 0; i < k->n && rc == FT_OK; i++) {
+		rc = emit(t, w, from, k->end[i], k->id[i], type, x);
+		from = k->end[i];
+	}
+	return rc;
+}
+
+/* ---- words seen before ---- */
+
+static inline uint64_t load64(const char *s)
+{
+	uint64_t v;
+	memcpy(&v, s, 8);
+	return v;
+}
+
+static inline void make_key(const struct tok_run *w, uint64_t *low, uint64_t *high)
+{
+	char bytes[16] = { 0 };
+	const char *s = w->s;
+	if (w->room < 16)
+		s = memcpy(bytes, w->s, w->n);
+	uint64_t a = load64(s), b = load64(s + 8);
+	unsigned bits = (unsigned)w->n * 8;
+	*low = bits < 64 ? a & (((uint64_t)1 << bits) - 1) : a;
+	*high = (bits > 64 ? b & (((uint64_t)1 << (bits - 64)) - 1) : 0) | (uint64_t)w->n << 56;
+}
+
+static inline size_t home(const struct bpe_cache *c, uint64_t low, uint64_t high)
+{
+	__uint128_t m = (__uint128_t)(low ^ 0x9E3779B97F4A7C15u) * (high ^ 0xD6E8FEB86659FD93u);
+	return (size_t)(((uint64_t)m ^ (uint64_t)(m >> 64)) * 0x9E3779B97F4A7C15u >> c->shift);
+}
+
+/* The entry of a word, or the one that it may have: a free one, or another's. */
+static inline struct bpe_word *look_up(const struct bpe_cache *c, uint64_t low, uint64_t high)
+{
+	size_t at = home(c, low, high), last = ((size_t)1 << CACHE_BITS) - 1;
+	for (size_t i = 0; i < PROBES; i++) {
+		struct bpe_word *e = &c->word[(at + i) & last];
+		if ((e->low == low && e->high == high) || !e->high)
+			return e;
+	}
+	return &c->word[at];
+}
+
+static void remember(struct bpe_word *e, uint64_t low, uint64_t high, const struct bpe_tokens *k)
+{
+	if (k->n > BPE_KEY_TOKENS)
+		return;
+	e->low = low;
+	e->high = high;
+	e->count = (uint8_t)k->n;
+	for (size_t i = 0; i < k->n; i++) {
+		e->id[i] = k->id[i];
+		e->end[i] = (uint8_t)k->end[i];
+	}
+}
+
+/* A word that is cut nowhere. */
+static int whole_word(const struct ft_tok *t, const struct tok_run *w, int type, struct ft_tok_text *x)
+{
+	const struct bpe *p = t->state;
+	struct bpe_work *k = x->scratch->work;
+	uint64_t low = 0, high = 0;
+	struct bpe_word *e = NULL;
+	if (w->n <= BPE_KEY_BYTES) {
+		make_key(w, &low, &high);
+		e = look_up(&k->cache, low, high);
+		if (e->low == low && e->high == high) {
+			int rc = FT_OK;
+			for (size_t i = 0, from = 0; i < e->count && rc == FT_OK; from = e->end[i++])
+				rc = emit(t, w, from, e->end[i], e->id[i], type, x);
+			return rc;
+		}
+	}
+	int32_t whole = p->ignore_merges ? whole_id(t, k, w) : -1;
+	if (whole >= 0) {
+		k->tokens.n = 0;
+		add(&k->tokens, whole, w->n);
+	} else {
+		int rc = encode(t, k, w->s, w->n);
+		if (rc < 0)
+			return rc;
+	}
+	if (e)
+		remember(e, low, high, &k->tokens);
+	return emit_all(t, w, &k->tokens, type, x);
+}
+
+/* Where the next part begins that no merge joins to the one at `from`. */
+static size_t next_cut(const struct tok_run *w, size_t from)
+{
+	const char *p = w->s + from, *end = w->s + w->n;
+	while (end - p >= 3 && memcmp(p, SPACE, 3) == 0)
+		p += 3;
+	p = memmem(p, (size_t)(end - p), SPACE, 3);
+	return p ? (size_t)(p - w->s) : w->n;
+}
+
+static int word(const struct ft_tok *t, const struct tok_run *w, int type, struct ft_tok_text *x)
+{
+	const struct bpe *p = t->state;
+	if (!p->cuts || w->n <= 3)
+		return whole_word(t, w, type, x);
+	struct bpe_work *k = x->scratch->work;
+	int32_t whole = p->ignore_merges ? whole_id(t, k, w) : -1;
+	if (whole >= 0)
+		return tok_emit_part(x, whole, type, w, 0, w->n);
+	int rc = FT_OK;
+	for (size_t from = 0, to; from < w->n && rc == FT_OK; from = to) {
+		to = next_cut(w, from);
+		struct tok_run part = tok_run_part(w, from, to);
+		rc = whole_word(t, &part, type, x);
+	}
+	return rc;
+}
+
+const struct tok_kind tok_bpe = { "bpe", load, word, unload, begin, end };

@@ -1,0 +1,101 @@
+/* bpe.h - what the files of byte-pair encoding share. */
+#ifndef FT_TOK_BPE_H
+#define FT_TOK_BPE_H
+
+#include "priv.h"
+#include <pthread.h>
+
+#define BPE_NONE UINT64_MAX
+
+/* ---- pairs of pieces, and what they become ---- */
+struct bpe_pair {
+	uint64_t key;    /* the left id, then the right one; BPE_NONE: free */
+	uint64_t merged; /* the rank, then the id of both together */
+};
+struct bpe_pairs {
+	struct bpe_pair *slot;
+	unsigned shift;  /* 64 minus log2 of their number */
+	uint64_t seed;
+	uint64_t *by_rank; /* [ranks]: keys */
+	size_t ranks;
+};
+/* Makes the table of the merges of `src`; `prefix_n` bytes of each right part are
+ * not part of the result. */
+int bpe_pairs_make(struct bpe_pairs *p, const struct tok_vocab *v, const struct tok_source *src, size_t prefix_n,
+                   const char *where);
+void bpe_pairs_free(struct bpe_pairs *p);
+
+static inline uint64_t bpe_key(int32_t left, int32_t right)
+{
+	return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+}
+
+static inline size_t bpe_slot(const struct bpe_pairs *p, uint64_t key)
+{
+	uint64_t h = (key ^ p->seed) * 0x9E3779B97F4A7C15u;
+	return (size_t)((h ^ h >> 32) * 0xD6E8FEB86659FD93u >> p->shift);
+}
+
+/* Rank and id of left and right together, as in bpe_pair; BPE_NONE: they do not merge. */
+static inline uint64_t bpe_merged(const struct bpe_pairs *p, int32_t left, int32_t right)
+{
+	uint64_t key = bpe_key(left, right);
+	size_t last = ((size_t)1 << (64 - p->shift)) - 1;
+	for (size_t i = bpe_slot(p, key);; i = (i + 1) & last) {
+		if (p->slot[i].key == key)
+			return p->slot[i].merged;
+		if (p->slot[i].key == BPE_NONE)
+			return BPE_NONE;
+	}
+}
+
+/* ---- merging ---- */
+struct bpe_tokens { /* of one word: pieces, and where each ends in it */
+	int32_t *id;
+	uint32_t *end;
+	size_t n, cap;
+};
+int bpe_tokens_reserve(struct bpe_tokens *k, size_t n);
+
+struct bpe_queue; /* for long words */
+/* Merges neighbours until none is left that does: always the pair of the lowest rank,
+ * of equals the leftmost. *q, NULL at first, is kept for the next long word. */
+int bpe_merge(const struct bpe_pairs *p, struct bpe_tokens *k, struct bpe_queue **q);
+void bpe_queue_free(struct bpe_queue *q);
+
+/* ---- words seen before ---- */
+#define BPE_KEY_BYTES 15 /* of words that are kept */
+#define BPE_KEY_TOKENS 3
+struct bpe_word {
+	uint64_t low, high; /* bytes of the word; in the last its length. 0: free */
+	int32_t id[BPE_KEY_TOKENS];
+	uint8_t end[BPE_KEY_TOKENS], count;
+};
+struct bpe_cache {
+	struct bpe_word *word;
+	unsigned shift;
+};
+
+/* ---- what one thread works with ---- */
+struct bpe_work {
+	struct bpe_work *next; /* in the pool */
+	struct bpe_cache cache;
+	struct bpe_tokens tokens;
+	struct bpe_queue *queue;
+	char *spelled; /* [2 * longest piece]: a word as letters */
+};
+
+struct bpe {
+	struct bpe_pairs pairs;
+	int32_t byte[256];     /* ids of bytes: letters of ByteLevel, or <0x00> and on; -1: none */
+	bool fallback;         /* an unknown character becomes its bytes */
+	bool ignore_merges;    /* a word that is a piece is that piece */
+	bool fuse_unk;
+	bool cuts;             /* no piece holds U+2581 behind another character: words may be cut there */
+	int32_t unk;           /* -1: unknown characters are left out */
+	char *prefix, *suffix; /* of pieces inside a word, of its last one; or NULL */
+	pthread_mutex_t lock;  /* of the pool */
+	struct bpe_work *pool;
+};
+
+#endif
