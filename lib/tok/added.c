@@ -225,14 +225,14 @@ size_t tok_skip_white(const struct ft_tok *t, const char *s, size_t n, size_t i)
 }
 
 int tok_emit_trimmed(const struct ft_tok *t, struct ft_tok_text *x, int32_t id, int type, const struct tok_run *r,
-                     size_t from, size_t to, size_t blanks, size_t end)
+                     size_t from, size_t to, struct tok_trim trim)
 {
 	struct tok_span at = tok_run_span(r, from, to);
 	/* A space before all else may have been added: the reference leaves it alone. */
-	bool first = at.begin == 0 || x->n == x->scratch->first, kept = t->trim_prefix && first && blanks == 1;
-	size_t begin = kept ? from : from + blanks;
-	if (begin < end && from + blanks < to)
-		return tok_emit_part(x, id, type, r, begin, end);
+	bool first = at.begin == 0 || x->n == x->scratch->first, kept = t->trim_prefix && first && trim.single;
+	size_t begin = kept ? from : trim.from;
+	if (begin < trim.to && trim.from < to)
+		return tok_emit_part(x, id, type, r, begin, trim.to);
 	return tok_emit(x, id, type, kept ? at.begin : at.end, kept ? at.begin : at.end);
 }
 
@@ -247,8 +247,9 @@ static int hit(const struct sink *k, int32_t id, size_t from, size_t to)
 {
 	const struct ft_tok *t = k->w->t;
 	if (t->trim) {
-		size_t begin = tok_skip_white(t, k->in->s, to, from), end = tok_skip_white_back(t, k->in->s, to);
-		return tok_emit_trimmed(t, k->w->x, id, k->w->type, k->in, from, to, begin - from, end);
+		struct tok_trim trim = { tok_skip_white(t, k->in->s, to, from), tok_skip_white_back(t, k->in->s, to), false };
+		trim.single = trim.from == from + 1;
+		return tok_emit_trimmed(t, k->w->x, id, k->w->type, k->in, from, to, trim);
 	}
 	return tok_emit_part(k->w->x, id, k->w->type, k->in, from, to);
 }

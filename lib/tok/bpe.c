@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define SPACE "\xe2\x96\x81" /* U+2581, which SentencePiece writes for a space */
+#define SPACE_LETTER "\xc4\xa0" /* U+0120, which ByteLevel writes for a space */
 #define AFFIX_MAX 255
 #define CACHE_BITS 15        /* 32,768 words of 32 bytes a thread */
 #define PROBES 8
@@ -85,6 +86,25 @@ static bool can_cut(const struct tok_source *src)
 	return true;
 }
 
+/* Whether a merge has a part that stands for unknown characters. */
+static int joins_unknown(const struct ft_tok *t, struct bpe *p)
+{
+	bool *stands = ft_alloc(t->vocab.ids, sizeof *stands);
+	if (!stands)
+		return FT_EFAIL;
+	if (p->unk >= 0)
+		stands[p->unk] = true;
+	for (int b = 0; b < 256 && p->fallback; b++)
+		if (p->byte[b] >= 0)
+			stands[p->byte[b]] = true;
+	for (size_t i = 0; i < (size_t)1 << (64 - p->pairs.shift); i++) {
+		uint64_t key = p->pairs.slot[i].key;
+		p->opaque |= key != BPE_NONE && (stands[key >> 32] || stands[(uint32_t)key]);
+	}
+	free(stands);
+	return FT_OK;
+}
+
 static int load(struct ft_tok *t, const json_t *model, struct tok_source *src, const char *where)
 {
 	struct bpe *p = t->state = ft_alloc(1, sizeof *p);
@@ -100,8 +120,13 @@ static int load(struct ft_tok *t, const json_t *model, struct tok_source *src, c
 		return ft_context(rc, "%s: model", where);
 	rc = bpe_pairs_make(&p->pairs, &t->vocab, src, p->prefix ? strlen(p->prefix) : 0, where);
 	t->bytes = takes_bytes(t, p);
+	if (t->bytes && tok_bytelevel_is_plain(&t->splitters.stage[t->splitters.n - 1]))
+		tok_chain_drop(&t->splitters);
 	if (!t->bytes && p->fallback)
 		find_bytes(&t->vocab, p->byte);
+	p->opaque = p->prefix || p->suffix;
+	if (rc == FT_OK && !t->bytes && (p->unk >= 0 || p->fallback))
+		rc = joins_unknown(t, p);
 	p->cuts = !t->bytes && !p->prefix && !p->suffix && can_cut(src);
 	return rc;
 }
@@ -111,7 +136,10 @@ static void work_free(struct bpe_work *k)
 	free(k->cache.word);
 	free(k->tokens.id);
 	free(k->tokens.end);
-	bpe_queue_free(k->queue);
+	free(k->block.tokens.id);
+	free(k->block.tokens.end);
+	free(k->heap.item);
+	free(k->heap.span);
 	free(k->spelled);
 	free(k);
 }
@@ -197,15 +225,15 @@ static void add(struct bpe_tokens *k, int32_t id, size_t end)
 }
 
 /* Room for one symbol a byte is there. An unknown character waits until the next one
- * is known, as it may be joined to it. */
-static void spell_chars(const struct ft_tok *t, const struct bpe *p, struct bpe_work *w, const char *s, size_t n)
+ * is known, as it may be joined to it; with `more` behind, the last one is left out. */
+static void spell_chars(const struct ft_tok *t, struct bpe_tokens *k, const char *s, size_t n, bool first, bool more)
 {
-	struct bpe_tokens *k = &w->tokens;
+	const struct bpe *p = t->state;
 	size_t unknown = 0; /* end of the unknown characters that wait; 0: none do */
 	for (size_t i = 0, len; i < n; i += len) {
 		int32_t c;
 		len = tok_utf8_get(s + i, n - i, &c, NULL);
-		int32_t id = char_id(t, p, s + i, len, i == 0, i + len == n);
+		int32_t id = char_id(t, p, s + i, len, first && i == 0, !more && i + len == n);
 		if (id >= 0) {
 			if (unknown)
 				add(k, p->unk, unknown);
@@ -220,7 +248,7 @@ static void spell_chars(const struct ft_tok *t, const struct bpe *p, struct bpe_
 			unknown = i + len;
 		}
 	}
-	if (unknown)
+	if (unknown && !more)
 		add(k, p->unk, unknown);
 }
 
@@ -237,8 +265,9 @@ static int32_t whole_id(const struct ft_tok *t, struct bpe_work *k, const struct
 	return tok_vocab_id(&t->vocab, k->spelled, len);
 }
 
-/* The tokens of s[n] in k->tokens. */
-static int encode(const struct ft_tok *t, struct bpe_work *k, const char *s, size_t n)
+/* The tokens of s[n] in k->tokens; `first`: a word begins with it. When the word goes on
+ * to s[all], only those that do not depend on that. */
+static int encode(const struct ft_tok *t, struct bpe_work *k, const char *s, size_t n, size_t all, bool first)
 {
 	const struct bpe *p = t->state;
 	k->tokens.n = 0;
@@ -249,39 +278,117 @@ static int encode(const struct ft_tok *t, struct bpe_work *k, const char *s, siz
 		for (size_t i = 0; i < n; i++)
 			add(&k->tokens, p->byte[(unsigned char)s[i]], i + 1);
 	else
-		spell_chars(t, p, k, s, n);
-	return bpe_merge(&p->pairs, &k->tokens, &k->queue);
+		spell_chars(t, &k->tokens, s, n, first, n < all);
+	struct bpe_ahead ahead = { s, all, t->bytes, p->opaque };
+	return bpe_merge(&p->pairs, &k->tokens, &k->heap, n < all ? &ahead : NULL);
 }
 
 /* ---- tokens ---- */
 
+/* A space, or the letter that stands for one. */
+static size_t blank_bytes(const struct ft_tok *t, const char *s, size_t n)
+{
+	if (t->bytes)
+		return n && *s == ' ';
+	return n >= 2 && memcmp(s, SPACE_LETTER, 2) == 0 ? 2 : 0;
+}
+
 static int emit_trimmed(const struct ft_tok *t, const struct tok_run *w, size_t from, size_t to, int32_t id, int type,
                         struct ft_tok_text *x)
 {
-	size_t begin = from, end = to;
-	while (begin < to && w->s[begin] == ' ')
-		begin++;
-	while (end > from && w->s[end - 1] == ' ')
-		end--;
-	return tok_emit_trimmed(t, x, id, type, w, from, to, begin - from, end);
+	struct tok_trim trim = { from, to, false };
+	size_t n, size = t->bytes ? 1 : 2;
+	while ((n = blank_bytes(t, w->s + trim.from, to - trim.from)))
+		trim.from += n;
+	while (trim.to - from >= size && (n = blank_bytes(t, w->s + trim.to - size, size)))
+		trim.to -= n;
+	trim.single = trim.from == from + size;
+	return tok_emit_trimmed(t, x, id, type, w, from, to, trim);
 }
 
 /* Bytes from..to of w; without spaces at its ends, when they are left out. */
 static inline int emit(const struct ft_tok *t, const struct tok_run *w, size_t from, size_t to, int32_t id, int type,
                        struct ft_tok_text *x)
 {
-	if (t->trim && (w->s[from] == ' ' || w->s[to - 1] == ' '))
+	if (t->trim && (!t->bytes || w->s[from] == ' ' || w->s[to - 1] == ' '))
 		return emit_trimmed(t, w, from, to, id, type, x);
 	return tok_emit_part(x, id, type, w, from, to);
 }
 
-static int emit_all(const struct ft_tok *t, const struct tok_run *w, const struct bpe_tokens *k, int type,
+/* Tokens of the part of w that begins at `start`. */
+static int emit_all(const struct ft_tok *t, const struct tok_run *w, size_t start, const struct bpe_tokens *k, int type,
                     struct ft_tok_text *x)
 {
 	int rc = FT_OK;
-	for (size_t i = 0, from = 0; i < k->n && rc == FT_OK; i++) {
-		rc = emit(t, w, from, k->end[i], k->id[i], type, x);
-		from = k->end[i];
+	for (size_t i = 0, from = start; i < k->n && rc == FT_OK; i++) {
+		rc = emit(t, w, from, start + k->end[i], k->id[i], type, x);
+		from = start + k->end[i];
+	}
+	return rc;
+}
+
+/* ---- long words ---- */
+
+static int keep_block(struct bpe_block *b, const char *s, size_t n, const struct bpe_tokens *k)
+{
+	int rc = bpe_tokens_reserve(&b->tokens, k->n);
+	if (rc < 0)
+		return rc;
+	memcpy(b->text, s, n);
+	memcpy(b->tokens.id, k->id, k->n * sizeof *k->id);
+	memcpy(b->tokens.end, k->end, k->n * sizeof *k->end);
+	b->tokens.n = k->n;
+	b->n = n;
+	return FT_OK;
+}
+
+static size_t block_end(const char *s, size_t n, size_t to)
+{
+	if (to >= n)
+		return n;
+	while (tok_utf8_inside(s[to]))
+		to--;
+	return to;
+}
+
+/* The tokens of the block of w that begins at `from`: so many that the work on it was
+ * worth it, which makes the time for all of w linear; else a larger block is taken. */
+static int encode_block(const struct ft_tok *t, struct bpe_work *k, const struct tok_run *w, size_t from,
+                        const struct bpe_tokens **out)
+{
+	size_t done = 0;
+	int rc = FT_OK;
+	*out = &k->tokens;
+	for (size_t size = BPE_BLOCK; rc == FT_OK; size *= 2) {
+		const char *s = w->s + from;
+		size_t n = block_end(s, w->n - from, size);
+		bool more = n < w->n - from, usual = more && from && size == BPE_BLOCK;
+		if (usual && n == k->block.n && memcmp(s, k->block.text, n) == 0) {
+			*out = &k->block.tokens;
+			return FT_OK;
+		}
+		rc = encode(t, k, s, n, w->n - from, from == 0);
+		done = k->tokens.n ? k->tokens.end[k->tokens.n - 1] : 0;
+		if (rc < 0 || !more)
+			break;
+		if (done < n / 8)
+			continue;
+		return usual ? keep_block(&k->block, s, n, &k->tokens) : FT_OK;
+	}
+	return rc;
+}
+
+static int long_word(const struct ft_tok *t, const struct tok_run *w, int type, struct ft_tok_text *x)
+{
+	struct bpe_work *k = x->scratch->work;
+	int rc = FT_OK;
+	for (size_t from = 0; from < w->n && rc == FT_OK;) {
+		const struct bpe_tokens *tokens;
+		rc = encode_block(t, k, w, from, &tokens);
+		if (rc < 0 || !tokens->n) /* characters that are left out may be all there is */
+			break;
+		rc = emit_all(t, w, from, tokens, type, x);
+		from += tokens->end[tokens->n - 1];
 	}
 	return rc;
 }
@@ -338,35 +445,54 @@ static void remember(struct bpe_word *e, uint64_t low, uint64_t high, const stru
 	}
 }
 
-/* A word that is cut nowhere. */
-static int whole_word(const struct ft_tok *t, const struct tok_run *w, int type, struct ft_tok_text *x)
+/* A word that was not seen before. */
+static int new_word(const struct ft_tok *t, const struct tok_run *w, int type, struct ft_tok_text *x, struct bpe_word *e,
+                    uint64_t low, uint64_t high)
 {
 	const struct bpe *p = t->state;
 	struct bpe_work *k = x->scratch->work;
-	uint64_t low = 0, high = 0;
-	struct bpe_word *e = NULL;
-	if (w->n <= BPE_KEY_BYTES) {
-		make_key(w, &low, &high);
-		e = look_up(&k->cache, low, high);
-		if (e->low == low && e->high == high) {
-			int rc = FT_OK;
-			for (size_t i = 0, from = 0; i < e->count && rc == FT_OK; from = e->end[i++])
-				rc = emit(t, w, from, e->end[i], e->id[i], type, x);
-			return rc;
-		}
-	}
 	int32_t whole = p->ignore_merges ? whole_id(t, k, w) : -1;
 	if (whole >= 0) {
 		k->tokens.n = 0;
 		add(&k->tokens, whole, w->n);
+	} else if (w->n > BPE_BLOCK) {
+		return long_word(t, w, type, x);
 	} else {
-		int rc = encode(t, k, w->s, w->n);
+		int rc = encode(t, k, w->s, w->n, w->n, true);
 		if (rc < 0)
 			return rc;
 	}
 	if (e)
 		remember(e, low, high, &k->tokens);
-	return emit_all(t, w, &k->tokens, type, x);
+	return emit_all(t, w, 0, &k->tokens, type, x);
+}
+
+/* A word that is cut nowhere. */
+static inline int whole_word(const struct ft_tok *t, const struct tok_run *w, int type, struct ft_tok_text *x)
+{
+	const struct bpe_work *k = x->scratch->work;
+	if (w->n > BPE_KEY_BYTES)
+		return new_word(t, w, type, x, NULL, 0, 0);
+	uint64_t low, high;
+	make_key(w, &low, &high);
+	struct bpe_word *e = look_up(&k->cache, low, high);
+	if (e->low != low || e->high != high)
+		return new_word(t, w, type, x, e, low, high);
+	int rc = FT_OK;
+	for (size_t i = 0, from = 0; i < e->count && rc == FT_OK; from = e->end[i++])
+		rc = emit(t, w, from, e->end[i], e->id[i], type, x);
+	return rc;
+}
+
+static int words(const struct tok_walk *w, tok_scan_fn *scan, const struct tok_run *in)
+{
+	int rc = FT_OK;
+	for (size_t at = 0, end; at < in->n && rc == FT_OK; at = end) {
+		end = scan(in->s, in->n, at);
+		struct tok_run word = tok_run_part(in, at, end);
+		rc = whole_word(w->t, &word, w->type, w->x);
+	}
+	return rc;
 }
 
 /* Where the next part begins that no merge joins to the one at `from`. */
@@ -397,4 +523,6 @@ static int word(const struct ft_tok *t, const struct tok_run *w, int type, struc
 	return rc;
 }
 
-const struct tok_kind tok_bpe = { "bpe", load, word, unload, begin, end };
+const struct tok_kind tok_bpe = {
+	.name = "bpe", .load = load, .word = word, .unload = unload, .words = words, .begin = begin, .end = end
+};

@@ -16,8 +16,13 @@ struct bpe_pairs {
 	struct bpe_pair *slot;
 	unsigned shift;  /* 64 minus log2 of their number */
 	uint64_t seed;
-	uint64_t *by_rank; /* [ranks]: keys */
-	size_t ranks;
+	/* For long words, the pairs by their left part, and by the symbol with which the right
+	 * one begins. */
+	int32_t *first;   /* [ids]: that symbol, which no merge makes */
+	uint32_t *birth;  /* [ids]: no piece is made before the turn of this rank */
+	uint32_t *rights; /* [ids + 1]: where those of each left part begin in `right` */
+	struct bpe_right { int32_t id, first; uint32_t rank; } *right;
+	const struct tok_vocab *vocab;
 };
 /* Makes the table of the merges of `src`; `prefix_n` bytes of each right part are
  * not part of the result. */
@@ -36,6 +41,25 @@ static inline size_t bpe_slot(const struct bpe_pairs *p, uint64_t key)
 	return (size_t)((h ^ h >> 32) * 0xD6E8FEB86659FD93u >> p->shift);
 }
 
+/* The text from a symbol on to the end of its word, by which pieces are known that cannot
+ * come of it. */
+struct bpe_ahead {
+	const char *s;
+	size_t n;
+	bool letters; /* pieces spell bytes as letters */
+	bool opaque;  /* pieces need not be written as the text is: nothing is known by it */
+};
+/* Where the known symbols of a long word end (bpe_merge.c). */
+struct bpe_border {
+	int32_t left, behind;   /* the last that is known; the next, or how it begins */
+	struct bpe_ahead ahead; /* from `behind` on */
+	size_t cell;            /* of `behind` */
+	uint64_t level;         /* the highest item that had its turn */
+	uint64_t rank;          /* the lowest of the pairs that `left` may now have with what is behind */
+	uint64_t change;        /* from this level on it may have others */
+};
+/* Sets rank and change, each BPE_NONE when there is none. */
+void bpe_border_look(const struct bpe_pairs *p, struct bpe_border *b);
 /* Rank and id of left and right together, as in bpe_pair; BPE_NONE: they do not merge. */
 static inline uint64_t bpe_merged(const struct bpe_pairs *p, int32_t left, int32_t right)
 {
@@ -57,11 +81,17 @@ struct bpe_tokens { /* of one word: pieces, and where each ends in it */
 };
 int bpe_tokens_reserve(struct bpe_tokens *k, size_t n);
 
-struct bpe_queue; /* for long words */
+struct bpe_heap { /* {0} is an empty one */
+	uint64_t *item;
+	size_t n, cap;
+	uint32_t *span;
+	size_t span_cap;
+};
 /* Merges neighbours until none is left that does: always the pair of the lowest rank,
- * of equals the leftmost. *q, NULL at first, is kept for the next long word. */
-int bpe_merge(const struct bpe_pairs *p, struct bpe_tokens *k, struct bpe_queue **q);
-void bpe_queue_free(struct bpe_queue *q);
+ * of equals the leftmost. When more of the word follows, `a` is the text from the first
+ * symbol on, and only those tokens are left that do not depend on what follows the last
+ * symbol; they may be none. Else it is NULL. */
+int bpe_merge(const struct bpe_pairs *p, struct bpe_tokens *k, struct bpe_heap *h, const struct bpe_ahead *a);
 
 /* ---- words seen before ---- */
 #define BPE_KEY_BYTES 15 /* of words that are kept */
@@ -75,13 +105,21 @@ struct bpe_cache {
 	struct bpe_word *word;
 	unsigned shift;
 };
+/* A block of a long word: the next one is often the same, as in a line of dashes. */
+#define BPE_BLOCK 4096
+struct bpe_block {
+	char text[BPE_BLOCK];
+	size_t n;               /* bytes of it; 0: none */
+	struct bpe_tokens tokens;
+};
 
 /* ---- what one thread works with ---- */
 struct bpe_work {
 	struct bpe_work *next; /* in the pool */
 	struct bpe_cache cache;
 	struct bpe_tokens tokens;
-	struct bpe_queue *queue;
+	struct bpe_block block; /* the last */
+	struct bpe_heap heap;
 	char *spelled; /* [2 * longest piece]: a word as letters */
 };
 
@@ -91,6 +129,8 @@ struct bpe {
 	bool fallback;         /* an unknown character becomes its bytes */
 	bool ignore_merges;    /* a word that is a piece is that piece */
 	bool fuse_unk;
+	bool opaque;           /* pieces are not written as the text is: with a prefix or a suffix, or
+	                        * merges of what stands for unknown characters */
 	bool cuts;             /* no piece holds U+2581 behind another character: words may be cut there */
 	int32_t unk;           /* -1: unknown characters are left out */
 	char *prefix, *suffix; /* of pieces inside a word, of its last one; or NULL */

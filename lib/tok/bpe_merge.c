@@ -1,13 +1,19 @@
-/* bpe_merge.c - byte-pair encoding of one word: neighbours merge, the pair of the
+/* bpe_merge.c - byte-pair encoding of some symbols: neighbours merge, the pair of the
  * lowest rank first, of equals the leftmost.
  *
  * Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units",
- * ACL 2016. Short words, which is nearly all of them, are searched for the lowest
- * rank again and again. Long ones (a text without spaces may be one word) have a
- * queue with a bucket for each rank. A merge can only make pairs that lie at it or
- * before it; those of a rank that is due are done at once, from a small heap, all
- * others have higher ranks. So each rank's bucket is opened once, in rising order,
- * and the whole takes time in proportion to the word.
+ * ACL 2016. Few symbols, which is what nearly all words have, are searched for the
+ * lowest rank again and again; more of them have a heap.
+ *
+ * A word may be a whole book, where no space or no pattern divides it. It is taken in
+ * blocks, and of a block's result those tokens count that are the same whatever
+ * follows. For that, the end of the block is kept in mind as a border behind which
+ * symbols are not known, but for how the first of them begins. The last symbol before
+ * it may merge with that one as soon as it is the turn of the lowest rank that it has as
+ * the left part of a pair, the right part of which begins so, as the text goes on, and
+ * may have been made by then; from there on it is not known itself, but for how it
+ * begins. What is known when all merges are done stays, and the next block begins
+ * behind it.
  */
 #include "bpe.h"
 #include "ft/err.h"
@@ -15,9 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHORT 48           /* symbols of a word that is searched */
-#define WORD_MAX ((size_t)1 << 30)
-#define KEPT ((size_t)1 << 20) /* symbols for which memory is kept */
+#define SHORT 48 /* symbols that are searched */
 
 int bpe_tokens_reserve(struct bpe_tokens *k, size_t n)
 {
@@ -33,7 +37,7 @@ int bpe_tokens_reserve(struct bpe_tokens *k, size_t n)
 	return rc;
 }
 
-/* ---- short words ---- */
+/* ---- few symbols ---- */
 
 static void merge_short(const struct bpe_pairs *p, struct bpe_tokens *k)
 {
@@ -44,7 +48,7 @@ static void merge_short(const struct bpe_pairs *p, struct bpe_tokens *k)
 	while (n > 1) {
 		size_t best = 0;
 		for (size_t i = 1; i + 1 < n; i++)
-			if (pair[i] < pair[best])
+			if (pair[i] >> 32 < pair[best] >> 32)
 				best = i;
 		if (pair[best] == BPE_NONE)
 			break;
@@ -64,247 +68,109 @@ static void merge_short(const struct bpe_pairs *p, struct bpe_tokens *k)
 	k->n = n;
 }
 
-/* ---- the queue ---- */
+/* ---- many: a heap of pairs, each its rank and the cell of its left symbol ---- */
 
-struct node { uint32_t cell, next; };
-struct bpe_queue {
-	uint32_t *head;     /* [ranks]: 1 + the last node of a bucket, 0: empty */
-	uint64_t *full, *groups; /* a bit for each bucket that is not empty, and for each 64 of those bits */
-	size_t ngroups;     /* words of `groups` */
-	struct node *node;
-	size_t nnodes, nodes_cap;
-	uint32_t unused;    /* 1 + the first of the nodes given back */
-	uint64_t *due;      /* a heap: rank, then cell */
-	size_t ndue, due_cap;
-	uint32_t *cell;     /* of the bucket that is open */
-	size_t ncells, cells_cap;
-	uint32_t *other;    /* for sorting them */
-	size_t other_cap;
-	/* Symbols lie in cells, one for each of the word's beginning. The first and the last cell
-	 * of a symbol know how many it has, by which its neighbours are found. */
-	uint32_t *span;
-	size_t span_cap;
-};
-
-static struct bpe_queue *queue_new(size_t ranks)
+static void sift_down(struct bpe_heap *h, size_t i, uint64_t item)
 {
-	struct bpe_queue *q = ft_alloc(1, sizeof *q);
-	if (!q)
-		return NULL;
-	size_t words = ranks / 64 + 1;
-	q->ngroups = words / 64 + 1;
-	q->head = ft_alloc(ranks, sizeof *q->head);
-	q->full = ft_alloc(words, sizeof *q->full);
-	q->groups = ft_alloc(q->ngroups, sizeof *q->groups);
-	if (q->head && q->full && q->groups)
-		return q;
-	bpe_queue_free(q);
-	return NULL;
-}
-
-static void free_words(struct bpe_queue *q)
-{
-	free(q->node);
-	free(q->due);
-	free(q->cell);
-	free(q->other);
-	free(q->span);
-	q->node = NULL, q->nnodes = q->nodes_cap = q->unused = 0;
-	q->due = NULL, q->ndue = q->due_cap = 0;
-	q->cell = NULL, q->ncells = q->cells_cap = 0;
-	q->other = NULL, q->other_cap = 0;
-	q->span = NULL, q->span_cap = 0;
-}
-
-void bpe_queue_free(struct bpe_queue *q)
-{
-	if (!q)
-		return;
-	free_words(q);
-	free(q->head);
-	free(q->full);
-	free(q->groups);
-	free(q);
-}
-
-static int push(struct bpe_queue *q, size_t rank, uint32_t cell)
-{
-	uint32_t i = q->unused;
-	if (i) {
-		q->unused = q->node[i - 1].next;
-	} else {
-		int rc = ft_grow(&q->node, &q->nodes_cap, q->nnodes + 1, sizeof *q->node);
-		if (rc < 0)
-			return rc;
-		i = (uint32_t)++q->nnodes;
-	}
-	q->node[i - 1] = (struct node){ cell, q->head[rank] };
-	q->head[rank] = i;
-	q->full[rank / 64] |= (uint64_t)1 << rank % 64;
-	q->groups[rank / 4096] |= (uint64_t)1 << rank / 64 % 64;
-	return FT_OK;
-}
-
-/* The lowest rank with a bucket that is not empty; or SIZE_MAX. */
-static size_t lowest(const struct bpe_queue *q, size_t from)
-{
-	for (size_t g = from / 4096; g < q->ngroups; g++) {
-		if (!q->groups[g])
-			continue;
-		size_t word = g * 64 + (size_t)__builtin_ctzll(q->groups[g]);
-		return word * 64 + (size_t)__builtin_ctzll(q->full[word]);
-	}
-	return SIZE_MAX;
-}
-
-/* Sorts the open cells, least significant byte first. */
-static int sort_cells(struct bpe_queue *q)
-{
-	int rc = ft_grow(&q->other, &q->other_cap, q->cells_cap, sizeof *q->other);
-	if (rc < 0)
-		return rc;
-	for (unsigned shift = 0; shift < 32; shift += 8) {
-		size_t start[256] = { 0 }, sum = 0;
-		for (size_t i = 0; i < q->ncells; i++)
-			start[q->cell[i] >> shift & 255]++;
-		for (size_t b = 0; b < 256; b++) {
-			size_t count = start[b];
-			start[b] = sum;
-			sum += count;
-		}
-		for (size_t i = 0; i < q->ncells; i++)
-			q->other[start[q->cell[i] >> shift & 255]++] = q->cell[i];
-		uint32_t *swap = q->cell;
-		size_t cap = q->cells_cap;
-		q->cell = q->other, q->cells_cap = q->other_cap;
-		q->other = swap, q->other_cap = cap;
-	}
-	return FT_OK;
-}
-
-static int compare_cells(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-	return (x > y) - (x < y);
-}
-
-/* Opens a bucket: its cells, in order, in q->cell; it is empty then. */
-static int open_bucket(struct bpe_queue *q, size_t rank)
-{
-	bool sorted = true;
-	q->ncells = 0;
-	for (uint32_t i = q->head[rank]; i;) {
-		struct node *node = &q->node[i - 1];
-		int rc = ft_grow(&q->cell, &q->cells_cap, q->ncells + 1, sizeof *q->cell);
-		if (rc < 0)
-			return rc;
-		sorted &= !q->ncells || node->cell <= q->cell[q->ncells - 1]; /* the last one comes first */
-		q->cell[q->ncells++] = node->cell;
-		uint32_t next = node->next;
-		node->next = q->unused;
-		q->unused = i;
-		i = next;
-	}
-	q->head[rank] = 0;
-	q->full[rank / 64] &= ~((uint64_t)1 << rank % 64);
-	if (!q->full[rank / 64])
-		q->groups[rank / 4096] &= ~((uint64_t)1 << rank / 64 % 64);
-	if (!sorted && q->ncells > 512)
-		return sort_cells(q);
-	if (!sorted)
-		qsort(q->cell, q->ncells, sizeof *q->cell, compare_cells);
-	else
-		for (size_t i = 0, k = q->ncells; i + 1 < k; i++) {
-			uint32_t swap = q->cell[--k];
-			q->cell[k] = q->cell[i];
-			q->cell[i] = swap;
-		}
-	return FT_OK;
-}
-
-/* ---- the heap of what is due ---- */
-
-static int push_due(struct bpe_queue *q, uint64_t item)
-{
-	int rc = ft_grow(&q->due, &q->due_cap, q->ndue + 1, sizeof *q->due);
-	if (rc < 0)
-		return rc;
-	size_t i = q->ndue++;
-	for (; i > 0 && q->due[(i - 1) / 2] > item; i = (i - 1) / 2)
-		q->due[i] = q->due[(i - 1) / 2];
-	q->due[i] = item;
-	return FT_OK;
-}
-
-static uint64_t pop_due(struct bpe_queue *q)
-{
-	uint64_t top = q->due[0], item = q->due[--q->ndue];
-	size_t i = 0;
-	for (size_t child; (child = 2 * i + 1) < q->ndue; i = child) {
-		child += child + 1 < q->ndue && q->due[child + 1] < q->due[child];
-		if (item <= q->due[child])
+	for (size_t child; (child = 2 * i + 1) < h->n; i = child) {
+		child += child + 1 < h->n && h->item[child + 1] < h->item[child];
+		if (item <= h->item[child])
 			break;
-		q->due[i] = q->due[child];
+		h->item[i] = h->item[child];
 	}
-	q->due[i] = item;
-	return top;
+	h->item[i] = item;
 }
 
-/* ---- long words ---- */
+static int push(struct bpe_heap *h, uint64_t item)
+{
+	int rc = ft_grow(&h->item, &h->cap, h->n + 1, sizeof *h->item);
+	if (rc < 0)
+		return rc;
+	size_t i = h->n++;
+	for (; i > 0 && h->item[(i - 1) / 2] > item; i = (i - 1) / 2)
+		h->item[i] = h->item[(i - 1) / 2];
+	h->item[i] = item;
+	return FT_OK;
+}
 
+static void pop(struct bpe_heap *h)
+{
+	uint64_t last = h->item[--h->n];
+	if (h->n)
+		sift_down(h, 0, last);
+}
+
+/* Symbols lie in cells, one for each of those at the start. The first and the last cell of
+ * a symbol know how many it has, by which its neighbours are found; the id of the others
+ * is -1. */
 struct merger {
 	const struct bpe_pairs *p;
-	struct bpe_queue *q;
+	struct bpe_heap *heap;
 	struct bpe_tokens *k;
-	size_t rank; /* whose bucket is open */
+	uint32_t *span;
+	size_t known;   /* cells whose symbols are known */
+	const struct bpe_ahead *text;
+	struct bpe_border border; /* as it was looked at last */
 };
 
-/* The symbols at two neighbouring cells merge now, later, or never. */
-static int enqueue(struct merger *m, size_t left, size_t right)
+static uint64_t item_of(uint64_t merged, size_t cell)
+{
+	return (merged >> 32) << 32 | cell;
+}
+
+static int push_pair(struct merger *m, size_t left, size_t right)
 {
 	uint64_t merged = bpe_merged(m->p, m->k->id[left], m->k->id[right]);
-	if (merged == BPE_NONE)
-		return FT_OK;
-	size_t rank = (size_t)(merged >> 32);
-	return rank <= m->rank ? push_due(m->q, (uint64_t)rank << 32 | left) : push(m->q, rank, (uint32_t)left);
+	return merged == BPE_NONE ? FT_OK : push(m->heap, item_of(merged, left));
 }
 
-/* Merges the symbol at `cell` with the next, if they still are the pair of this rank. */
-static int merge_at(struct merger *m, size_t cell, size_t rank)
+/* Merges the symbol of an item's cell with the next, if they still are a pair of that rank. */
+static int merge_at(struct merger *m, uint64_t item)
 {
-	uint32_t *span = m->q->span;
+	size_t cell = (uint32_t)item, right = cell + m->span[cell];
 	int32_t *id = m->k->id;
-	size_t right = cell + span[cell];
-	if (id[cell] < 0 || right >= m->k->n || bpe_key(id[cell], id[right]) != m->p->by_rank[rank])
+	if (id[cell] < 0 || right >= m->known)
 		return FT_OK;
 	uint64_t merged = bpe_merged(m->p, id[cell], id[right]);
-	size_t end = right + span[right];
+	if (merged == BPE_NONE || item_of(merged, cell) != item)
+		return FT_OK;
+	size_t end = right + m->span[right];
 	id[cell] = (int32_t)(uint32_t)merged;
 	id[right] = -1;
-	span[cell] = span[end - 1] = (uint32_t)(end - cell);
-	int rc = cell > 0 ? enqueue(m, cell - span[cell - 1], cell) : FT_OK;
-	return rc == FT_OK && end < m->k->n ? enqueue(m, cell, end) : rc;
+	m->span[cell] = m->span[end - 1] = (uint32_t)(end - cell);
+	int rc = cell > 0 ? push_pair(m, cell - m->span[cell - 1], cell) : FT_OK;
+	return rc == FT_OK && end < m->known ? push_pair(m, cell, end) : rc;
 }
 
-static int merge_bucket(struct merger *m)
+/* Before the turn of `next`: symbols at the end that may have merged with what follows are
+ * no longer known. */
+static void forget(struct merger *m, uint64_t next)
 {
-	struct bpe_queue *q = m->q;
-	int rc = open_bucket(q, m->rank);
-	for (size_t i = 0; i < q->ncells && rc == FT_OK; i++) {
-		rc = merge_at(m, q->cell[i], m->rank);
-		while (rc == FT_OK && q->ndue) {
-			uint64_t item = pop_due(q);
-			rc = merge_at(m, (uint32_t)item, (size_t)(item >> 32));
+	struct bpe_border *b = &m->border;
+	const int32_t *id = m->k->id;
+	b->level = next > b->level ? next : b->level;
+	while (m->known > 0) {
+		size_t cell = m->known - m->span[m->known - 1], done = m->k->end[m->known - 1];
+		if (b->left != id[cell] || b->cell != m->known || b->change <= b->level) {
+			b->left = id[cell];
+			b->behind = id[m->known];
+			b->cell = m->known;
+			b->ahead = *m->text;
+			b->ahead.s += done;
+			b->ahead.n -= done;
+			bpe_border_look(m->p, b);
 		}
+		if (b->rank == BPE_NONE || (b->rank << 32 | cell) > next)
+			break;
+		m->known = cell;
 	}
-	return rc;
 }
 
-/* Leaves only the symbols, one after the other. */
-static void compact(struct bpe_tokens *k, const uint32_t *span)
+/* Leaves only the known symbols, one after the other. */
+static void compact(struct bpe_tokens *k, const uint32_t *span, size_t cells)
 {
 	size_t to = 0;
-	for (size_t i = 0, next; i < k->n; i = next) {
+	for (size_t i = 0, next; i < cells; i = next) {
 		next = i + span[i];
 		k->id[to] = k->id[i];
 		k->end[to++] = k->end[next - 1];
@@ -312,43 +178,50 @@ static void compact(struct bpe_tokens *k, const uint32_t *span)
 	k->n = to;
 }
 
-static int merge_long(const struct bpe_pairs *p, struct bpe_tokens *k, struct bpe_queue *q)
+static int fill(struct merger *m)
 {
-	struct merger m = { p, q, k, 0 };
-	int rc = ft_grow(&q->span, &q->span_cap, k->n, sizeof *q->span);
-	for (size_t i = 0; i < k->n && rc == FT_OK; i++)
-		q->span[i] = 1;
+	struct bpe_heap *h = m->heap;
+	const struct bpe_tokens *k = m->k;
+	int rc = ft_grow(&h->item, &h->cap, k->n, sizeof *h->item);
+	h->n = 0;
 	for (size_t i = 0; i + 1 < k->n && rc == FT_OK; i++) {
-		uint64_t merged = bpe_merged(p, k->id[i], k->id[i + 1]);
+		uint64_t merged = bpe_merged(m->p, k->id[i], k->id[i + 1]);
 		if (merged != BPE_NONE)
-			rc = push(q, (size_t)(merged >> 32), (uint32_t)i);
+			h->item[h->n++] = item_of(merged, i);
 	}
-	while (rc == FT_OK && (m.rank = lowest(q, m.rank)) != SIZE_MAX)
-		rc = merge_bucket(&m);
-	if (rc == FT_OK)
-		compact(k, q->span);
+	for (size_t i = h->n / 2; i-- > 0 && rc == FT_OK;)
+		sift_down(h, i, h->item[i]);
 	return rc;
 }
 
-int bpe_merge(const struct bpe_pairs *p, struct bpe_tokens *k, struct bpe_queue **q)
+static int merge_long(const struct bpe_pairs *p, struct bpe_tokens *k, struct bpe_heap *h, const struct bpe_ahead *a)
 {
-	size_t n = k->n;
-	if (n <= SHORT) {
-		merge_short(p, k);
-		return FT_OK;
+	struct merger m = { .p = p, .heap = h, .k = k, .known = a && k->n ? k->n - 1 : k->n, .text = a,
+	                    .border = { .left = -1 } };
+	int rc = ft_grow(&h->span, &h->span_cap, k->n, sizeof *h->span);
+	m.span = h->span;
+	for (size_t i = 0; i < k->n && rc == FT_OK; i++)
+		m.span[i] = 1;
+	if (rc == FT_OK)
+		rc = fill(&m);
+	while (rc == FT_OK && h->n) {
+		uint64_t item = h->item[0];
+		pop(h);
+		if (a) /* the last symbol is only looked at */
+			forget(&m, item);
+		rc = merge_at(&m, item);
 	}
-	if (p->ranks == 0)
-		return FT_OK;
-	if (n > WORD_MAX)
-		return ft_fail(FT_EFORMAT, "a word of %zu symbols; at most %zu are supported", n, WORD_MAX);
-	if (!*q && !(*q = queue_new(p->ranks)))
-		return FT_EFAIL;
-	int rc = merge_long(p, k, *q);
-	if (rc < 0) { /* buckets may be full still */
-		bpe_queue_free(*q);
-		*q = NULL;
-	} else if (n > KEPT) {
-		free_words(*q);
-	}
+	if (rc == FT_OK && a)
+		forget(&m, UINT64_MAX);
+	if (rc == FT_OK)
+		compact(k, m.span, m.known);
 	return rc;
+}
+
+int bpe_merge(const struct bpe_pairs *p, struct bpe_tokens *k, struct bpe_heap *h, const struct bpe_ahead *a)
+{
+	if (k->n > SHORT || a)
+		return merge_long(p, k, h, a);
+	merge_short(p, k);
+	return FT_OK;
 }

@@ -9,6 +9,8 @@
 
 int32_t tok_byte_letter(unsigned char byte);
 int tok_letter_byte(int32_t c); /* -1: it stands for none */
+/* Whether a ByteLevel that splits does no more than to write letters. */
+bool tok_bytelevel_is_plain(const struct tok_stage *s);
 /* Appends each byte of `in` as its letter. */
 int tok_bytes_spell(const struct tok_run *in, struct tok_form *out);
 /* Appends the bytes that s[n] spells; false, and nothing appended, when a letter stands for none. */

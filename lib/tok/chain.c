@@ -85,11 +85,16 @@ int tok_chain_load(struct ft_tok *t, int what, const json_t *v, struct tok_chain
 	return !v || json_is_null(v) ? FT_OK : load(t, what, v, c, 0);
 }
 
+void tok_chain_drop(struct tok_chain *c)
+{
+	struct tok_stage *s = &c->stage[--c->n];
+	(s->kind->unload ? s->kind->unload : free)(s->state);
+}
+
 void tok_chain_free(struct tok_chain *c)
 {
-	for (size_t i = 0; i < c->n; i++)
-		(c->stage[i].kind->unload ? c->stage[i].kind->unload : free)(c->stage[i].state);
-	c->n = 0;
+	while (c->n)
+		tok_chain_drop(c);
 }
 
 int tok_load_char(const json_t *v, const char *key, int32_t *c)

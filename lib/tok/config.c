@@ -7,9 +7,10 @@
 #include <string.h>
 
 static const struct { const char *key, *absent; } roles[TOK_ROLES] = {
-	[TOK_PAD] = { "pad_token", "[PAD]" }, [TOK_UNK] = { "unk_token", "[UNK]" }, [TOK_CLS] = { "cls_token",
-	                                                                                         "[CLS]" },
-	[TOK_SEP] = { "sep_token", "[SEP]" }, [TOK_MASK] = { "mask_token", "[MASK]" },
+	[TOK_PAD] = { "pad_token", "[PAD]" }, [TOK_UNK] = { "unk_token", "[UNK]" },
+	[TOK_CLS] = { "cls_token", "[CLS]" }, [TOK_SEP] = { "sep_token", "[SEP]" },
+	[TOK_MASK] = { "mask_token", "[MASK]" },
+	[TOK_BOS] = { "bos_token", NULL }, [TOK_EOS] = { "eos_token", NULL },
 };
 
 /* A file that need not be there. */
@@ -37,18 +38,26 @@ static const char *token_name(const json_t *obj, const char *key)
 
 int tok_config_read(struct tok_config *c, const char *dir)
 {
-	c->path = ft_format("%s/tokenizer_config.json", dir);
-	char *special = ft_format("%s/special_tokens_map.json", dir);
-	int rc = c->path && special ? read_json(c->path, &c->tokenizer) : FT_EFAIL;
-	if (rc == FT_OK)
-		rc = read_json(special, &c->special);
+	const struct { const char *name; json_t **out; } files[] = {
+		{ "tokenizer_config.json", &c->tokenizer }, { "special_tokens_map.json", &c->special },
+		{ "added_tokens.json", &c->added }, { "config.json", &c->model },
+	};
+	int rc = FT_OK;
+	for (size_t i = 0; i < sizeof files / sizeof *files && rc == FT_OK; i++) {
+		char *path = ft_format("%s/%s", dir, files[i].name);
+		rc = path ? read_json(path, files[i].out) : FT_EFAIL;
+		if (i == 0)
+			c->path = path;
+		else
+			free(path);
+	}
 	for (int i = 0; i < TOK_ROLES; i++) {
 		const char *name = token_name(c->tokenizer, roles[i].key);
 		if (!name)
 			name = token_name(c->special, roles[i].key);
+		c->given[i] = name != NULL;
 		c->token[i] = name ? name : roles[i].absent;
 	}
-	free(special);
 	return rc;
 }
 
@@ -56,6 +65,8 @@ void tok_config_free(struct tok_config *c)
 {
 	json_decref(c->tokenizer);
 	json_decref(c->special);
+	json_decref(c->added);
+	json_decref(c->model);
 	free(c->path);
 }
 
@@ -74,6 +85,83 @@ int tok_config_agrees(const struct tok_config *c, const json_t *normalizer)
 			               options[i][1], json_is_true(ours) ? "true" : "false");
 	}
 	return FT_OK;
+}
+
+/* ---- added tokens ---- */
+
+/* One more, unless `list` has it. */
+static int append_token(json_t *list, const json_t *options, const char *content, json_int_t id, bool special)
+{
+	for (size_t k = 0; k < json_array_size(list); k++) {
+		const char *other = json_string_value(json_object_get(json_array_get(list, k), "content"));
+		if (other && strcmp(other, content) == 0)
+			return FT_OK;
+	}
+	json_t *token = options ? json_copy((json_t *)options)
+	                        : json_pack("{s:s, s:b}", "content", content, "special", special);
+	if (json_object_set_new(token, "id", json_integer(id)) == 0 && json_array_append_new(list, token) == 0)
+		return FT_OK;
+	return ft_fail(FT_EFAIL, "out of memory");
+}
+
+static bool is_named(const struct tok_config *c, const char *content)
+{
+	for (int i = 0; i < TOK_ROLES; i++)
+		if (c->token[i] && strcmp(c->token[i], content) == 0)
+			return true;
+	return false;
+}
+
+static int compare_tokens(const void *a, const void *b)
+{
+	json_int_t x = json_integer_value(json_object_get(*(json_t *const *)a, "id"));
+	json_int_t y = json_integer_value(json_object_get(*(json_t *const *)b, "id"));
+	return (x > y) - (x < y);
+}
+
+/* By rising id: those that the vocabulary lacks get theirs in this order. */
+static json_t *sorted(json_t *list_taken)
+{
+	size_t n = json_array_size(list_taken);
+	json_t **item = ft_alloc(n, sizeof *item), *out = item ? json_array() : NULL;
+	for (size_t i = 0; i < n && out; i++)
+		item[i] = json_array_get(list_taken, i);
+	if (out && n)
+		qsort(item, n, sizeof *item, compare_tokens);
+	for (size_t i = 0; i < n && out; i++)
+		json_array_append(out, item[i]);
+	free(item);
+	json_decref(list_taken);
+	return out;
+}
+
+json_t *tok_config_added(const struct tok_config *c, const struct tok_vocab *v)
+{
+	json_t *list = json_array(), *value;
+	const char *key;
+	int rc = list ? FT_OK : ft_fail(FT_EFAIL, "out of memory");
+	/* {"100": {"content": "[UNK]", ...}} */
+	json_object_foreach(json_object_get(c->tokenizer, "added_tokens_decoder"), key, value) {
+		const char *content = json_string_value(json_object_get(value, "content"));
+		if (rc == FT_OK && !json_is_object(value))
+			rc = ft_fail(FT_EFORMAT, "%s: added_tokens_decoder must hold objects", c->path);
+		if (rc == FT_OK)
+			rc = append_token(list, value, content ? content : "", strtoll(key, NULL, 10), false);
+	}
+	/* {"<token>": 50257} */
+	json_object_foreach(c->added, key, value)
+		if (rc == FT_OK)
+			rc = append_token(list, NULL, key, json_is_integer(value) ? json_integer_value(value) : -1,
+			                  is_named(c, key));
+	for (int i = 0; i < TOK_ROLES && rc == FT_OK; i++) {
+		int32_t id = c->token[i] ? tok_vocab_id(v, c->token[i], strlen(c->token[i])) : -1;
+		if (id >= 0)
+			rc = append_token(list, NULL, c->token[i], id, true);
+	}
+	if (rc == FT_OK)
+		return sorted(list);
+	json_decref(list);
+	return NULL;
 }
 
 /* ---- vocab.txt ---- */
@@ -100,41 +188,6 @@ static int read_lines(struct tok_vocab *v, const char *path, const struct ft_buf
 			return ft_context(rc, "%s:%zu", path, line + 1);
 	}
 	return line ? FT_OK : ft_fail(FT_EFORMAT, "%s: is empty", path);
-}
-
-/* added_tokens_decoder, {"100": {"content": "[UNK]", ...}}, as added_tokens. */
-static json_t *added_list(const json_t *decoder)
-{
-	json_t *list = json_array(), *value;
-	const char *key;
-	json_object_foreach((json_t *)decoder, key, value) {
-		json_t *copy = json_copy(value), *id = json_integer(strtoll(key, NULL, 10));
-		if (json_object_set_new(copy, "id", id) < 0 || json_array_append(list, copy) < 0) { /* no object */
-			json_decref(list);
-			list = NULL;
-		}
-		json_decref(copy);
-		if (!list)
-			break;
-	}
-	return list;
-}
-
-/* The special tokens that the vocabulary has, as far as they are not in the list. */
-static int add_roles(const struct tok_vocab *v, json_t *list, const struct tok_config *c)
-{
-	for (int i = 0; i < TOK_ROLES; i++) {
-		json_int_t id = tok_vocab_id(v, c->token[i], strlen(c->token[i]));
-		bool there = id < 0;
-		for (size_t k = 0; k < json_array_size(list) && !there; k++) {
-			const char *content = json_string_value(json_object_get(json_array_get(list, k), "content"));
-			there = content && strcmp(content, c->token[i]) == 0;
-		}
-		json_t *token = there ? NULL : json_pack("{s:s, s:I, s:b}", "content", c->token[i], "id", id, "special", 1);
-		if (!there && json_array_append_new(list, token) < 0)
-			return ft_fail(FT_EFAIL, "out of memory");
-	}
-	return FT_OK;
 }
 
 /* The bytes of vocab.txt and all that was taken from the files beside it. */
@@ -174,15 +227,9 @@ static json_t *tree_of(const struct ft_tok *t, const char *path, const struct to
 		ft_fail(FT_EFORMAT, "%s: the special token '%s' is not in the vocabulary", path, cls_id < 0 ? cls : sep);
 		return NULL;
 	}
-	json_t *added = added_list(json_object_get(c->tokenizer, "added_tokens_decoder"));
-	if (!added) {
-		ft_fail(FT_EFORMAT, "%s: added_tokens_decoder must hold objects", c->path);
+	json_t *added = tok_config_added(c, &t->vocab);
+	if (!added)
 		return NULL;
-	}
-	if (add_roles(&t->vocab, added, c) < 0) {
-		json_decref(added);
-		return NULL;
-	}
 	json_t *root = json_pack(
 		"{s:{s:s, s:b, s:b, s:b, s:b}, s:{s:s}, s:{s:s, s:s, s:s, s:i}, s:{s:s, s:s, s:b}, s:o,"
 		" s:{s:s, s:[s,i], s:[s,i]}}",

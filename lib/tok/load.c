@@ -130,33 +130,40 @@ static int load_json(struct ft_tok *t, const char *path, const struct ft_buf *te
 
 /* ---- the folder ---- */
 
+/* The files that a tokenizer may be, the best first. */
+static int load_files(struct ft_tok *t, const char *dir, struct tok_config *config)
+{
+	static const char *const names[] = { "tokenizer.json", "vocab.json", "vocab.txt" };
+	bool missing = true;
+	int rc = FT_OK;
+	for (size_t i = 0; i < sizeof names / sizeof *names && missing && rc == FT_OK; i++) {
+		struct ft_buf text = { 0 };
+		char *path = ft_format("%s/%s", dir, names[i]);
+		rc = path ? tok_read_file(path, &text, &missing) : FT_EFAIL;
+		if (rc == FT_OK && !missing)
+			rc = i == 0 ? load_json(t, path, &text, config)
+			   : i == 1 ? tok_load_merges_txt(t, dir, path, &text, config)
+			            : tok_load_vocab_txt(t, path, &text, config);
+		ft_buf_free(&text);
+		free(path);
+	}
+	if (rc == FT_OK && missing)
+		rc = ft_fail(FT_EFORMAT, "%s: has neither tokenizer.json nor vocab.json nor vocab.txt", dir);
+	return rc;
+}
+
 int tok_load(struct ft_tok *t, const char *dir)
 {
-	bool missing = true;
-	struct ft_buf text = { 0 };
 	struct tok_config config = { 0 };
 	tok_chars_fill(t->chars);
 	for (int i = 0; i < TOK_ROLES; i++)
 		t->role[i] = -1;
-	char *json = ft_format("%s/tokenizer.json", dir), *vocab = ft_format("%s/vocab.txt", dir);
-	int rc = json && vocab ? tok_config_read(&config, dir) : FT_EFAIL;
+	int rc = tok_config_read(&config, dir);
 	if (rc == FT_OK)
-		rc = tok_read_file(json, &text, &missing);
-	if (rc == FT_OK && !missing) {
-		rc = load_json(t, json, &text, &config);
-	} else if (rc == FT_OK) {
-		rc = tok_read_file(vocab, &text, &missing);
-		if (rc == FT_OK && missing)
-			rc = ft_fail(FT_EFORMAT, "%s: has neither tokenizer.json nor vocab.txt", dir);
-		if (rc == FT_OK)
-			rc = tok_load_vocab_txt(t, vocab, &text, &config);
-	}
+		rc = load_files(t, dir, &config);
 	for (int i = 0; i < TOK_ROLES && rc == FT_OK; i++)
-		if (i != TOK_UNK)
+		if (config.token[i] && (i != TOK_UNK || (config.given[i] && t->role[i] < 0)))
 			t->role[i] = ft_tok_id(t, config.token[i]);
 	tok_config_free(&config);
-	ft_buf_free(&text);
-	free(json);
-	free(vocab);
 	return rc;
 }

@@ -130,6 +130,7 @@ void *tok_scratch_state(const struct ft_tok *t, struct ft_tok_scratch *s);
 void tok_scratch_free(struct ft_tok_scratch *s); /* NULL is fine */
 
 /* ---- stages ---- */
+typedef size_t tok_scan_fn(const char *s, size_t n, size_t at); /* scan.h */
 struct tok_list {              /* strings, one after the other; {0} is an empty one */
 	struct ft_buf text;
 	size_t *end;           /* [n]: where each ends in text */
@@ -169,7 +170,10 @@ struct tok_stage { const struct tok_stage_kind *kind; void *state; };
 struct tok_chain { struct tok_stage stage[TOK_STAGES]; size_t n; };
 
 /* ---- what a file says, before it is a tokenizer ---- */
-struct tok_merge { uint32_t at, left, right; }; /* text[at]: `left` bytes, and `right` bytes behind them */
+struct tok_merge {
+	uint32_t at, left, right; /* text[at]: `left` bytes, and `right` bytes behind them */
+	uint32_t rank;            /* its place; equal ranks are merged from the left */
+};
 struct tok_source {
 	bool repeats;           /* of equal pieces the last counts; else they are an error */
 	const char *added_where; /* the file that has added_tokens; NULL: the one that has all */
@@ -194,6 +198,9 @@ struct tok_kind {
 	/* The pieces of one word, appended to x. */
 	int (*word)(const struct ft_tok *t, const struct tok_run *w, int type, struct ft_tok_text *x);
 	void (*unload)(struct ft_tok *t); /* frees t->state; also after a failed load */
+	/* All words of w's text `in`, as `scan` cuts them (scan.h), when no stage comes between;
+	 * NULL: word() takes them one by one. */
+	int (*words)(const struct tok_walk *w, tok_scan_fn *scan, const struct tok_run *in);
 	/* What a call of ft_tok_encode() works with, for word() in scratch->work, and its
 	 * return. begin NULL: nothing. */
 	void *(*begin)(const struct ft_tok *t);
@@ -225,7 +232,7 @@ struct tok_template {
 	size_t count, cap, specials;
 };
 
-enum { TOK_PAD, TOK_UNK, TOK_CLS, TOK_SEP, TOK_MASK, TOK_ROLES };
+enum { TOK_PAD, TOK_UNK, TOK_CLS, TOK_SEP, TOK_MASK, TOK_BOS, TOK_EOS, TOK_ROLES };
 
 struct ft_tok {
 	uint64_t serial; /* no two of a process are equal */
@@ -280,11 +287,14 @@ enum { TOK_NORMALIZERS, TOK_SPLITTERS, TOK_DECODERS };
 /* The stages of a member of tokenizer.json, which may be NULL, a stage or a Sequence. */
 int tok_chain_load(struct ft_tok *t, int what, const json_t *v, struct tok_chain *c);
 void tok_chain_free(struct tok_chain *c);
+void tok_chain_drop(struct tok_chain *c); /* the last stage */
 
 /* ---- config.c: what stands beside tokenizer.json and vocab.txt ---- */
 struct tok_config {
 	json_t *tokenizer, *special; /* tokenizer_config.json, special_tokens_map.json; or NULL */
-	const char *token[TOK_ROLES]; /* names of the special tokens; borrowed from them */
+	json_t *added, *model;       /* added_tokens.json, config.json; or NULL */
+	const char *token[TOK_ROLES]; /* names of the special tokens, or NULL; borrowed from them */
+	bool given[TOK_ROLES];       /* the files say so */
 	char *path;                  /* of tokenizer_config.json */
 };
 int tok_config_read(struct tok_config *c, const char *dir);
@@ -292,7 +302,17 @@ void tok_config_free(struct tok_config *c);
 /* Some programs let tokenizer_config.json overrule tokenizer.json's normalizer,
  * others do not: where they differ, FT_EMATCH. */
 int tok_config_agrees(const struct tok_config *c, const json_t *normalizer);
+/* The added tokens that these files name, as tokenizer.json has them: what is in
+ * added_tokens_decoder and added_tokens.json, and special tokens that t->vocab, which is
+ * built, has. NULL on failure. New reference. */
+json_t *tok_config_added(const struct tok_config *c, const struct tok_vocab *v);
 int tok_load_vocab_txt(struct ft_tok *t, const char *path, const struct ft_buf *text, const struct tok_config *c);
+
+/* ---- merges_txt.c: vocab.json and merges.txt ---- */
+/* `vocab` is the text of the first, whose path is `path`. Names of special tokens that
+ * the family has are set in c. */
+int tok_load_merges_txt(struct ft_tok *t, const char *dir, const char *path, const struct ft_buf *vocab,
+                        struct tok_config *c);
 
 /* ---- normalize.c ---- */
 /* The normal form of `in`: itself, or in the scratch, valid until the next call. */
@@ -350,9 +370,12 @@ static inline int tok_emit_part(struct ft_tok_text *x, int32_t id, int type, con
 	return tok_emit(x, id, type, at.begin, at.end);
 }
 
-/* The same, when t->trim, of a token that begins with so many bytes of white space, and
- * of which behind `end` there is nothing else. */
+/* The same, when t->trim: white space is left out at the token's ends. */
+struct tok_trim {
+	size_t from, to; /* what is left; from is the token's end when nothing is */
+	bool single;     /* one character was left out at the start */
+};
 int tok_emit_trimmed(const struct ft_tok *t, struct ft_tok_text *x, int32_t id, int type, const struct tok_run *r,
-                     size_t from, size_t to, size_t blanks, size_t end);
+                     size_t from, size_t to, struct tok_trim trim);
 
 #endif

@@ -34,6 +34,26 @@ static inline size_t run_of(const char *s, size_t n, size_t i, unsigned set, boo
 	return i;
 }
 
+/* run_of() the classes `letters`, of which ASCII's are taken eight at a time. */
+static inline size_t letters_of(const char *s, size_t n, size_t i, unsigned letters)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	const uint64_t ones = 0x0101010101010101u, tops = 0x80 * ones;
+	while (n - i >= 8) {
+		uint64_t eight;
+		memcpy(&eight, s + i, 8);
+		uint64_t low = (eight | 0x20 * ones) & ~tops; /* in lower case */
+		uint64_t letter = (low + (0x80 - 'a') * ones) & ~(low + (0x80 - 'z' - 1) * ones) & ~eight & tops;
+		if (letter != tops) {
+			i += (size_t)__builtin_ctzll(letter ^ tops) / 8;
+			break;
+		}
+		i += 8;
+	}
+#endif
+	return run_of(s, n, i, letters, false);
+}
+
 static inline bool is_line_end(char c)
 {
 	return c == '\n' || c == '\r';
@@ -104,7 +124,7 @@ size_t tok_scan_gpt2(const char *s, size_t n, size_t at)
 		}
 	}
 	if (class & TOK_LETTER)
-		return run_of(s, n, i + len, TOK_LETTER, false);
+		return letters_of(s, n, i + len, TOK_LETTER);
 	if (class & TOK_NUMBER)
 		return run_of(s, n, i + len, TOK_NUMBER, false);
 	if (!(class & TOK_BLANK))
@@ -152,9 +172,9 @@ static inline size_t scan_gpt4(const char *s, size_t n, size_t at, int digits, u
 	}
 	unsigned class = class_at(s, n, i, &len);
 	if (class & letters)
-		return run_of(s, n, i + len, letters, false);
+		return letters_of(s, n, i + len, letters);
 	if (!(class & TOK_NUMBER) && !is_line_end(s[i])) {
-		size_t end = run_of(s, n, i + len, letters, false);
+		size_t end = letters_of(s, n, i + len, letters);
 		if (end > i + len)
 			return end;
 	}
@@ -244,6 +264,8 @@ static const struct { const char *pattern; tok_scan_fn *scan; } known[] = {
 int tok_scan_words(const struct tok_walk *w, size_t stage, tok_scan_fn *scan, const struct tok_run *in)
 {
 	int rc = 0;
+	if (stage + 1 == w->t->splitters.n && w->t->kind->words)
+		return w->t->kind->words(w, scan, in);
 	for (size_t at = 0, end; at < in->n && rc == 0; at = end) {
 		end = scan(in->s, in->n, at);
 		struct tok_run word = tok_run_part(in, at, end);

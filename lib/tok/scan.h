@@ -5,10 +5,8 @@
 
 #include "priv.h"
 
-/* Where the word that begins at s[at], at < n, ends. s is UTF-8 with n bytes. Every
- * text is covered: what is behind a word begins the next. */
-typedef size_t tok_scan_fn(const char *s, size_t n, size_t at);
-
+/* A tok_scan_fn says where the word that begins at s[at], at < n, ends. s is UTF-8 with
+ * n bytes. Every text is covered: what is behind a word begins the next. */
 tok_scan_fn tok_scan_gpt2;
 /* Gives each word of `in` to the stage behind this one. */
 int tok_scan_words(const struct tok_walk *w, size_t stage, tok_scan_fn *scan, const struct tok_run *in);

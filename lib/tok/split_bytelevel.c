@@ -6,6 +6,12 @@
 
 struct bytelevel { bool prefix, words; };
 
+bool tok_bytelevel_is_plain(const struct tok_stage *s)
+{
+	const struct bytelevel *p = s->state;
+	return !p->prefix && !p->words;
+}
+
 static int load(struct ft_tok *t, const json_t *v, void **state)
 {
 	int err = FT_OK;

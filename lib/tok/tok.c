@@ -120,7 +120,7 @@ bool ft_tok_is_special(const struct ft_tok *t, int32_t id)
 
 json_t *ft_tok_describe(const struct ft_tok *t)
 {
-	static const char *const names[TOK_ROLES] = { "pad", "unk", "cls", "sep", "mask" };
+	static const char *const names[TOK_ROLES] = { "pad", "unk", "cls", "sep", "mask", "bos", "eos" };
 	json_t *d = json_pack("{s:s, s:s, s:I}", "digest", t->digest, "type", t->kind->name, "vocab",
 	                      (json_int_t)ft_tok_size(t));
 	json_t *special = json_array();

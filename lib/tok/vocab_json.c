@@ -354,7 +354,7 @@ int tok_source_merge(struct tok_source *src, const char *left, size_t left_n, co
 	if (left_n >= UINT32_MAX || right_n >= UINT32_MAX || src->text.len >= UINT32_MAX - left_n - right_n)
 		return ft_fail(FT_EFORMAT, "the merges are larger than 4 GiB");
 	int rc = ft_grow(&src->merges, &src->merges_cap, src->nmerges + 1, sizeof *src->merges);
-	struct tok_merge m = { (uint32_t)src->text.len, (uint32_t)left_n, (uint32_t)right_n };
+	struct tok_merge m = { (uint32_t)src->text.len, (uint32_t)left_n, (uint32_t)right_n, (uint32_t)src->nmerges };
 	if (rc == FT_OK)
 		rc = ft_buf_append(&src->text, left, left_n);
 	if (rc == FT_OK)

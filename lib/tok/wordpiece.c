@@ -98,4 +98,4 @@ static void unload(struct ft_tok *t)
 	free(p);
 }
 
-const struct tok_kind tok_wordpiece = { "wordpiece", load, word, unload, NULL, NULL };
+const struct tok_kind tok_wordpiece = { .name = "wordpiece", .load = load, .word = word, .unload = unload };
