@@ -495,13 +495,19 @@ static int words(const struct tok_walk *w, tok_scan_fn *scan, const struct tok_r
 	return rc;
 }
 
+static bool is_space(const char *s, const char *end)
+{
+	return end - s >= 3 && memcmp(s, SPACE, 3) == 0;
+}
+
 /* Where the next part begins that no merge joins to the one at `from`. */
 static size_t next_cut(const struct tok_run *w, size_t from)
 {
 	const char *p = w->s + from, *end = w->s + w->n;
-	while (end - p >= 3 && memcmp(p, SPACE, 3) == 0)
+	while (is_space(p, end))
 		p += 3;
-	p = memmem(p, (size_t)(end - p), SPACE, 3);
+	while ((p = memchr(p, *SPACE, (size_t)(end - p))) && !is_space(p, end))
+		p++;
 	return p ? (size_t)(p - w->s) : w->n;
 }
 

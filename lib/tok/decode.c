@@ -21,9 +21,17 @@ int tok_list_end(struct tok_list *l)
 	return rc;
 }
 
+int tok_list_append(struct tok_list *l, const char *s, size_t n)
+{
+	if (n > l->limit || l->text.len > l->limit - n)
+		return ft_fail(FT_EFORMAT, "the tokenizer's decoder makes more than %zu bytes of some tokens, which is too much",
+		               l->limit);
+	return ft_buf_append(&l->text, s, n);
+}
+
 int tok_list_add(struct tok_list *l, const char *s, size_t n)
 {
-	int rc = ft_buf_append(&l->text, s, n);
+	int rc = tok_list_append(l, s, n);
 	return rc == FT_OK ? tok_list_end(l) : rc;
 }
 
@@ -51,13 +59,14 @@ int ft_tok_decode(const struct ft_tok *t, const int32_t *ids, size_t n, bool ski
 {
 	if (t->undecodable)
 		return ft_fail(FT_EFORMAT, "the tokenizer's decoder '%s' is not supported", t->undecodable);
-	struct tok_list list[2] = { { { 0 }, NULL, 0, 0 }, { { 0 }, NULL, 0, 0 } }, *now = list, *next = list + 1;
+	struct tok_list list[2] = { { .limit = SIZE_MAX }, { .limit = SIZE_MAX } }, *now = list, *next = list + 1;
 	int rc = FT_OK;
 	for (size_t i = 0; i < n && rc == FT_OK; i++) {
 		const char *piece = shown_piece(t, ids[i]);
 		if (piece && !(skip_special && ft_tok_is_special(t, ids[i])))
 			rc = tok_list_add(now, piece, strlen(piece));
 	}
+	list[0].limit = list[1].limit = tok_growth_limit(now->text.len);
 	for (size_t i = 0; i < t->decoders.n && rc == FT_OK; i++) {
 		const struct tok_stage *stage = &t->decoders.stage[i];
 		next->n = next->text.len = 0;

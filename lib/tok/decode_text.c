@@ -12,14 +12,14 @@
 /* ---- ByteLevel ---- */
 
 /* What is not UTF-8 becomes U+FFFD, as when such text is read. */
-static int append_utf8(struct ft_buf *out, const char *s, size_t n)
+static int append_utf8(struct tok_list *out, const char *s, size_t n)
 {
 	int rc = FT_OK;
 	for (size_t i = 0, len; i < n && rc == FT_OK; i += len) {
 		int32_t c;
 		char bytes[4];
 		len = tok_utf8_get(s + i, n - i, &c, NULL);
-		rc = ft_buf_append(out, bytes, tok_utf8_put(c, bytes));
+		rc = tok_list_append(out, bytes, tok_utf8_put(c, bytes));
 	}
 	return rc;
 }
@@ -40,7 +40,7 @@ static int decode_bytes(const void *state, const struct tok_list *in, struct tok
 			rc = ft_buf_append(&bytes, s.p, s.n); /* an added token, written as it is */
 	}
 	if (rc == FT_OK)
-		rc = append_utf8(&out->text, (char *)bytes.data, bytes.len);
+		rc = append_utf8(out, (char *)bytes.data, bytes.len);
 	ft_buf_free(&bytes);
 	return rc == FT_OK ? tok_list_end(out) : rc;
 }
@@ -133,9 +133,9 @@ static int decode_metaspace(const void *state, const struct tok_list *in, struct
 	for (size_t i = 0; i < in->n && rc == FT_OK; i++) {
 		struct ft_span s = tok_list_get(in, i);
 		for (const char *next; rc == FT_OK && (next = memmem(s.p, s.n, p->bytes, p->n));) {
-			rc = ft_buf_append(&out->text, s.p, (size_t)(next - s.p));
+			rc = tok_list_append(out, s.p, (size_t)(next - s.p));
 			if (rc == FT_OK && !(i == 0 && p->prefix))
-				rc = ft_buf_append(&out->text, " ", 1);
+				rc = tok_list_append(out, " ", 1);
 			s.n -= (size_t)(next - s.p) + p->n;
 			s.p = next + p->n;
 		}
@@ -151,21 +151,22 @@ const struct tok_stage_kind tok_decode_metaspace = { "Metaspace", load_metaspace
 static int decode_replace(const void *state, const struct tok_list *in, struct tok_list *out)
 {
 	const struct tok_replace *p = state;
+	void *store = NULL;
 	int rc = FT_OK;
 	for (size_t i = 0; i < in->n && rc == FT_OK; i++) {
 		struct ft_span s = tok_list_get(in, i);
-		struct tok_search f = { .regex = p->pattern, .s = s.p, .n = s.n };
+		struct tok_search f = { .regex = p->pattern, .s = s.p, .n = s.n, .store = &store };
 		size_t done = 0, from, to;
 		int more;
 		while (rc == FT_OK && s.n && (more = tok_search_next(&f, &from, &to)) != 0) {
-			rc = more < 0 ? more : ft_buf_append(&out->text, s.p + done, from - done);
+			rc = more < 0 ? more : tok_list_append(out, s.p + done, from - done);
 			if (rc == FT_OK)
-				rc = ft_buf_append(&out->text, p->content, p->n);
+				rc = tok_list_append(out, p->content, p->n);
 			done = to;
 		}
-		tok_search_end(&f);
 		rc = rc == FT_OK ? tok_list_add(out, s.p + done, s.n - done) : rc;
 	}
+	tok_search_free(store);
 	return rc;
 }
 
@@ -233,9 +234,9 @@ static int decode_suffix(const void *state, const struct tok_list *in, struct to
 	for (size_t i = 0; i < in->n && rc == FT_OK; i++) {
 		struct ft_span s = tok_list_get(in, i);
 		for (const char *next; rc == FT_OK && n && (next = memmem(s.p, s.n, suffix, n));) {
-			rc = ft_buf_append(&out->text, s.p, (size_t)(next - s.p));
+			rc = tok_list_append(out, s.p, (size_t)(next - s.p));
 			if (rc == FT_OK && i + 1 < in->n)
-				rc = ft_buf_append(&out->text, " ", 1);
+				rc = tok_list_append(out, " ", 1);
 			s.n -= (size_t)(next - s.p) + n;
 			s.p = next + n;
 		}

@@ -67,9 +67,9 @@ static int decode(const void *state, const struct tok_list *in, struct tok_list 
 		size_t from = out->text.len;
 		bool goes_on = i && piece.n >= n && memcmp(piece.p, p->prefix, n) == 0;
 		if (i && !goes_on)
-			rc = ft_buf_append(&out->text, " ", 1);
+			rc = tok_list_append(out, " ", 1);
 		if (rc == FT_OK)
-			rc = ft_buf_append(&out->text, piece.p + (goes_on ? n : 0), piece.n - (goes_on ? n : 0));
+			rc = tok_list_append(out, piece.p + (goes_on ? n : 0), piece.n - (goes_on ? n : 0));
 		for (size_t k = 0; rc == FT_OK && p->cleanup && k < sizeof rules / sizeof *rules; k++)
 			replace(&out->text, from, rules[k][0], rules[k][1]);
 		rc = rc == FT_OK ? tok_list_end(out) : rc;

@@ -2,6 +2,7 @@
  * bytes of the source it came from. */
 #include "ft/err.h"
 #include "priv.h"
+#include "regex.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -47,23 +48,23 @@ int tok_form_put(struct tok_form *x, int32_t c, struct tok_span at)
 
 int tok_form_copy(struct tok_form *x, const struct tok_run *r, size_t from, size_t to)
 {
-	int rc = FT_OK;
+	int rc = tok_form_grow(x, to - from);
+	if (rc < 0 || from == to)
+		return rc;
+	struct tok_span *map = x->map + x->n;
+	memcpy(x->s + x->n, r->s + from, to - from);
+	x->n += to - from;
 	if (r->map) {
-		rc = tok_form_grow(x, to - from);
-		if (rc < 0 || from == to)
-			return rc;
-		memcpy(x->s + x->n, r->s + from, to - from);
-		memcpy(x->map + x->n, r->map + from, (to - from) * sizeof *x->map);
-		x->n += to - from;
+		memcpy(map, r->map + from, (to - from) * sizeof *map);
 		return FT_OK;
 	}
-	for (size_t i = from, n; i < to && rc == FT_OK; i += n) {
+	for (size_t i = from, n; i < to; i += n) {
 		int32_t c;
-		n = tok_utf8_get(r->s + i, to - i, &c, NULL);
-		struct tok_span at = { r->base + (uint32_t)i, r->base + (uint32_t)(i + n) };
-		rc = tok_form_append(x, r->s + i, n, at);
+		n = (unsigned char)r->s[i] < 0x80 ? 1 : tok_utf8_get(r->s + i, to - i, &c, NULL);
+		for (size_t k = 0; k < n; k++)
+			*map++ = (struct tok_span){ r->base + (uint32_t)i, r->base + (uint32_t)(i + n) };
 	}
-	return rc;
+	return FT_OK;
 }
 
 int tok_form_prefix(struct tok_form *x, const struct tok_run *r, const char *prefix, size_t n)
@@ -104,6 +105,7 @@ void tok_scratch_free(struct ft_tok_scratch *s)
 	}
 	if (s->kind_state)
 		s->kind_free(s->kind_state);
+	tok_search_free(s->store);
 	free(s->marks);
 	free(s);
 }

@@ -51,17 +51,16 @@ static int normalize(const struct ft_tok *t, const void *state, const struct tok
                      struct tok_form *out)
 {
 	const struct tok_replace *p = state;
-	struct tok_search f = { .regex = p->pattern, .s = in->s, .n = in->n };
+	struct tok_search f = { .regex = p->pattern, .s = in->s, .n = in->n, .store = &s->store };
 	size_t done = 0, from, to;
 	int more, rc = FT_OK;
-	(void)t, (void)s;
+	(void)t;
 	while (rc == FT_OK && (more = tok_search_next(&f, &from, &to)) != 0) {
 		rc = more < 0 ? more : tok_form_copy(out, in, done, from);
 		if (rc == FT_OK)
 			rc = tok_form_append(out, p->content, p->n, place(in, from, to));
 		done = to;
 	}
-	tok_search_end(&f);
 	if (rc == FT_OK && done == 0 && out->n == 0)
 		return TOK_SAME;
 	return rc == FT_OK ? tok_form_copy(out, in, done, in->n) : rc;

@@ -6,7 +6,7 @@
 
 /* The most bytes that may become of n: a single stage makes up to 18 characters of
  * one (NFKD of U+FDFA), and nobody's tokenizer does so with a whole text. */
-static size_t growth_limit(size_t n)
+size_t tok_growth_limit(size_t n)
 {
 	return 4096 + 32 * n;
 }
@@ -29,7 +29,7 @@ int tok_normalize(const struct ft_tok *t, const struct tok_run *in, struct ft_to
 	size_t next = 0;
 	*out = *in;
 	for (size_t i = 0; i < 2; i++)
-		s->normal[i].limit = growth_limit(in->n);
+		s->normal[i].limit = tok_growth_limit(in->n);
 	if (ft_utf8_invalid(in->s, in->n)) {
 		s->normal[0].n = 0;
 		rc = repair(in, &s->normal[0]);

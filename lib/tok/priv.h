@@ -117,6 +117,7 @@ struct tok_mark { int32_t c; int class; size_t order; struct tok_span at; };
 struct ft_tok_scratch {
 	struct tok_form normal[2];        /* between stages of normalisation */
 	struct tok_form split[TOK_STAGES][2]; /* what a splitting stage has rewritten */
+	void *store;                      /* for searches (regex.h) */
 	struct tok_mark *marks;           /* combining characters since the last base */
 	size_t nmarks, marks_cap;
 	void *work;                       /* the kind's, during one call of ft_tok_encode() */
@@ -135,9 +136,11 @@ struct tok_list {              /* strings, one after the other; {0} is an empty 
 	struct ft_buf text;
 	size_t *end;           /* [n]: where each ends in text */
 	size_t n, cap;
+	size_t limit;          /* bytes it may have */
 };
-int tok_list_add(struct tok_list *l, const char *s, size_t n);
-int tok_list_end(struct tok_list *l); /* a string that was appended to l->text ends here */
+int tok_list_append(struct tok_list *l, const char *s, size_t n); /* to the string in the making */
+int tok_list_end(struct tok_list *l);                             /* which ends here */
+int tok_list_add(struct tok_list *l, const char *s, size_t n);    /* both */
 static inline struct ft_span tok_list_get(const struct tok_list *l, size_t i)
 {
 	size_t from = i ? l->end[i - 1] : 0;
@@ -317,6 +320,8 @@ int tok_load_merges_txt(struct ft_tok *t, const char *dir, const char *path, con
 /* ---- normalize.c ---- */
 /* The normal form of `in`: itself, or in the scratch, valid until the next call. */
 int tok_normalize(const struct ft_tok *t, const struct tok_run *in, struct ft_tok_scratch *s, struct tok_run *out);
+/* The most bytes that a chain of stages may make of n. */
+size_t tok_growth_limit(size_t n);
 
 /* ---- normal_bert.c ---- */
 extern const struct tok_stage_kind tok_normal_bert, tok_split_bytelevel; /* that others ask for */

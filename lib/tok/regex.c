@@ -198,16 +198,21 @@ static int find(struct tok_search *f, size_t *from, size_t *to)
 {
 	const struct tok_regex *r = f->regex;
 	if (r->literal) {
-		const char *p = r->n ? memmem(f->s + f->at, f->n - f->at, r->text, r->n) : NULL;
+		const char *at = f->s + f->at;
+		size_t left = f->n - f->at;
+		const char *p = r->n == 1 ? memchr(at, *r->text, left) : memmem(at, left, r->text, r->n);
 		if (!p)
 			return 0;
 		*from = (size_t)(p - f->s);
 		*to = *from + r->n;
 		return 1;
 	}
-	if (!f->data && !(f->data = pcre2_match_data_create(1, NULL)))
+	if (!*f->store && !(*f->store = pcre2_match_data_create(1, NULL)))
 		return ft_fail(FT_EFAIL, "out of memory");
-	int rc = pcre2_match(r->code, (PCRE2_SPTR)f->s, f->n, f->at, PCRE2_NO_UTF_CHECK, f->data, r->limits);
+	pcre2_match_data *data = *f->store;
+	int rc = pcre2_match(r->code, (PCRE2_SPTR)f->s, f->n, f->at, PCRE2_NO_UTF_CHECK, data, r->limits);
+	if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
+		rc = pcre2_match(r->code, (PCRE2_SPTR)f->s, f->n, f->at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data, r->limits);
 	if (rc == PCRE2_ERROR_NOMATCH)
 		return 0;
 	if (rc < 0) {
@@ -216,7 +221,7 @@ static int find(struct tok_search *f, size_t *from, size_t *to)
 		return ft_fail(FT_EFORMAT, "the tokenizer's pattern '%.200s' fails on this text: %s", r->text,
 		               (char *)reason);
 	}
-	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(f->data);
+	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(data);
 	*from = at[0] < at[1] ? at[0] : at[1]; /* \K may put the start behind the end */
 	*to = at[1];
 	return 1;
@@ -243,8 +248,7 @@ int tok_search_next(struct tok_search *f, size_t *from, size_t *to)
 	return 0;
 }
 
-void tok_search_end(struct tok_search *f)
+void tok_search_free(void *store)
 {
-	pcre2_match_data_free(f->data);
-	f->data = NULL;
+	pcre2_match_data_free(store);
 }

@@ -47,7 +47,7 @@ static int split(const struct tok_walk *w, size_t stage, const void *state, cons
 	if (p->scan)
 		return tok_scan_words(w, stage, p->scan, in);
 	struct tok_cutter c = { .w = w, .stage = stage, .in = in, .behavior = p->behavior };
-	struct tok_search f = { .regex = p->regex, .s = in->s, .n = in->n };
+	struct tok_search f = { .regex = p->regex, .s = in->s, .n = in->n, .store = &w->x->scratch->store };
 	size_t done = 0, from, to;
 	int more, rc = FT_OK;
 	while (rc == FT_OK && (more = tok_search_next(&f, &from, &to)) != 0) {
@@ -56,7 +56,6 @@ static int split(const struct tok_walk *w, size_t stage, const void *state, cons
 			rc = tok_cut(&c, from, to, !p->invert);
 		done = to;
 	}
-	tok_search_end(&f);
 	if (rc == FT_OK && done < in->n)
 		rc = tok_cut(&c, done, in->n, p->invert);
 	return rc == FT_OK ? tok_cut_end(&c) : rc;

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+static void *store; /* for searches */
 static uint64_t state = 88172645463325252u;
 static uint32_t random_below(uint32_t n)
 {
@@ -22,11 +23,9 @@ static size_t ncommon;
 
 static bool matches(struct tok_regex *r, const char *s, size_t n)
 {
-	struct tok_search f = { .regex = r, .s = s, .n = n };
+	struct tok_search f = { .regex = r, .s = s, .n = n, .store = &store };
 	size_t from, to;
-	int rc = tok_search_next(&f, &from, &to);
-	tok_search_end(&f);
-	return rc == 1;
+	return tok_search_next(&f, &from, &to) == 1;
 }
 
 /* PCRE2 may know fewer characters than our table; it must not think otherwise of one. */
@@ -94,20 +93,18 @@ static size_t make_text(char *out)
 /* Words of s[n] that differ. */
 static size_t compare(struct tok_regex *r, tok_scan_fn *scan, const char *s, size_t n)
 {
-	struct tok_search f = { .regex = r, .s = s, .n = n };
+	struct tok_search f = { .regex = r, .s = s, .n = n, .store = &store };
 	size_t at = 0, from, to, words = 0;
 	while (at < n) {
 		size_t end = scan(s, n, at);
 		int rc = tok_search_next(&f, &from, &to);
 		if (rc != 1 || from != at || to != end) {
 			printf("# at byte %zu: %zu, wanted %zu to %zu\n", at, end, from, to);
-			tok_search_end(&f);
 			return SIZE_MAX;
 		}
 		at = end;
 		words++;
 	}
-	tok_search_end(&f);
 	return words;
 }
 
@@ -156,11 +153,10 @@ static void patterns(void)
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct tok_regex *r = tok_regex_new(cases[i].pattern);
-		struct tok_search f = { .regex = r, .s = cases[i].text, .n = strlen(cases[i].text) };
+		struct tok_search f = { .regex = r, .s = cases[i].text, .n = strlen(cases[i].text), .store = &store };
 		size_t from = 0, to = 0;
 		ok(r && tok_search_next(&f, &from, &to) == 1 && from == cases[i].from && to == cases[i].to,
 		   "%s finds %zu to %zu", cases[i].pattern, from, to);
-		tok_search_end(&f);
 		tok_regex_free(r);
 	}
 	static const struct { const char *pattern, *reason; } bad[] = {
@@ -186,11 +182,10 @@ static void without_end(void)
 	char text[5001];
 	memset(text, 'a', 5000);
 	text[4999] = 'b';
-	struct tok_search f = { .regex = r, .s = text, .n = 5000 };
+	struct tok_search f = { .regex = r, .s = text, .n = 5000, .store = &store };
 	size_t from, to;
 	ok(r && tok_search_next(&f, &from, &to) == FT_EFORMAT && strstr(ft_message(), "(a+)+$"),
 	   "a pattern that backtracks without end is given up");
-	tok_search_end(&f);
 	tok_regex_free(r);
 }
 
@@ -202,13 +197,12 @@ static void empty_matches(void)
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct tok_regex *r = tok_regex_new(cases[i].pattern);
-		struct tok_search f = { .regex = r, .s = cases[i].text, .n = strlen(cases[i].text) };
+		struct tok_search f = { .regex = r, .s = cases[i].text, .n = strlen(cases[i].text), .store = &store };
 		size_t from, to;
 		char found[100] = "";
 		while (tok_search_next(&f, &from, &to) == 1)
 			snprintf(found + strlen(found), sizeof found - strlen(found), "%zu-%zu ", from, to);
 		is_str(found, cases[i].found, cases[i].pattern);
-		tok_search_end(&f);
 		tok_regex_free(r);
 	}
 }
@@ -222,5 +216,6 @@ int main(void)
 	without_end();
 	empty_matches();
 	free(common);
+	tok_search_free(store);
 	return tap_done();
 }
