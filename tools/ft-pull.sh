@@ -251,9 +251,9 @@ pull config.json || die 1 "$endpoint/$repo: no config.json at commit $commit"
 tokenizer=''
 for file in tokenizer.json vocab.txt vocab.json merges.txt tokenizer_config.json special_tokens_map.json added_tokens.json; do
 	pull "$file"
-	case $?$file in 0tokenizer.json | 0vocab.txt) tokenizer=1 ;; esac
+	case $?$file in 0tokenizer.json | 0vocab.txt | 0vocab.json) tokenizer=1 ;; esac
 done
-[ -n "$tokenizer" ] || note "$repo has neither tokenizer.json nor vocab.txt: ft-tokenize will not be able to use it"
+[ -n "$tokenizer" ] || note "$repo has neither tokenizer.json nor vocab.txt nor vocab.json: ft-tokenize will not be able to use it"
 
 # How a sentence-transformers model makes one vector of a text: these files, and a folder for some modules.
 if pull modules.json; then

@@ -1,9 +1,9 @@
 /* tok.h - tokenizers: text to ids and back.
  *
  * A tokenizer is opened from a Hugging Face folder: tokenizer.json, or the
- * older vocab.txt (with tokenizer_config.json beside it when there is one). It
- * follows the reference implementation id by id. It is immutable once open and
- * may be shared by threads; each thread has its own ft_tok_text.
+ * older vocab.txt, or vocab.json with merges.txt (with tokenizer_config.json
+ * beside them when there is one). It follows the reference implementation id by
+ * id. It may be shared by threads; each thread has its own ft_tok_text.
  */
 #ifndef FT_TOK_H
 #define FT_TOK_H
@@ -21,9 +21,9 @@ struct ft_tok *ft_tok_open(const char *dir);
 void ft_tok_free(struct ft_tok *t); /* NULL is fine */
 
 /* What a stream's meta says of a tokenizer; new reference:
- * {digest, type: "wordpiece", vocab: 30522, pad, unk, cls, sep, mask: ids or
- * null, special: [ids]}. The digest is over what decides the ids (the bytes of
- * tokenizer.json, or of vocab.txt and the options read beside it). */
+ * {digest, type: "wordpiece" or "bpe", vocab: 30522, pad, unk, cls, sep, mask, bos,
+ * eos: ids or null, special: [ids]}. The digest is over what decides the ids (the bytes
+ * of tokenizer.json, or of the older files and the options read beside them). */
 json_t *ft_tok_describe(const struct ft_tok *t);
 
 /* A growing result; {0} is a valid empty one. */
@@ -31,7 +31,8 @@ struct ft_tok_scratch;
 struct ft_tok_text {
 	int32_t *ids;      /* [n] */
 	uint8_t *types;    /* [n]: 0 first text, 1 second */
-	uint32_t *begin, *end; /* [n]: byte offsets into the text it came from; equal for special tokens */
+	uint32_t *begin, *end; /* [n]: byte offsets into the text it came from, whole characters; equal for
+	                        * special tokens */
 	size_t n, cap;
 	struct ft_tok_scratch *scratch; /* private */
 };

@@ -83,10 +83,13 @@ int tok_split_raw(const struct tok_walk *w, const struct tok_run *in)
 	const char *text = in->s;
 	int rc = FT_OK;
 	char word[WORD_MAX];
+	struct tok_run r = { .s = word };
 	for (size_t i = 0; i < in->n && rc == FT_OK;) {
-		struct tok_run r = { .s = word, .hash = t->vocab.seed, .base = in->base + (uint32_t)i };
 		size_t at = i;
 		unsigned char c = 0;
+		r.n = 0;
+		r.hash = t->vocab.seed;
+		r.base = in->base + (uint32_t)i;
 		for (; at < in->n && (c = t->letter[(unsigned char)text[at]]) && r.n < WORD_MAX; at++) {
 			word[r.n++] = (char)c;
 			r.hash = tok_hash_step(r.hash, c);

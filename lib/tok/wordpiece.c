@@ -22,6 +22,14 @@ struct wordpiece {
 	uint64_t prefix_hash; /* where the hashes of continuations go on */
 };
 
+/* Pieces end with characters: so do they where nothing was changed. */
+static int emit(const struct tok_run *w, size_t from, size_t to, int32_t id, int type, struct ft_tok_text *x)
+{
+	if (!w->map)
+		return tok_emit(x, id, type, w->base + (uint32_t)from, w->base + (uint32_t)to);
+	return tok_emit_part(x, id, type, w, from, to);
+}
+
 static size_t count_chars(const char *s, size_t n)
 {
 	size_t count = 0;
@@ -35,11 +43,11 @@ static int word(const struct ft_tok *t, const struct tok_run *w, int type, struc
 	const struct wordpiece *p = t->state;
 	size_t before = x->n;
 	if (w->n > p->max_chars && count_chars(w->s, w->n) > p->max_chars)
-		return tok_emit_part(x, p->unk, type, w, 0, w->n);
+		return emit(w, 0, w->n, p->unk, type, x);
 	uint64_t hash = w->hash ? w->hash : tok_hash(t->vocab.seed, w->s, w->n);
 	int32_t whole = tok_vocab_find(&t->vocab, hash, "", 0, w->s, w->n);
 	if (whole >= 0)
-		return tok_emit_part(x, whole, type, w, 0, w->n);
+		return emit(w, 0, w->n, whole, type, x);
 	int rc = FT_OK;
 	const char *lead = "";
 	size_t lead_n = 0;
@@ -48,9 +56,9 @@ static int word(const struct ft_tok *t, const struct tok_run *w, int type, struc
 		int32_t id = tok_vocab_longest(&t->vocab, hash, lead, lead_n, w->s + at, w->n - at, &len);
 		if (id < 0) { /* a hole: the pieces so far do not count */
 			x->n = before;
-			return tok_emit_part(x, p->unk, type, w, 0, w->n);
+			return emit(w, 0, w->n, p->unk, type, x);
 		}
-		rc = tok_emit_part(x, id, type, w, at, at + len);
+		rc = emit(w, at, at + len, id, type, x);
 		lead = p->prefix;
 		lead_n = p->prefix_n;
 		hash = p->prefix_hash;

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The same work as step.c and wordpiece.c, by PyTorch and transformers and by tokenizers.
+"""The same work as step.c and tokenizer.c, by PyTorch and transformers, and by tokenizers or tiktoken.
 
 Usage: reference.py versions
        reference.py step CONFIG [--batches FILE] [--attention NAME] [--optimizer NAME] [...]
-       reference.py wordpiece TOKENIZER_JSON FILE
+       reference.py tokenizer [--by tokenizers|tiktoken] FOLDER FILE
 
 One JSON line on stdout, with the keys that the C programs use.
 """
@@ -99,26 +99,54 @@ def step(options):
             "peak_bytes": peak_bytes()}
 
 
-def wordpiece(options):
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    os.environ["RAYON_NUM_THREADS"] = "1"
-    from tokenizers import Tokenizer
-    tokenizer = Tokenizer.from_file(options.tokenizer)
+def byte_letters():
+    """Byte-level vocabularies write 68 of the bytes as letters from U+0100 on."""
+    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    letters = {chr(b): b for b in plain}
+    letters.update((chr(0x100 + i), b) for i, b in enumerate(b for b in range(256) if b not in plain))
+    return letters
+
+
+def by_tokenizers(folder):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    if os.path.exists(f"{folder}/tokenizer.json"):
+        tokenizer = Tokenizer.from_file(f"{folder}/tokenizer.json")
+    else:
+        tokenizer = Tokenizer(models.BPE.from_file(f"{folder}/vocab.json", f"{folder}/merges.txt"))
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.no_padding()
     tokenizer.no_truncation()
+    encoders = (tokenizer.encode_batch, getattr(tokenizer, "encode_batch_fast", tokenizer.encode_batch))
+    return [lambda lines, e=e: sum(len(x.ids) for x in e(lines, add_special_tokens=False)) for e in encoders]
+
+
+def by_tiktoken(folder):
+    """GPT-2's vocabulary: ids are ranks, in vocab.json."""
+    import tiktoken
+    letters = byte_letters()
+    with open(f"{folder}/vocab.json", encoding="utf-8") as f:
+        vocab = json.load(f)
+    ranks = {bytes(letters[c] for c in p): i for p, i in vocab.items() if p != "<|endoftext|>"}
+    pattern = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+    encoding = tiktoken.Encoding("gpt2", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+    return [lambda lines: sum(map(len, encoding.encode_ordinary_batch(lines, num_threads=1)))] * 2
+
+
+def tokenizer(options):
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ["RAYON_NUM_THREADS"] = "1"
     with open(options.file, "rb") as f:
         data = f.read()
     lines = data.decode("utf-8", "replace").split("\n")
     if not lines[-1]:
         lines.pop()
     best = float("inf")
-    for encode in (tokenizer.encode_batch, getattr(tokenizer, "encode_batch_fast", tokenizer.encode_batch)):
+    for encode in (by_tiktoken if options.by == "tiktoken" else by_tokenizers)(options.folder):
         began = time.perf_counter()
-        encoded = encode(lines, add_special_tokens=False)
+        tokens = encode(lines)
         best = min(best, time.perf_counter() - began)
-    return {"what": "wordpiece", "by": "tokenizers", "bytes": len(data), "lines": len(lines),
-            "tokens": sum(len(e.ids) for e in encoded), "seconds": round(best, 5),
-            "mb_per_second": round(1e-6 * len(data) / best, 3)}
+    return {"what": "tokenizer", "by": options.by, "bytes": len(data), "lines": len(lines), "tokens": tokens,
+            "seconds": round(best, 5), "mb_per_second": round(1e-6 * len(data) / best, 3)}
 
 
 def main():
@@ -135,9 +163,10 @@ def main():
     s.add_argument("--length", type=int, default=128, help="tokens of a row, with padding")
     s.add_argument("--steps", type=int, default=3, help="timed ones, after one to warm up")
     s.add_argument("--threads", type=int, default=2)
-    w = commands.add_parser("wordpiece")
-    w.set_defaults(run=wordpiece)
-    w.add_argument("tokenizer")
+    w = commands.add_parser("tokenizer")
+    w.set_defaults(run=tokenizer)
+    w.add_argument("--by", default="tokenizers", choices=("tokenizers", "tiktoken"))
+    w.add_argument("folder")
     w.add_argument("file")
     options = parser.parse_args()
     print(json.dumps(options.run(options), separators=(",", ":")))
