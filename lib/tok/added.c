@@ -247,7 +247,8 @@ static int hit(const struct sink *k, int32_t id, size_t from, size_t to)
 {
 	const struct ft_tok *t = k->w->t;
 	if (t->trim) {
-		struct tok_trim trim = { tok_skip_white(t, k->in->s, to, from), tok_skip_white_back(t, k->in->s, to), false };
+		struct tok_trim trim = { .from = tok_skip_white(t, k->in->s, to, from) };
+		trim.to = tok_skip_white_back(t, k->in->s, to);
 		trim.single = trim.from == from + 1;
 		return tok_emit_trimmed(t, k->w->x, id, k->w->type, k->in, from, to, trim);
 	}

@@ -6,6 +6,8 @@
 #include <pthread.h>
 
 #define BPE_NONE UINT64_MAX
+#define BPE_SPACE "\xe2\x96\x81" /* U+2581, which SentencePiece writes for a space */
+#define BPE_AFFIX_MAX 255        /* bytes of a prefix or suffix */
 
 /* ---- pairs of pieces, and what they become ---- */
 struct bpe_pair {
@@ -96,6 +98,7 @@ int bpe_merge(const struct bpe_pairs *p, struct bpe_tokens *k, struct bpe_heap *
 /* ---- words seen before ---- */
 #define BPE_KEY_BYTES 15 /* of words that are kept */
 #define BPE_KEY_TOKENS 3
+#define BPE_CACHE_BITS 15 /* 32,768 words of 32 bytes a thread */
 struct bpe_word {
 	uint64_t low, high; /* bytes of the word; in the last its length. 0: free */
 	int32_t id[BPE_KEY_TOKENS];
@@ -137,5 +140,9 @@ struct bpe {
 	pthread_mutex_t lock;  /* of the pool */
 	struct bpe_work *pool;
 };
+
+/* ---- bpe_encode.c: as struct tok_kind has them ---- */
+int bpe_word(const struct ft_tok *t, const struct tok_run *w, int type, struct ft_tok_text *x);
+int bpe_words(const struct tok_walk *w, tok_scan_fn *scan, const struct tok_run *in);
 
 #endif

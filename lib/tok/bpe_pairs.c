@@ -27,8 +27,8 @@ static int resolve(const struct tok_vocab *v, const char *text, const struct tok
 	id[2] = tok_vocab_find(v, tok_hash(h, rest, rest_n), left, m->left, rest, rest_n);
 	for (int i = 0; i < 3; i++)
 		if (id[i] < 0)
-			return ft_fail(FT_EFORMAT, "'%.*s%.*s' is not in the vocabulary", i == 1 ? 0 : (int)m->left, left,
-			               i == 0 ? 0 : i == 1 ? (int)m->right : (int)rest_n, i == 1 ? right : rest);
+			return ft_fail(FT_EFORMAT, "'%.*s%.*s' is not in the vocabulary", i == 1 ? 0 : (int)m->left,
+			               left, i == 0 ? 0 : i == 1 ? (int)m->right : (int)rest_n, i == 1 ? right : rest);
 	return FT_OK;
 }
 

@@ -222,9 +222,11 @@ static json_t *tree_of(const struct ft_tok *t, const char *path, const struct to
 		return NULL;
 	}
 	const char *cls = c->token[TOK_CLS], *sep = c->token[TOK_SEP];
-	int32_t cls_id = tok_vocab_id(&t->vocab, cls, strlen(cls)), sep_id = tok_vocab_id(&t->vocab, sep, strlen(sep));
+	int32_t cls_id = tok_vocab_id(&t->vocab, cls, strlen(cls));
+	int32_t sep_id = tok_vocab_id(&t->vocab, sep, strlen(sep));
 	if (cls_id < 0 || sep_id < 0) {
-		ft_fail(FT_EFORMAT, "%s: the special token '%s' is not in the vocabulary", path, cls_id < 0 ? cls : sep);
+		ft_fail(FT_EFORMAT, "%s: the special token '%s' is not in the vocabulary", path,
+		        cls_id < 0 ? cls : sep);
 		return NULL;
 	}
 	json_t *added = tok_config_added(c, &t->vocab);
@@ -237,7 +239,8 @@ static json_t *tree_of(const struct ft_tok *t, const char *path, const struct to
 		"strip_accents", strip, "lowercase", lower, "pre_tokenizer", "type", "BertPreTokenizer",
 		"model", "type", "WordPiece", "unk_token", c->token[TOK_UNK], "continuing_subword_prefix", "##",
 		"max_input_chars_per_word", 100, "decoder", "type", "WordPiece", "prefix", "##", "cleanup", 1,
-		"added_tokens", added, "post_processor", "type", "BertProcessing", "sep", sep, sep_id, "cls", cls, cls_id);
+		"added_tokens", added, "post_processor", "type", "BertProcessing", "sep", sep, sep_id, "cls", cls,
+		cls_id);
 	if (!root)
 		ft_fail(FT_EFAIL, "out of memory");
 	return root;

@@ -24,8 +24,8 @@ int tok_list_end(struct tok_list *l)
 int tok_list_append(struct tok_list *l, const char *s, size_t n)
 {
 	if (n > l->limit || l->text.len > l->limit - n)
-		return ft_fail(FT_EFORMAT, "the tokenizer's decoder makes more than %zu bytes of some tokens, which is too much",
-		               l->limit);
+		return ft_fail(FT_EFORMAT, "the tokenizer's decoder makes more than %zu bytes of some tokens, which is"
+		               " too much", l->limit);
 	return ft_buf_append(&l->text, s, n);
 }
 

@@ -13,8 +13,8 @@ int tok_form_grow(struct tok_form *x, size_t more)
 	if (!ft_add(x->n, more, &need))
 		return ft_fail_memory(SIZE_MAX);
 	if (x->limit && need > x->limit)
-		return ft_fail(FT_EFORMAT, "the tokenizer makes more than %zu bytes of a piece of text, which is too much",
-		               x->limit);
+		return ft_fail(FT_EFORMAT, "the tokenizer makes more than %zu bytes of a piece of text, which is too"
+		               " much", x->limit);
 	if (need <= x->cap)
 		return FT_OK;
 	/* Both arrays grow together; `cap` counts only what both have. */

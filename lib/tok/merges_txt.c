@@ -20,7 +20,8 @@ struct family {
 static const struct family families[] = {
 	{ " gpt2 gpt_neo gptj codegen ", " GPT2Tokenizer CodeGenTokenizer ", false, NULL,
 	  { [TOK_UNK] = "<|endoftext|>", [TOK_BOS] = "<|endoftext|>", [TOK_EOS] = "<|endoftext|>" } },
-	{ " roberta bart longformer led ", " RobertaTokenizer BartTokenizer LongformerTokenizer LEDTokenizer ", true, NULL,
+	{ " roberta bart longformer led ", " RobertaTokenizer BartTokenizer LongformerTokenizer LEDTokenizer ", true,
+	  NULL,
 	  { [TOK_PAD] = "<pad>", [TOK_UNK] = "<unk>", [TOK_CLS] = "<s>", [TOK_SEP] = "</s>", [TOK_MASK] = "<mask>",
 	    [TOK_BOS] = "<s>", [TOK_EOS] = "</s>" } },
 	{ " qwen2 qwen2_moe qwen3 qwen3_moe ", " Qwen2Tokenizer ", false, QWEN2,
@@ -69,7 +70,8 @@ static int read_merges(struct tok_source *src, const char *path)
 		bool good = space && !memchr(space + 1, ' ', (size_t)(last - space - 1)) && !ft_utf8_invalid(at, n)
 		         && !memchr(at, '\0', n);
 		if (n && !(n >= 8 && memcmp(at, "#version", 8) == 0))
-			rc = good ? tok_source_merge(src, at, (size_t)(space - at), space + 1, (size_t)(last - space - 1))
+			rc = good ? tok_source_merge(src, at, (size_t)(space - at), space + 1,
+			                             (size_t)(last - space - 1))
 			          : ft_fail(FT_EFORMAT, "%s:%zu: is not two parts with a space between", path, line);
 		at = stop ? stop + 1 : end;
 	}
@@ -104,8 +106,8 @@ static json_t *processor(const struct ft_tok *t, const struct family *f, const s
 		return json_pack("{s:s, s:b, s:b}", "type", "ByteLevel", "trim_offsets", 0, "add_prefix_space", prefix);
 	if (named(t, c, TOK_CLS, path, &cls) < 0 || named(t, c, TOK_SEP, path, &sep) < 0)
 		return NULL;
-	return json_pack("{s:s, s:[s,i], s:[s,i], s:b, s:b}", "type", "RobertaProcessing", "sep", c->token[TOK_SEP], sep,
-	                 "cls", c->token[TOK_CLS], cls, "trim_offsets", 1, "add_prefix_space", prefix);
+	return json_pack("{s:s, s:[s,i], s:[s,i], s:b, s:b}", "type", "RobertaProcessing", "sep", c->token[TOK_SEP],
+	                 sep, "cls", c->token[TOK_CLS], cls, "trim_offsets", 1, "add_prefix_space", prefix);
 }
 
 /* What tokenizer.json would say. */
@@ -127,12 +129,13 @@ static json_t *tree_of(const struct ft_tok *t, const struct family *f, const str
 	}
 	if (f->roberta)
 		set_mask(c, added);
-	json_t *bytes = json_pack("{s:s, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", prefix, "use_regex", !f->pattern);
-	json_t *root = json_pack("{s:{s:s}, s:{s:s}, s:o, s:o, s:o}", "model", "type", "BPE", "decoder", "type", "ByteLevel",
-	                         "pre_tokenizer", bytes, "added_tokens", added, "post_processor", post);
+	json_t *bytes = json_pack("{s:s, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", prefix, "use_regex",
+	                          !f->pattern);
+	json_t *root = json_pack("{s:{s:s}, s:{s:s}, s:o, s:o, s:o}", "model", "type", "BPE", "decoder", "type",
+	                         "ByteLevel", "pre_tokenizer", bytes, "added_tokens", added, "post_processor", post);
 	if (root && f->pattern) {
-		json_t *split = json_pack("{s:s, s:{s:s}, s:s}", "type", "Split", "pattern", "Regex", f->pattern, "behavior",
-		                          "Isolated");
+		json_t *split = json_pack("{s:s, s:{s:s}, s:s}", "type", "Split", "pattern", "Regex", f->pattern,
+		                          "behavior", "Isolated");
 		json_t *both = json_pack("{s:s, s:[o,O]}", "type", "Sequence", "pretokenizers", split, bytes);
 		if (json_object_set_new(root, "pre_tokenizer", both) < 0
 		    || json_object_set_new(root, "normalizer", json_pack("{s:s}", "type", "NFC")) < 0) {

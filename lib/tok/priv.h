@@ -85,7 +85,7 @@ int tok_form_prefix(struct tok_form *x, const struct tok_run *r, const char *pre
 void tok_form_free(struct tok_form *x);
 static inline struct tok_run tok_form_run(const struct tok_form *x)
 {
-	return (struct tok_run){ .s = x->s, .n = x->n, .map = x->map, .room = x->cap };
+	return (struct tok_run){ .s = x->s ? x->s : "", .n = x->n, .map = x->map, .room = x->cap };
 }
 static inline bool tok_utf8_inside(char c) /* a byte of a character, but not the first */
 {

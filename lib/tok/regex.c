@@ -29,7 +29,8 @@ struct tok_regex {
 
 /* ---- from Ruby's syntax to PCRE2's ---- */
 
-#define BLANKS "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+#define BLANKS "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}" \
+	"\\x{3000}"
 #define WORDS "\\p{L}\\p{M}\\p{Nd}\\p{Pc}"
 #define HEXES "0-9a-fA-F"
 
@@ -210,9 +211,10 @@ static int find(struct tok_search *f, size_t *from, size_t *to)
 	if (!*f->store && !(*f->store = pcre2_match_data_create(1, NULL)))
 		return ft_fail(FT_EFAIL, "out of memory");
 	pcre2_match_data *data = *f->store;
-	int rc = pcre2_match(r->code, (PCRE2_SPTR)f->s, f->n, f->at, PCRE2_NO_UTF_CHECK, data, r->limits);
+	PCRE2_SPTR s = (PCRE2_SPTR)f->s;
+	int rc = pcre2_match(r->code, s, f->n, f->at, PCRE2_NO_UTF_CHECK, data, r->limits);
 	if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-		rc = pcre2_match(r->code, (PCRE2_SPTR)f->s, f->n, f->at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data, r->limits);
+		rc = pcre2_match(r->code, s, f->n, f->at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data, r->limits);
 	if (rc == PCRE2_ERROR_NOMATCH)
 		return 0;
 	if (rc < 0) {

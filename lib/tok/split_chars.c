@@ -75,7 +75,9 @@ static int split_punctuation(const struct tok_walk *w, size_t stage, const void 
 	return tok_cut_chars(&c, is_punctuation);
 }
 
-const struct tok_stage_kind tok_split_punctuation = { "Punctuation", load_punctuation, NULL, .split = split_punctuation };
+const struct tok_stage_kind tok_split_punctuation = {
+	"Punctuation", load_punctuation, NULL, .split = split_punctuation
+};
 
 /* ---- Digits ---- */
 
@@ -122,4 +124,6 @@ static int split_delimiter(const struct tok_walk *w, size_t stage, const void *s
 	return rc == FT_OK ? tok_cut(&c, done, in->n, false) : rc;
 }
 
-const struct tok_stage_kind tok_split_delimiter = { "CharDelimiterSplit", load_delimiter, NULL, .split = split_delimiter };
+const struct tok_stage_kind tok_split_delimiter = {
+	"CharDelimiterSplit", load_delimiter, NULL, .split = split_delimiter
+};

@@ -40,9 +40,9 @@ static int load(struct ft_tok *t, const json_t *v, void **state)
 	return FT_OK;
 }
 
-static bool begins(const struct metaspace *p, const struct tok_run *in)
+static bool begins(const struct metaspace *p, const char *s, size_t n)
 {
-	return *in->s == ' ' || (in->n >= p->n && memcmp(in->s, p->bytes, p->n) == 0);
+	return n >= p->n && memcmp(s, p->bytes, p->n) == 0;
 }
 
 static int rewrite(const struct metaspace *p, const struct tok_run *in, struct tok_form *out)
@@ -51,7 +51,7 @@ static int rewrite(const struct metaspace *p, const struct tok_run *in, struct t
 	size_t done = 0;
 	bool at_start = (in->map ? in->map[0].begin : in->base) == 0;
 	out->n = 0;
-	if (!begins(p, in) && (p->prepend == ALWAYS || (p->prepend == FIRST && at_start)))
+	if (*in->s != ' ' && !begins(p, in->s, in->n) && (p->prepend == ALWAYS || (p->prepend == FIRST && at_start)))
 		rc = tok_form_prefix(out, in, p->bytes, p->n);
 	for (const char *space; rc == FT_OK && (space = memchr(in->s + done, ' ', in->n - done));) {
 		size_t at = (size_t)(space - in->s);
@@ -72,7 +72,7 @@ static int split(const struct tok_walk *w, size_t stage, const void *state, cons
 	if (rc < 0 || !p->split)
 		return rc < 0 ? rc : tok_walk_on(w, stage + 1, &all);
 	for (size_t from = 0, to; from < all.n && rc == FT_OK; from = to) {
-		size_t at = from + (memcmp(all.s + from, p->bytes, all.n - from < p->n ? all.n - from : p->n) == 0 ? p->n : 0);
+		size_t at = from + (begins(p, all.s + from, all.n - from) ? p->n : 0);
 		const char *next = at < all.n ? memmem(all.s + at, all.n - at, p->bytes, p->n) : NULL;
 		to = next ? (size_t)(next - all.s) : all.n;
 		struct tok_run word = tok_run_part(&all, from, to);

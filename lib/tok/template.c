@@ -120,7 +120,8 @@ static int load_named(struct ft_tok *t, const json_t *v, bool roberta)
 static int load_trim(struct ft_tok *t, const json_t *v)
 {
 	int err = FT_OK;
-	bool trim = ft_json_bool(v, "trim_offsets", true, &err), prefix = ft_json_bool(v, "add_prefix_space", true, &err);
+	bool trim = ft_json_bool(v, "trim_offsets", true, &err);
+	bool prefix = ft_json_bool(v, "add_prefix_space", true, &err);
 	if (trim) {
 		t->trim = true;
 		t->trim_prefix = prefix;

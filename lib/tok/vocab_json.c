@@ -79,7 +79,7 @@ static bool find_next(struct reader *r, struct place *p)
 				continue;
 			c = peek(r);
 			r->member = is_key(from, to, "vocab") ? "vocab" : "merges";
-			if ((is_key(from, to, "vocab") && (c == '{' || c == '[')) || (is_key(from, to, "merges") && c == '['))
+			if (is_key(from, to, r->member) && (c == '[' || (c == '{' && *r->member == 'v')))
 				return true;
 			continue;
 		}

@@ -46,7 +46,8 @@ TEXTS = [
     "<|end|>the<|end|> x <mask>y  <mask>", "<s>the</s> <0x41> ▁the a▁b ##er </w>", "the-rest-of it - the",
 ]
 PAIRS = [("the text", "and the rest"), (" one", "<|end|> two")]
-LONG = [("a", 9000, 1), (" ", 9001, 2), ("ab", 20000, 3), ("etaoinshr", 15000, 4), ("日本語", 6000, 5), ("a \u2581", 9000, 6)]
+LONG = [("a", 9000, 1), (" ", 9001, 2), ("ab", 20000, 3), ("etaoinshr", 15000, 4), ("日本語", 6000, 5),
+        ("a \u2581", 9000, 6)]
 BYTES = pre_tokenizers.ByteLevel.alphabet()
 
 
@@ -154,7 +155,8 @@ def llama3():
     bos = ("<|begin|>", t.token_to_id("<|begin|>"))
     t.post_processor = processors.Sequence([
         processors.ByteLevel(trim_offsets=False),
-        processors.TemplateProcessing(single="<|begin|> $A", pair="<|begin|> $A <|begin|>:1 $B:1", special_tokens=[bos])])
+        processors.TemplateProcessing(
+            single="<|begin|> $A", pair="<|begin|> $A <|begin|>:1 $B:1", special_tokens=[bos])])
     return t
 
 
@@ -293,7 +295,8 @@ def main():
         rows += [row(name, t, *pair) for pair in PAIRS]
         for letters, n, seed in LONG:
             ids = t.encode(long_text(letters, n, seed), add_special_tokens=False).ids
-            rows.append({"model": name, "letters": letters, "n": n, "seed": seed, "count": len(ids), "sum": checksum(ids)})
+            rows.append({"model": name, "letters": letters, "n": n, "seed": seed, "count": len(ids),
+                         "sum": checksum(ids)})
     write(f"{out}/golden.jsonl", "".join(json.dumps(r, ensure_ascii=True, separators=(",", ":")) + "\n" for r in rows))
 
 

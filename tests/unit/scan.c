@@ -68,11 +68,12 @@ static void classes(void)
 static size_t make_text(char *out)
 {
 	static const char *const pieces[] = {
-		" ", "  ", "\n", "\r\n", "\t", " \n ", "\n\n\n", "'", "'s", "'S", "'t", "'re", "'RE", "'vE", "'ll", "'lL",
-		"'d", "'l", "'r", "'\xc5\xbf", "''", "don't", "Word", "WORD", "word", "HTTPServer", "x1", "123", "4567", "0",
-		".", "...", "!?", "/", "//\n", "é", "É", "e\xcc\x81", "\xcc\x81", "\xcc\x81\xcc\x81", "漢字", "かな", "ǅ",
-		"ʰ", "ª", "٣٤", "½", "Ⅷ", "\xc2\xa0", "\xe3\x80\x80", "\xe1\xa0\x8e", "\xc2\x85", "\xe2\x80\xa8", "🦙",
-		"\xe2\x80\x8d", "\xef\xb8\x8f", "_", "-", "a_b", "\x7f", "\x1c", "हिन्दी", "العربية", "한국어",
+		" ", "  ", "\n", "\r\n", "\t", " \n ", "\n\n\n", "'", "'s", "'S", "'t", "'re", "'RE", "'vE", "'ll",
+		"'lL", "'d", "'l", "'r", "'\xc5\xbf", "''", "don't", "Word", "WORD", "word", "HTTPServer", "x1",
+		"123", "4567", "0", ".", "...", "!?", "/", "//\n", "é", "É", "e\xcc\x81", "\xcc\x81",
+		"\xcc\x81\xcc\x81", "漢字", "かな", "ǅ", "ʰ", "ª", "٣٤", "½", "Ⅷ", "\xc2\xa0", "\xe3\x80\x80",
+		"\xe1\xa0\x8e", "\xc2\x85", "\xe2\x80\xa8", "🦙", "\xe2\x80\x8d", "\xef\xb8\x8f", "_", "-", "a_b",
+		"\x7f", "\x1c", "हिन्दी", "العربية", "한국어",
 	};
 	size_t n = 0;
 	while (n < TEXT - 400) {
@@ -122,7 +123,8 @@ static void scanners(void)
 			words = found == SIZE_MAX ? found : words + found;
 			bytes += n;
 		}
-		ok(r && words != SIZE_MAX && words > 1000, "pattern %zu cuts as PCRE2 does: %zu words of %zu bytes", i, words, bytes);
+		ok(r && words != SIZE_MAX && words > 1000, "pattern %zu cuts as PCRE2 does: %zu words of %zu bytes", i,
+		   words, bytes);
 		tok_regex_free(r);
 	}
 	free(text);
@@ -153,7 +155,8 @@ static void patterns(void)
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct tok_regex *r = tok_regex_new(cases[i].pattern);
-		struct tok_search f = { .regex = r, .s = cases[i].text, .n = strlen(cases[i].text), .store = &store };
+		const char *text = cases[i].text;
+		struct tok_search f = { .regex = r, .s = text, .n = strlen(text), .store = &store };
 		size_t from = 0, to = 0;
 		ok(r && tok_search_next(&f, &from, &to) == 1 && from == cases[i].from && to == cases[i].to,
 		   "%s finds %zu to %zu", cases[i].pattern, from, to);
@@ -161,12 +164,14 @@ static void patterns(void)
 	}
 	static const struct { const char *pattern, *reason; } bad[] = {
 		{ "a(", "the pattern 'a(': missing closing parenthesis" }, { "[a", "missing terminating ]" },
-		{ "[a&&b]", "&& in a class" }, { "[a[^b]]", "a negated class in a class" }, { "[\\W]", "\\W in a class" },
+		{ "[a&&b]", "&& in a class" }, { "[a[^b]]", "a negated class in a class" },
+		{ "[\\W]", "\\W in a class" },
 		{ "a{99999}", "too" }, { "(?<n", "the pattern" }, { "\\", "\\" }, { "[[:alpha", "[: without :]" },
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		struct tok_regex *r = tok_regex_new(bad[i].pattern);
-		ok(!r && ft_last_error() == FT_EFORMAT && strstr(ft_message(), bad[i].reason), "%s is refused", bad[i].pattern);
+		ok(!r && ft_last_error() == FT_EFORMAT && strstr(ft_message(), bad[i].reason), "%s is refused",
+		   bad[i].pattern);
 		tok_regex_free(r);
 	}
 	char deep[2001];
@@ -193,11 +198,13 @@ static void without_end(void)
 static void empty_matches(void)
 {
 	static const struct { const char *pattern, *text, *found; } cases[] = {
-		{ "x*", "axb", "0-0 1-2 3-3 " }, { "", "é1", "0-0 2-2 3-3 " }, { "(?=b)", "ab", "1-1 " }, { "a|", "aab", "0-1 1-2 3-3 " },
+		{ "x*", "axb", "0-0 1-2 3-3 " }, { "", "é1", "0-0 2-2 3-3 " }, { "(?=b)", "ab", "1-1 " },
+		{ "a|", "aab", "0-1 1-2 3-3 " },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct tok_regex *r = tok_regex_new(cases[i].pattern);
-		struct tok_search f = { .regex = r, .s = cases[i].text, .n = strlen(cases[i].text), .store = &store };
+		const char *text = cases[i].text;
+		struct tok_search f = { .regex = r, .s = text, .n = strlen(text), .store = &store };
 		size_t from, to;
 		char found[100] = "";
 		while (tok_search_next(&f, &from, &to) == 1)

@@ -137,8 +137,9 @@ static void describe(void)
 		struct ft_tok *t = ft_tok_open(path);
 		json_t *d = t ? ft_tok_describe(t) : NULL;
 		const struct { const char *key; int want; } keys[] = {
-			{ "unk", cases[i].unk }, { "cls", cases[i].cls }, { "sep", cases[i].sep }, { "mask", cases[i].mask },
-			{ "bos", cases[i].bos }, { "eos", cases[i].eos }, { "pad", cases[i].pad },
+			{ "unk", cases[i].unk }, { "cls", cases[i].cls }, { "sep", cases[i].sep },
+			{ "mask", cases[i].mask }, { "bos", cases[i].bos }, { "eos", cases[i].eos },
+			{ "pad", cases[i].pad },
 		};
 		is_str(json_string_value(json_object_get(d, "type")), "bpe", cases[i].name);
 		for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
@@ -156,7 +157,8 @@ static const struct ft_tok *shared;
 
 static void encode_again(void *ctx, size_t i)
 {
-	static const char text[] = "The trainer's trains they've told, été 你好世界 🦙 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!";
+	static const char text[] = "The trainer's trains they've told, été 你好世界 🦙 "
+	                           "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!";
 	struct ft_tok_text *x = ctx;
 	for (int k = 0; k < 50; k++) {
 		x[i].n = 0;
@@ -196,7 +198,8 @@ static void not_utf8(void)
 	struct ft_tok_text x = { 0 }, y = { 0 };
 	int rc = t ? ft_tok_encode(t, "a\xff b", 4, 0, &x) : FT_EFAIL;
 	rc = rc == FT_OK ? ft_tok_encode(t, "a\xef\xbf\xbd b", 6, 0, &y) : rc;
-	ok(rc == FT_OK && x.n == y.n && memcmp(x.ids, y.ids, x.n * sizeof *x.ids) == 0, "what is not UTF-8 is replaced");
+	ok(rc == FT_OK && x.n == y.n && memcmp(x.ids, y.ids, x.n * sizeof *x.ids) == 0,
+	   "what is not UTF-8 is replaced");
 	ok(x.n > 2 && x.begin[1] == 1 && x.end[1] == 2 && x.end[x.n - 1] == 4, "and the places are those of the bytes");
 	ft_tok_text_free(&x);
 	ft_tok_text_free(&y);

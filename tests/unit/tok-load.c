@@ -110,7 +110,8 @@ static const struct change wordpiece[] = {
 	{ "another normalizer", "normalizer/type", "\"Upper\"", "normalizer: type 'Upper' is not supported" },
 	{ "a flag that is no boolean", "normalizer/lowercase", "1", "lowercase: must be true or false" },
 	{ "no word splitting", "pre_tokenizer", "null", NULL },
-	{ "another word splitting", "pre_tokenizer/type", "\"UnicodeScripts\"", "type 'UnicodeScripts' is not supported" },
+	{ "another word splitting", "pre_tokenizer/type", "\"UnicodeScripts\"",
+	  "type 'UnicodeScripts' is not supported" },
 	{ "no template", "post_processor", "null", NULL },
 	{ "another template", "post_processor/type", "\"Other\"", "type 'Other' is not supported" },
 	{ "another template without its parts", "post_processor/type", "\"RobertaProcessing\"", "sep and cls" },
@@ -147,7 +148,8 @@ static const struct change gpt2[] = {
 	{ "no merges", "model/merges", NULL, "model.merges is missing or not an array" },
 	{ "merges that are an object", "model/merges", "{}", "model.merges is missing or not an array" },
 	{ "an empty list of merges", "model/merges", "[]", NULL },
-	{ "a merge of an unknown part", "model/merges/0", "\"q zz\"", "model.merges[0]: 'zz' is not in the vocabulary" },
+	{ "a merge of an unknown part", "model/merges/0", "\"q zz\"",
+	  "model.merges[0]: 'zz' is not in the vocabulary" },
 	{ "a merge of an unknown left part", "model/merges/0", "\"qq z\"", "'qq' is not in the vocabulary" },
 	{ "a merge that makes an unknown piece", "model/merges/0", "\"q z\"", "'qz' is not in the vocabulary" },
 	{ "a merge of nothing", "model/merges/0", "\" z\"", "'' is not in the vocabulary" },
@@ -167,14 +169,16 @@ static const struct change gpt2[] = {
 	{ "a huge id", "model/vocab/a", "2000000000", "too large" },
 	{ "dropout of 0", "model/dropout", "0.0", NULL },
 	{ "dropout", "model/dropout", "0.1", "dropout is 0.1" },
-	{ "an unknown token that is not there", "model/unk_token", "\"<unk>\"", "unk_token '<unk>' is not in the vocabulary" },
+	{ "an unknown token that is not there", "model/unk_token", "\"<unk>\"",
+	  "unk_token '<unk>' is not in the vocabulary" },
 	{ "a flag that is no boolean", "model/fuse_unk", "1", "fuse_unk: must be true or false" },
 	{ "nothing splits", "pre_tokenizer", "null", NULL },
 	{ "a pattern that does not compile", "pre_tokenizer",
 	  "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a(\"},\"behavior\":\"Isolated\",\"invert\":false}",
 	  "pre_tokenizer: Split: the pattern 'a(': missing closing parenthesis" },
 	{ "a pattern of no kind", "pre_tokenizer", "{\"type\":\"Split\",\"pattern\":\"a\"}", "pattern must be" },
-	{ "another behavior", "pre_tokenizer", "{\"type\":\"Split\",\"pattern\":{\"String\":\"a\"},\"behavior\":\"Kept\"}",
+	{ "another behavior", "pre_tokenizer",
+	  "{\"type\":\"Split\",\"pattern\":{\"String\":\"a\"},\"behavior\":\"Kept\"}",
 	  "behavior 'Kept' is not known" },
 	{ "a Sequence without its list", "pre_tokenizer", "{\"type\":\"Sequence\"}", "needs the array pretokenizers" },
 	{ "an error in a Sequence", "pre_tokenizer",
@@ -185,12 +189,14 @@ static const struct change gpt2[] = {
 	{ "a scheme that is not known", "pre_tokenizer",
 	  "{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":\"last\"}", "prepend_scheme 'last'" },
 	{ "schemes that contradict", "pre_tokenizer",
-	  "{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":\"first\",\"add_prefix_space\":false}", "contradict" },
+	  "{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":\"first\",\"add_prefix_space\":false}",
+	  "contradict" },
 	{ "the older scheme", "pre_tokenizer",
 	  "{\"type\":\"Metaspace\",\"replacement\":\"_\",\"add_prefix_space\":false,\"str_rep\":\"_\"}", NULL },
 	{ "a replacement without content", "normalizer", "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"}}",
 	  "normalizer: Replace: content must be a string" },
-	{ "a prefix that is no string", "normalizer", "{\"type\":\"Prepend\",\"prepend\":1}", "prepend: must be a string" },
+	{ "a prefix that is no string", "normalizer", "{\"type\":\"Prepend\",\"prepend\":1}",
+	  "prepend: must be a string" },
 	{ "two processors of tokens", "post_processor",
 	  "{\"type\":\"Sequence\",\"processors\":[{\"type\":\"BertProcessing\",\"sep\":[\"a\",1],\"cls\":[\"b\",2]},"
 	  "{\"type\":\"BertProcessing\",\"sep\":[\"a\",1],\"cls\":[\"b\",2]}]}", "processors[1]: a second processor" },
@@ -247,7 +253,8 @@ static void nested(void)
 			ft_buf_append(&b, "]}", 2);
 		ft_buf_append(&b, "", 1);
 		ft_tok_free(with(cases[i].member, (char *)b.data));
-		ok(strstr(ft_message(), "Sequences are nested deeper than 16") != NULL, "Sequences in Sequences: %s", cases[i].member);
+		ok(strstr(ft_message(), "Sequences are nested deeper than 16") != NULL, "Sequences in Sequences: %s",
+		   cases[i].member);
 		ft_buf_free(&b);
 	}
 	struct ft_buf b = { 0 };
@@ -260,18 +267,19 @@ static void nested(void)
 	ft_buf_free(&b);
 }
 
-#define DOUBLE "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"aaaaaaaa\"}"
+#define EIGHT "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"aaaaaaaa\"}"
+#define MANY EIGHT "," EIGHT "," EIGHT "," EIGHT
 static void growth(void)
 {
 	char text[1000];
 	memset(text, 'a', sizeof text);
 	struct ft_tok_text x = { 0 };
-	struct ft_tok *t = with("normalizer", "{\"type\":\"Sequence\",\"normalizers\":[" DOUBLE "," DOUBLE "," DOUBLE "," DOUBLE "]}");
+	struct ft_tok *t = with("normalizer", "{\"type\":\"Sequence\",\"normalizers\":[" MANY "]}");
 	ok(t && ft_tok_encode(t, text, sizeof text, 0, &x) == FT_EFORMAT && strstr(ft_message(), "too much"),
 	   "a text that grows without end");
 	ok(t && ft_tok_encode(t, "b", 1, 0, &x) == FT_OK, "and another text behind it");
 	ft_tok_free(t);
-	t = with("decoder", "{\"type\":\"Sequence\",\"decoders\":[" DOUBLE "," DOUBLE "," DOUBLE "," DOUBLE "]}");
+	t = with("decoder", "{\"type\":\"Sequence\",\"decoders\":[" MANY "]}");
 	struct ft_buf out = { 0 };
 	int32_t ids[500];
 	for (int i = 0; i < 500; i++)
@@ -282,7 +290,8 @@ static void growth(void)
 	ft_tok_free(t);
 	t = with("pre_tokenizer", "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a+)+$\"},\"behavior\":\"Isolated\"}");
 	text[999] = 'b';
-	ok(t && ft_tok_encode(t, text, sizeof text, 0, &x) == FT_EFORMAT && strstr(ft_message(), "'(a+)+$' fails on this text"),
+	ok(t && ft_tok_encode(t, text, sizeof text, 0, &x) == FT_EFORMAT
+	   && strstr(ft_message(), "'(a+)+$' fails on this text"),
 	   "a pattern that backtracks without end");
 	ft_tok_free(t);
 	ft_tok_text_free(&x);
@@ -422,14 +431,17 @@ static void merges_txt(void)
 		{ "GPT-2's files", "{\"a\":0,\"b\":1,\"ab\":2}", "#version: 0.2\na b\n", NULL, NULL, NULL },
 		{ "with CRLF, without a version", "{\"a\":0,\"b\":1,\"ab\":2}", "a b\r\n\r\n", NULL, NULL, NULL },
 		{ "no merges.txt", "{\"a\":0}", NULL, NULL, NULL, "merges.txt: is missing" },
-		{ "a merge of three", "{\"a\":0,\"b\":1}", "a b\na b c\n", NULL, NULL, "merges.txt:2: is not two parts" },
+		{ "a merge of three", "{\"a\":0,\"b\":1}", "a b\na b c\n", NULL, NULL,
+		  "merges.txt:2: is not two parts" },
 		{ "a merge of one", "{\"a\":0}", "a\n", NULL, NULL, "merges.txt:1: is not two parts" },
 		{ "a merge of an unknown part", "{\"a\":0}", "a b\n", NULL, NULL, "'b' is not in the vocabulary" },
 		{ "a vocabulary that is a list", "[[\"a\",1]]", "", NULL, NULL, "vocab.json: is not an object of ids" },
 		{ "an empty vocabulary", "{}", "", NULL, NULL, "vocab.json: is not an object of ids" },
 		{ "a vocabulary that is no JSON", "{\"a\":0", "", NULL, NULL, "vocab.json" },
-		{ "RoBERTa's, by config.json", "{\"<s>\":0,\"</s>\":1,\"a\":2}", "", "{\"model_type\":\"roberta\"}", NULL, NULL },
-		{ "without its special tokens", "{\"a\":0}", "", "{\"model_type\":\"roberta\"}", NULL, "'<s>' is not in the vocabulary" },
+		{ "RoBERTa's, by config.json", "{\"<s>\":0,\"</s>\":1,\"a\":2}", "", "{\"model_type\":\"roberta\"}",
+		  NULL, NULL },
+		{ "without its special tokens", "{\"a\":0}", "", "{\"model_type\":\"roberta\"}", NULL,
+		  "'<s>' is not in the vocabulary" },
 		{ "another family", "{\"a\":0}", "", "{\"model_type\":\"clip\"}", NULL, "how 'clip' uses vocab.json" },
 		{ "the tokenizer's class counts more", "{\"a\":0}", "", "{\"model_type\":\"clip\"}",
 		  "{\"tokenizer_class\":\"GPT2TokenizerFast\"}", NULL },
