@@ -4,6 +4,7 @@
 #ifndef FT_TOK_CHARSMAP_H
 #define FT_TOK_CHARSMAP_H
 
+#include "ft/json.h"
 #include "ft/stream.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -21,5 +22,15 @@ struct tok_charsmap_state {
  * what they become; to->p is s where they stay as they are, else it lies in the trie. */
 size_t tok_charsmap_next(const struct tok_charsmap *c, const char *s, size_t n, struct tok_charsmap_state *st,
                          struct ft_span *to);
+
+/* The longest beginning of s[n], n > 0, that the trie knows: how many bytes it is (0:
+ * none), and in *to what it becomes; as SentencePiece does it, clusters or not. */
+size_t tok_charsmap_longest(const struct tok_charsmap *c, const char *s, size_t n, struct ft_span *to);
+
+/* Whether a character of ASCII stays as it is wherever ASCII, or nothing, follows. */
+bool tok_charsmap_leaves(const struct tok_charsmap *c, unsigned char ascii);
+
+/* The charsmap that a member holds as base64; NULL with *there false when there is none. */
+struct tok_charsmap *tok_charsmap_load(const json_t *v, const char *key, bool *there);
 
 #endif
