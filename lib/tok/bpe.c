@@ -53,16 +53,6 @@ static bool takes_bytes(const struct ft_tok *t, struct bpe *p)
 	return all;
 }
 
-/* <0x00> to <0xFF>; -1 for those that are not there. */
-static void find_bytes(const struct tok_vocab *v, int32_t id[256])
-{
-	for (int b = 0; b < 256; b++) {
-		char name[8];
-		int n = snprintf(name, sizeof name, "<0x%02X>", b);
-		id[b] = tok_vocab_id(v, name, (size_t)n);
-	}
-}
-
 /* Whether no merge makes a piece with U+2581 behind another character. */
 static bool can_cut(const struct tok_source *src)
 {
@@ -113,7 +103,7 @@ static int load(struct ft_tok *t, const json_t *model, struct tok_source *src, c
 	if (t->bytes && tok_bytelevel_is_plain(&t->splitters.stage[t->splitters.n - 1]))
 		tok_chain_drop(&t->splitters);
 	if (!t->bytes && p->fallback)
-		find_bytes(&t->vocab, p->byte);
+		tok_vocab_bytes(&t->vocab, p->byte);
 	p->opaque = p->prefix || p->suffix;
 	if (rc == FT_OK && !t->bytes && (p->unk >= 0 || p->fallback))
 		rc = joins_unknown(t, p);

@@ -177,12 +177,16 @@ struct tok_merge {
 	uint32_t at, left, right; /* text[at]: `left` bytes, and `right` bytes behind them */
 	uint32_t rank;            /* its place; equal ranks are merged from the left */
 };
+/* What a piece is, numbered as in SentencePiece's models. */
+enum { TOK_NORMAL = 1, TOK_UNKNOWN, TOK_CONTROL, TOK_USER, TOK_UNUSED, TOK_BYTE };
 struct tok_source {
 	bool repeats;           /* of equal pieces the last counts; else they are an error */
 	const char *added_where; /* the file that has added_tokens; NULL: the one that has all */
 	bool has_scores;        /* model.vocab is a list of pieces with scores */
 	double *scores;         /* [nscores]: of the pieces of t->vocab, by id */
 	size_t nscores, scores_cap;
+	uint8_t *types;         /* [nscores], of the pieces; NULL: tokenizer.json's rules, which know no types */
+	bool single;            /* sums of scores are float32, as SentencePiece's */
 	bool has_merges;        /* a list was there; it may be empty */
 	struct ft_buf text;     /* of the merges */
 	struct tok_merge *merges; /* [nmerges], best first */
@@ -236,6 +240,7 @@ struct tok_template {
 };
 
 enum { TOK_PAD, TOK_UNK, TOK_CLS, TOK_SEP, TOK_MASK, TOK_BOS, TOK_EOS, TOK_ROLES };
+extern const char *const tok_role_names[TOK_ROLES]; /* "pad", ... */
 
 struct ft_tok {
 	uint64_t serial; /* no two of a process are equal */
@@ -276,6 +281,8 @@ size_t tok_skip_white(const struct ft_tok *t, const char *s, size_t n, size_t i)
 size_t tok_skip_white_back(const struct ft_tok *t, const char *s, size_t i);
 
 /* ---- load.c ---- */
+/* SentencePiece models in ft_tok_files; all before the end are tokenizers. */
+enum { TOK_SPM_BEGIN = 3, TOK_SPM_END = 7 };
 int tok_load(struct ft_tok *t, const char *dir);
 /* The whole of a file; *missing and FT_OK when there is none. */
 int tok_read_file(const char *path, struct ft_buf *out, bool *missing);
@@ -316,6 +323,14 @@ int tok_load_vocab_txt(struct ft_tok *t, const char *path, const struct ft_buf *
  * the family has are set in c. */
 int tok_load_merges_txt(struct ft_tok *t, const char *dir, const char *path, const struct ft_buf *vocab,
                         struct tok_config *c);
+
+/* ---- spm_load.c ---- */
+/* A SentencePiece model in a folder; *missing and FT_OK when there is none. Names of
+ * special tokens that it or its family has are set in c. */
+int tok_load_spm(struct ft_tok *t, const char *dir, struct tok_config *c, bool *missing);
+
+/* ---- gguf_vocab.c ---- */
+int tok_load_gguf(struct ft_tok *t, const char *path);
 
 /* ---- normalize.c ---- */
 /* The normal form of `in`: itself, or in the scratch, valid until the next call. */

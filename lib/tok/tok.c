@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *const tok_role_names[TOK_ROLES] = { "pad", "unk", "cls", "sep", "mask", "bos", "eos" };
+
 struct ft_tok *ft_tok_open(const char *dir)
 {
 	static atomic_uint_fast64_t serial;
@@ -120,13 +122,12 @@ bool ft_tok_is_special(const struct ft_tok *t, int32_t id)
 
 json_t *ft_tok_describe(const struct ft_tok *t)
 {
-	static const char *const names[TOK_ROLES] = { "pad", "unk", "cls", "sep", "mask", "bos", "eos" };
 	json_t *d = json_pack("{s:s, s:s, s:I}", "digest", t->digest, "type", t->kind->name, "vocab",
 	                      (json_int_t)ft_tok_size(t));
 	json_t *special = json_array();
 	bool ok = d && special;
 	for (int i = 0; i < TOK_ROLES && ok; i++)
-		ok = json_object_set_new(d, names[i], t->role[i] < 0 ? json_null() : json_integer(t->role[i])) == 0;
+		ok = json_object_set_new(d, tok_role_names[i], t->role[i] < 0 ? json_null() : json_integer(t->role[i])) == 0;
 	for (size_t i = 0; i < t->nadded && ok; i++)
 		ok = !t->added[i].special || json_array_append_new(special, json_integer(t->added[i].id)) == 0;
 	if (ok)

@@ -2,6 +2,7 @@
 #include "vocab.h"
 #include "ft/err.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -193,4 +194,13 @@ int32_t tok_vocab_longest(const struct tok_vocab *v, uint64_t h, const char *lea
 int32_t tok_vocab_id(const struct tok_vocab *v, const char *s, size_t n)
 {
 	return v->slots ? tok_vocab_find(v, tok_hash(v->seed, s, n), "", 0, s, n) : -1;
+}
+
+void tok_vocab_bytes(const struct tok_vocab *v, int32_t id[256])
+{
+	for (int b = 0; b < 256; b++) {
+		char name[8];
+		int n = snprintf(name, sizeof name, "<0x%02X>", b);
+		id[b] = tok_vocab_id(v, name, (size_t)n);
+	}
 }

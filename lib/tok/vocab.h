@@ -68,5 +68,7 @@ int32_t tok_vocab_longest(const struct tok_vocab *v, uint64_t h, const char *lea
                           const char *s, size_t n, size_t *len);
 /* The id of a whole piece, or -1. */
 int32_t tok_vocab_id(const struct tok_vocab *v, const char *s, size_t n);
+/* The ids of <0x00> to <0xFF>, to which unknown characters fall back; -1 for those that are not there. */
+void tok_vocab_bytes(const struct tok_vocab *v, int32_t id[256]);
 
 #endif

@@ -367,6 +367,7 @@ int tok_source_merge(struct tok_source *src, const char *left, size_t left_n, co
 void tok_source_free(struct tok_source *src)
 {
 	free(src->scores);
+	free(src->types);
 	free(src->merges);
 	ft_buf_free(&src->text);
 	*src = (struct tok_source){ 0 };
