@@ -253,7 +253,10 @@ for file in tokenizer.json vocab.txt vocab.json merges.txt tokenizer_config.json
 	pull "$file"
 	case $?$file in 0tokenizer.json | 0vocab.txt | 0vocab.json) tokenizer=1 ;; esac
 done
-[ -n "$tokenizer" ] || note "$repo has neither tokenizer.json nor vocab.txt nor vocab.json: ft-tokenize will not be able to use it"
+for file in tokenizer.model spiece.model sentencepiece.bpe.model spm.model; do
+	[ -n "$tokenizer" ] || ! pull "$file" || tokenizer=1
+done
+[ -n "$tokenizer" ] || note "$repo has neither tokenizer.json nor an older form of it: ft-tokenize will not be able to use it"
 
 # How a sentence-transformers model makes one vector of a text: these files, and a folder for some modules.
 if pull modules.json; then

@@ -2,7 +2,8 @@
  *
  * A tokenizer is opened from a Hugging Face folder: tokenizer.json, or the
  * older vocab.txt, or vocab.json with merges.txt (with tokenizer_config.json
- * beside them when there is one). It follows the reference implementation id by
+ * beside them when there is one), or a SentencePiece model; or from a GGUF file, by
+ * a name that ends in .gguf. It follows the reference implementation id by
  * id. It may be shared by threads; each thread has its own ft_tok_text.
  */
 #ifndef FT_TOK_H
@@ -18,12 +19,15 @@ struct ft_tok;
 /* NULL on failure: FT_EFORMAT names file and field. Truncation and padding
  * that tokenizer.json may ask for are not a tokenizer's business: ignored. */
 struct ft_tok *ft_tok_open(const char *dir);
+/* Files of a folder that a tokenizer may be in, and what may stand beside it; NULL ends the list. */
+extern const char *const ft_tok_files[];
+int ft_tok_there(const char *dir); /* 1: a folder has one; 0: it has none; <0 */
 void ft_tok_free(struct ft_tok *t); /* NULL is fine */
 
 /* What a stream's meta says of a tokenizer; new reference:
- * {digest, type: "wordpiece" or "bpe", vocab: 30522, pad, unk, cls, sep, mask, bos,
- * eos: ids or null, special: [ids]}. The digest is over what decides the ids (the bytes
- * of tokenizer.json, or of the older files and the options read beside them). */
+ * {digest, type: "wordpiece", "bpe" or "unigram", vocab: 30522, pad, unk, cls, sep, mask,
+ * bos, eos: ids or null, special: [ids]}. The digest is over what decides the ids (the
+ * bytes of tokenizer.json, or of the older files and the options read beside them). */
 json_t *ft_tok_describe(const struct ft_tok *t);
 
 /* A growing result; {0} is a valid empty one. */

@@ -10,6 +10,7 @@
 #include "ft/mem.h"
 #include "ft/model.h"
 #include "ft/sentence.h"
+#include "ft/tok.h"
 #include "priv.h"
 
 #include <errno.h>
@@ -177,14 +178,9 @@ int copy_file(const char *from, const char *to)
 
 static int copy_tokenizer(const struct ft_model *m, const char *dir)
 {
-	static const char *const names[] = {
-		"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
-		"vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model",
-	};
 	int rc = FT_OK;
-	for (size_t i = 0; i < sizeof names / sizeof *names && rc == FT_OK; i++) {
-		char *from = ft_format("%s/%s", ft_model_dir(m), names[i]),
-		     *to = ft_format("%s/%s", dir, names[i]);
+	for (const char *const *name = ft_tok_files; *name && rc == FT_OK; name++) {
+		char *from = ft_format("%s/%s", ft_model_dir(m), *name), *to = ft_format("%s/%s", dir, *name);
 		if (!from || !to)
 			rc = FT_EFAIL;
 		else if (access(from, F_OK) == 0)

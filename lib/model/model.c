@@ -105,18 +105,9 @@ int config_padding(struct ft_model *m, int64_t absent)
 }
 
 /* ---- meta of a folder ---- */
-static int exists(const char *dir, const char *file)
-{
-	char *path = ft_format("%s/%s", dir, file);
-	int there = path ? access(path, R_OK) == 0 : FT_EFAIL;
-	free(path);
-	return there;
-}
-
 static int describe_tokenizer(struct ft_model *m)
 {
-	int there = exists(m->dir, "tokenizer.json");
-	there = there ? there : exists(m->dir, "vocab.txt");
+	int there = ft_tok_there(m->dir);
 	if (there <= 0)
 		return there; /* a model may be only weights; ft-tokenize will say so */
 	struct ft_tok *t = ft_tok_open(m->dir);

@@ -1,6 +1,7 @@
 /* load.c - from a folder's files to a tokenizer: tokenizer.json, or else
  * vocab.txt with the options of tokenizer_config.json (config.c). */
 #include "ft/err.h"
+#include "ft/gguf.h"
 #include "priv.h"
 #include "vocab_json.h"
 
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define X(name, type) extern const struct tok_kind tok_##name;
 #include "tokenizers.def"
@@ -130,15 +132,30 @@ static int load_json(struct ft_tok *t, const char *path, const struct ft_buf *te
 
 /* ---- the folder ---- */
 
+const char *const ft_tok_files[] = { /* TOK_SPM_... count on the order */
+	"tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
+	"spm.model", "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", NULL,
+};
+
+int ft_tok_there(const char *dir)
+{
+	int there = 0;
+	for (size_t i = 0; i < TOK_SPM_END && !there; i++) {
+		char *path = ft_format("%s/%s", dir, ft_tok_files[i]);
+		there = path ? access(path, R_OK) == 0 : FT_EFAIL;
+		free(path);
+	}
+	return there;
+}
+
 /* The files that a tokenizer may be, the best first. */
 static int load_files(struct ft_tok *t, const char *dir, struct tok_config *config)
 {
-	static const char *const names[] = { "tokenizer.json", "vocab.json", "vocab.txt" };
 	bool missing = true;
 	int rc = FT_OK;
-	for (size_t i = 0; i < sizeof names / sizeof *names && missing && rc == FT_OK; i++) {
+	for (size_t i = 0; i < TOK_SPM_BEGIN && missing && rc == FT_OK; i++) {
 		struct ft_buf text = { 0 };
-		char *path = ft_format("%s/%s", dir, names[i]);
+		char *path = ft_format("%s/%s", dir, ft_tok_files[i]);
 		rc = path ? tok_read_file(path, &text, &missing) : FT_EFAIL;
 		if (rc == FT_OK && !missing)
 			rc = i == 0 ? load_json(t, path, &text, config)
@@ -148,7 +165,10 @@ static int load_files(struct ft_tok *t, const char *dir, struct tok_config *conf
 		free(path);
 	}
 	if (rc == FT_OK && missing)
-		rc = ft_fail(FT_EFORMAT, "%s: has neither tokenizer.json nor vocab.json nor vocab.txt", dir);
+		rc = tok_load_spm(t, dir, config, &missing);
+	if (rc == FT_OK && missing)
+		rc = ft_fail(FT_EFORMAT, "%s: has neither tokenizer.json nor vocab.json nor vocab.txt"
+		             " nor a SentencePiece model", dir);
 	return rc;
 }
 
@@ -158,6 +178,8 @@ int tok_load(struct ft_tok *t, const char *dir)
 	tok_chars_fill(t->chars);
 	for (int i = 0; i < TOK_ROLES; i++)
 		t->role[i] = -1;
+	if (ft_gguf_named(dir))
+		return tok_load_gguf(t, dir);
 	int rc = tok_config_read(&config, dir);
 	if (rc == FT_OK)
 		rc = load_files(t, dir, &config);

@@ -104,7 +104,7 @@ refused 'no unknown token' 65 "bad/tokenizer.json: model.unk_token '[NO]' is not
 head -c 3000 "$SRC/tests/ref/wordpiece/uncased/tokenizer.json" >bad/tokenizer.json
 like 'a file cut short' "$(ft-tokenize -m bad --task none a.tsv 2>&1)" '^ft-tokenize: bad/tokenizer.json:1: model.vocab: '
 rm bad/tokenizer.json
-refused 'no tokenizer' 65 'bad: has neither tokenizer.json nor vocab.json nor vocab.txt' --task none a.tsv
+refused 'no tokenizer' 65 'bad: has neither tokenizer.json nor vocab.json nor vocab.txt nor a SentencePiece model' --task none a.tsv
 cp "$SRC/tests/ref/wordpiece/uncased/tokenizer.json" bad/
 sed 's/"vocab_size": 410/"vocab_size": 300/' "$SRC/tests/ref/wordpiece/uncased/config.json" >bad/config.json
 text film.txt 'the\nthe film\n'
