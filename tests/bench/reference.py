@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The same work as step.c and tokenizer.c, by PyTorch and transformers, and by tokenizers or tiktoken.
+"""The same work as step.c and tokenizer.c, by PyTorch and transformers, and by tokenizers, tiktoken or sentencepiece.
 
 Usage: reference.py versions
        reference.py step CONFIG [--batches FILE] [--attention NAME] [--optimizer NAME] [...]
-       reference.py tokenizer [--by tokenizers|tiktoken] FOLDER FILE
+       reference.py tokenizer [--by tokenizers|tiktoken|sentencepiece] FOLDER FILE
 
 One JSON line on stdout, with the keys that the C programs use.
 """
@@ -132,6 +132,12 @@ def by_tiktoken(folder):
     return [lambda lines: sum(map(len, encoding.encode_ordinary_batch(lines, num_threads=1)))] * 2
 
 
+def by_sentencepiece(folder):
+    import sentencepiece
+    model = sentencepiece.SentencePieceProcessor(model_file=f"{folder}/tokenizer.model")
+    return [lambda lines: sum(len(model.encode(line)) for line in lines)] * 3
+
+
 def tokenizer(options):
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["RAYON_NUM_THREADS"] = "1"
@@ -141,7 +147,8 @@ def tokenizer(options):
     if not lines[-1]:
         lines.pop()
     best = float("inf")
-    for encode in (by_tiktoken if options.by == "tiktoken" else by_tokenizers)(options.folder):
+    by = {"tokenizers": by_tokenizers, "tiktoken": by_tiktoken, "sentencepiece": by_sentencepiece}
+    for encode in by[options.by](options.folder):
         began = time.perf_counter()
         tokens = encode(lines)
         best = min(best, time.perf_counter() - began)
@@ -165,7 +172,7 @@ def main():
     s.add_argument("--threads", type=int, default=2)
     w = commands.add_parser("tokenizer")
     w.set_defaults(run=tokenizer)
-    w.add_argument("--by", default="tokenizers", choices=("tokenizers", "tiktoken"))
+    w.add_argument("--by", default="tokenizers", choices=("tokenizers", "tiktoken", "sentencepiece"))
     w.add_argument("folder")
     w.add_argument("file")
     options = parser.parse_args()
