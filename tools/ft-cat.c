@@ -253,7 +253,8 @@ static int show_row(const struct ft_reader *r, const struct ft_batch *c, size_t 
 	const json_t *names = json_object_get(ft_reader_meta(r), "labels");
 	size_t from = (size_t)c->offsets[at], n = (size_t)c->offsets[at + 1] - from;
 	bool by_row = c->labels && c->nlabels == c->rows;
-	struct ft_lines_row row = { c->ids + from, c->labels && !by_row ? c->labels + from : NULL, n, names };
+	struct ft_lines_row row = { .ids = c->ids + from, .labels = c->labels && !by_row ? c->labels + from : NULL,
+	                            .words = c->words ? c->words + from : NULL, .n = n, .names = names };
 	const char *name = by_row && c->labels[at] >= 0
 		? json_string_value(json_array_get(names, (size_t)c->labels[at])) : NULL;
 	size_t outputs = c->targets ? c->ntargets / c->rows : 0;
@@ -288,7 +289,7 @@ static int show_text(struct ft_reader *r, struct ft_buf *b)
 		int32_t offsets[2] = { 0, batches ? 0 : (int32_t)e.n };
 
 		if (!batches)
-			c = (struct ft_batch){ .ids = e.ids, .offsets = offsets, .labels = e.labels, .targets = e.targets,
+			c = (struct ft_batch){ .ids = e.ids, .offsets = offsets, .labels = e.labels, .words = e.words, .targets = e.targets,
 			                       .src = &e.src, .tokens = e.n, .rows = 1, .nlabels = e.nlabels,
 			                       .ntargets = e.ntargets, .epoch = -1 };
 		else

@@ -39,8 +39,8 @@ bool ft_keep_test(const struct ft_keep *k, const int32_t *ids, size_t n);
 
 /* ---- examples in memory ----
  * Two bytes a token (four where ids exceed 65535; one more where types are not all
- * 0), and for each example 24 bytes, its labels (two or four bytes each), its targets
- * and the text of its source. */
+ * 0), and for each example 24 bytes, its labels (two or four bytes each; as much for a
+ * token's word), its targets and the text of its source. */
 struct ft_pool;
 struct ft_pool *ft_pool_new(void); /* NULL: out of memory */
 void ft_pool_free(struct ft_pool *p);

@@ -104,6 +104,7 @@ struct ft_example {
 	size_t n;
 	const int32_t *labels;  /* [nlabels]: 1 class, or n (one a token), FT_IGNORE = none */
 	size_t nlabels;
+	const int32_t *words;   /* [n]: the number of each token's word in its sentence, -1 none; or NULL */
 	const float *targets;   /* [ntargets]: one per output (regression, multi-label) */
 	size_t ntargets;
 	struct ft_span src;     /* "file:line" */
@@ -119,6 +120,7 @@ struct ft_batch {
 	const uint8_t *types;    /* [tokens], or NULL: all 0 */
 	const int32_t *offsets;  /* [rows + 1]; row r is offsets[r] .. offsets[r+1]-1 */
 	const int32_t *labels;   /* [nlabels]: rows or tokens of them; or NULL */
+	const int32_t *words;    /* [tokens]: as of examples; or NULL */
 	const float *targets;    /* [rows * outputs], or NULL */
 	const struct ft_span *src; /* [rows], "file:line"; or NULL */
 	size_t tokens, rows, nlabels, ntargets;

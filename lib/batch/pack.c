@@ -9,15 +9,16 @@
 #include <string.h>
 
 struct ft_pack {
-	int32_t *ids, *offsets, *labels;
+	int32_t *ids, *offsets, *labels, *words;
 	uint8_t *types;
 	float *targets;
 	struct ft_span *src;
 	size_t *src_at;         /* where each row's source begins in text */
 	struct ft_buf text;     /* the sources; spans are made when it no longer moves */
-	size_t ids_cap, offsets_cap, labels_cap, types_cap, targets_cap, src_cap, src_at_cap;
+	size_t ids_cap, offsets_cap, labels_cap, words_cap, types_cap, targets_cap, src_cap, src_at_cap;
 	size_t rows, tokens, nlabels, ntargets, outputs;
 	bool typed, sourced;    /* some token's type is not 0; some row has a source */
+	bool worded;            /* some row came in words */
 	bool by_row, by_token;  /* every row so far has one label; one a token */
 };
 
@@ -37,6 +38,7 @@ void ft_pack_free(struct ft_pack *p)
 	free(p->ids);
 	free(p->offsets);
 	free(p->labels);
+	free(p->words);
 	free(p->types);
 	free(p->targets);
 	free(p->src);
@@ -48,7 +50,7 @@ void ft_pack_free(struct ft_pack *p)
 void ft_pack_clear(struct ft_pack *p)
 {
 	p->rows = p->tokens = p->nlabels = p->ntargets = p->outputs = p->text.len = 0;
-	p->typed = p->sourced = false;
+	p->typed = p->sourced = p->worded = false;
 	p->by_row = p->by_token = true;
 }
 
@@ -92,6 +94,7 @@ static int reserve(struct ft_pack *p, const struct ft_example *e)
 	src = p->rows + 1;
 	return ft_grow(&p->ids, &p->ids_cap, tokens, sizeof *p->ids)
 		|| ft_grow(&p->types, &p->types_cap, tokens, sizeof *p->types)
+		|| ft_grow(&p->words, &p->words_cap, tokens, sizeof *p->words)
 		|| ft_grow(&p->offsets, &p->offsets_cap, p->rows + 2, sizeof *p->offsets)
 		|| ft_grow(&p->labels, &p->labels_cap, p->nlabels + e->nlabels, sizeof *p->labels)
 		|| ft_grow(&p->targets, &p->targets_cap, p->ntargets + e->ntargets, sizeof *p->targets)
@@ -110,6 +113,7 @@ int ft_pack_add(struct ft_pack *p, const struct ft_example *e)
 	for (size_t i = 0; i < e->n; i++) {
 		p->types[p->tokens + i] = e->types ? e->types[i] : 0;
 		p->typed |= p->types[p->tokens + i] != 0;
+		p->words[p->tokens + i] = e->words ? e->words[i] : -1;
 	}
 	if (e->nlabels)
 		memcpy(p->labels + p->nlabels, e->labels, e->nlabels * sizeof *e->labels);
@@ -117,6 +121,7 @@ int ft_pack_add(struct ft_pack *p, const struct ft_example *e)
 		memcpy(p->targets + p->ntargets, e->targets, e->ntargets * sizeof *e->targets);
 	p->offsets[p->rows] = (int32_t)p->tokens;
 	p->src_at[p->rows] = p->text.len - e->src.n;
+	p->worded |= e->words != NULL;
 	p->sourced |= e->src.n > 0;
 	p->tokens += e->n;
 	p->nlabels += e->nlabels;
@@ -140,6 +145,7 @@ int ft_pack_batch(struct ft_pack *p, struct ft_batch *b)
 		.types = p->typed ? p->types : NULL,
 		.offsets = p->offsets,
 		.labels = p->nlabels ? p->labels : NULL,
+		.words = p->worded ? p->words : NULL,
 		.targets = p->ntargets ? p->targets : NULL,
 		.src = p->sourced ? p->src : NULL,
 		.tokens = p->tokens,

@@ -3,9 +3,9 @@
  * A shuffle needs every example at hand, so they are kept as small as is
  * simple: one growing block of bytes holds them end to end, each as
  *
- *	struct head | ids | types | labels | targets | source
+ *	struct head | ids | types | labels | words | targets | source
  *
- * without padding, ids and labels as 16-bit numbers where they fit. An index
+ * without padding, ids, labels and words as 16-bit numbers where they fit. An index
  * of offsets finds example i.
  */
 #include "ft/batch.h"
@@ -13,22 +13,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDE_IDS = 1, HAS_TYPES = 2, WIDE_LABELS = 4 };
+enum { WIDE_IDS = 1, HAS_TYPES = 2, WIDE_LABELS = 4, HAS_WORDS = 8, WIDE_WORDS = 16, FLAG_BITS = 5 };
 #define LABEL_BIAS 32768 /* labels may be negative (FT_IGNORE) */
+#define WORD_BIAS 1      /* and so may words (-1) */
 
 struct head {
 	uint32_t n, labels, targets;
-	uint32_t src_flags; /* length of the source << 3 | flags */
+	uint32_t src_flags; /* length of the source << FLAG_BITS | flags */
 };
 
 struct ft_pool {
 	struct ft_buf data;
 	uint64_t *at;   /* [count]: offset of each example in data */
 	size_t count, cap;
-	int32_t *ids, *labels;
+	int32_t *ids, *labels, *words;
 	uint8_t *types;
 	float *targets;
-	size_t ids_cap, labels_cap, types_cap, targets_cap;
+	size_t ids_cap, labels_cap, words_cap, types_cap, targets_cap;
 };
 
 struct ft_pool *ft_pool_new(void)
@@ -44,6 +45,7 @@ void ft_pool_free(struct ft_pool *p)
 	free(p->at);
 	free(p->ids);
 	free(p->labels);
+	free(p->words);
 	free(p->types);
 	free(p->targets);
 	free(p);
@@ -128,24 +130,27 @@ static bool any(const uint8_t *v, size_t n)
 int ft_pool_add(struct ft_pool *p, const struct ft_example *e)
 {
 	unsigned flags = (is_narrow(e->ids, e->n, 0) ? 0 : WIDE_IDS) | (any(e->types, e->n) ? HAS_TYPES : 0)
-		| (is_narrow(e->labels, e->nlabels, LABEL_BIAS) ? 0 : WIDE_LABELS);
+		| (is_narrow(e->labels, e->nlabels, LABEL_BIAS) ? 0 : WIDE_LABELS) | (e->words ? HAS_WORDS : 0)
+		| (e->words && !is_narrow(e->words, e->n, WORD_BIAS) ? WIDE_WORDS : 0);
 	struct head h = { (uint32_t)e->n, (uint32_t)e->nlabels, (uint32_t)e->ntargets,
-	                  (uint32_t)e->src.n << 3 | flags };
+	                  (uint32_t)e->src.n << FLAG_BITS | flags };
 	unsigned char *to;
 
 	/* Records are bounded far below this; checked because the head is 32 bits wide. */
-	if (e->n > INT32_MAX || e->nlabels > INT32_MAX || e->ntargets > INT32_MAX || e->src.n >= 1u << 29)
+	if (e->n > INT32_MAX || e->nlabels > INT32_MAX || e->ntargets > INT32_MAX || e->src.n >= 1u << (32 - FLAG_BITS))
 		return ft_fail(FT_EFORMAT, "an example of %zu tokens is too long", e->n);
 	if (p->count == UINT32_MAX)
 		return ft_fail(FT_EFAIL, "more than %u examples do not fit; batch the files one by one", UINT32_MAX);
 	if (ft_grow(&p->at, &p->cap, p->count + 1, sizeof *p->at)
-	    || ft_buf_reserve(&p->data, sizeof h + e->n * 5 + e->nlabels * 4 + e->ntargets * 4 + e->src.n))
+	    || ft_buf_reserve(&p->data, sizeof h + e->n * 9 + e->nlabels * 4 + e->ntargets * 4 + e->src.n))
 		return FT_EFAIL;
 	to = put_bytes(p->data.data + p->data.len, &h, sizeof h);
 	to = put_ints(to, e->ids, e->n, flags & WIDE_IDS, 0);
 	if (flags & HAS_TYPES)
 		to = put_bytes(to, e->types, e->n);
 	to = put_ints(to, e->labels, e->nlabels, flags & WIDE_LABELS, LABEL_BIAS);
+	if (flags & HAS_WORDS)
+		to = put_ints(to, e->words, e->n, flags & WIDE_WORDS, WORD_BIAS);
 	to = put_bytes(to, e->targets, e->ntargets * sizeof *e->targets);
 	to = put_bytes(to, e->src.p, e->src.n);
 	p->at[p->count++] = p->data.len;
@@ -161,6 +166,7 @@ int ft_pool_get(struct ft_pool *p, size_t i, struct ft_example *e)
 	if (ft_grow(&p->ids, &p->ids_cap, h.n, sizeof *p->ids)
 	    || ft_grow(&p->types, &p->types_cap, h.n, sizeof *p->types)
 	    || ft_grow(&p->labels, &p->labels_cap, h.labels, sizeof *p->labels)
+	    || ft_grow(&p->words, &p->words_cap, h.n, sizeof *p->words)
 	    || ft_grow(&p->targets, &p->targets_cap, h.targets, sizeof *p->targets))
 		return FT_EFAIL;
 	*e = (struct ft_example){ .ids = p->ids, .n = h.n, .nlabels = h.labels, .ntargets = h.targets };
@@ -171,11 +177,15 @@ int ft_pool_get(struct ft_pool *p, size_t i, struct ft_example *e)
 		from += h.n;
 	}
 	from = get_ints(from, p->labels, h.labels, h.src_flags & WIDE_LABELS, LABEL_BIAS);
+	if (h.src_flags & HAS_WORDS) {
+		from = get_ints(from, p->words, h.n, h.src_flags & WIDE_WORDS, WORD_BIAS);
+		e->words = p->words;
+	}
 	if (h.targets)
 		memcpy(p->targets, from, h.targets * sizeof *p->targets);
 	from += h.targets * sizeof *p->targets;
 	e->labels = h.labels ? p->labels : NULL;
 	e->targets = h.targets ? p->targets : NULL;
-	e->src = (struct ft_span){ (const char *)from, h.src_flags >> 3 };
+	e->src = (struct ft_span){ (const char *)from, h.src_flags >> FLAG_BITS };
 	return 0;
 }

@@ -14,7 +14,7 @@ static const struct {
 	const char *key;
 	enum ft_dtype dtype;
 } bins[] = {
-	{ "ids", FT_I32 }, { "types", FT_U8 }, { "labels", FT_I32 },
+	{ "ids", FT_I32 }, { "types", FT_U8 }, { "labels", FT_I32 }, { "words", FT_I32 },
 	{ "offsets", FT_I32 }, { "targets", FT_F32 }, { "shape", FT_I64 },
 };
 

@@ -25,6 +25,19 @@ static int check_targets(const struct ft_reader *r, const float *t, size_t n)
 	return FT_OK;
 }
 
+/* The field `words` of n tokens; NULL when absent, or wrong (*err is set). */
+static const int32_t *read_words(const struct ft_reader *r, const struct ft_rec *rec, size_t n, int *err)
+{
+	size_t count;
+	const int32_t *words = ft_rec_array(rec, "words", sizeof *words, &count, err);
+	if (words && count != n)
+		*err = ft_reader_fail(r, FT_EFORMAT, "words has %zu entries, expected %zu", count, n);
+	for (size_t i = 0; words && i < n && !*err; i++)
+		if (words[i] < -1)
+			*err = ft_reader_fail(r, FT_EFORMAT, "words: number %zu is %d; the least is -1", i, words[i]);
+	return *err ? NULL : words;
+}
+
 /* ---- examples ---- */
 int ft_example_read(struct ft_reader *r, struct ft_example *e)
 {
@@ -43,6 +56,9 @@ int ft_example_read(struct ft_reader *r, struct ft_example *e)
 	const struct ft_field *src = ft_rec_find(&rec, "src");
 	if (src && src->type == FT_STR)
 		e->src = src->bytes;
+	e->words = read_words(r, &rec, e->n, &err);
+	if (err)
+		return err;
 	if (!e->n)
 		return ft_reader_fail(r, FT_EFORMAT, "ids: there are none");
 	if (e->types && ntypes != e->n)
@@ -63,6 +79,8 @@ int ft_example_write(struct ft_writer *w, const struct ft_example *e)
 		ft_rec_bin(&rec, "types", e->types, e->n);
 	if (e->labels)
 		ft_rec_bin(&rec, "labels", e->labels, e->nlabels * sizeof *e->labels);
+	if (e->words)
+		ft_rec_bin(&rec, "words", e->words, e->n * sizeof *e->words);
 	if (e->targets)
 		ft_rec_bin(&rec, "targets", e->targets, e->ntargets * sizeof *e->targets);
 	if (e->src.p)
@@ -124,6 +142,9 @@ int ft_batch_read(struct ft_reader *r, struct ft_batch *b)
 	if (epoch && epoch->type == FT_INT)
 		b->epoch = epoch->i;
 	b->rows = noffsets ? noffsets - 1 : 0;
+	b->words = read_words(r, &rec, b->tokens, &err);
+	if (err)
+		return err;
 	rc = check_batch(r, b, ntypes, noffsets, b->src ? src->nstrs : 0);
 	return rc < 0 ? rc : 1;
 }
@@ -137,6 +158,8 @@ int ft_batch_write(struct ft_writer *w, const struct ft_batch *b)
 		ft_rec_bin(&rec, "types", b->types, b->tokens);
 	if (b->labels)
 		ft_rec_bin(&rec, "labels", b->labels, b->nlabels * sizeof *b->labels);
+	if (b->words)
+		ft_rec_bin(&rec, "words", b->words, b->tokens * sizeof *b->words);
 	if (b->targets)
 		ft_rec_bin(&rec, "targets", b->targets, b->ntargets * sizeof *b->targets);
 	if (b->src)

@@ -30,6 +30,7 @@ static int same(const struct ft_example *a, const struct ft_example *b)
 		&& !memcmp(a->ids, b->ids, a->n * 4) && !a->types == !b->types
 		&& (!a->types || !memcmp(a->types, b->types, a->n))
 		&& (!a->nlabels || !memcmp(a->labels, b->labels, a->nlabels * 4))
+		&& !a->words == !b->words && (!a->words || !memcmp(a->words, b->words, a->n * 4))
 		&& (!a->ntargets || !memcmp(a->targets, b->targets, a->ntargets * 4))
 		&& (!a->src.n || !memcmp(a->src.p, b->src.p, a->src.n));
 }
@@ -38,6 +39,7 @@ static void test_pool(void)
 {
 	const int32_t small[] = { 0, 65535, 3 }, large[] = { 65536, INT32_MAX, 0 };
 	const int32_t tags[] = { FT_IGNORE, 32767, -32768 }, wide[] = { -32769, 0, 32768 };
+	const int32_t words[] = { -1, 0, 65534 }, far[] = { -1, 65535, INT32_MAX };
 	const uint8_t types[] = { 0, 1, 255 };
 	const float targets[] = { 1.5f, -0.0f };
 	const struct ft_example e[] = {
@@ -46,6 +48,8 @@ static void test_pool(void)
 		{ .ids = small, .n = 1, .labels = wide, .nlabels = 1, .src = { "b", 1 } },
 		{ .ids = large, .n = 2, .targets = targets, .ntargets = 2, .src = { "", 0 } },
 		{ .ids = small, .types = types, .n = 3, .labels = wide, .nlabels = 3, .targets = targets, .ntargets = 1 },
+		{ .ids = small, .n = 3, .labels = tags, .nlabels = 3, .words = words, .src = { "a.conll:1", 9 } },
+		{ .ids = large, .n = 3, .words = far },
 	};
 	size_t n = sizeof e / sizeof *e;
 	struct ft_pool *p = ft_pool_new();
@@ -484,6 +488,7 @@ static void test_mask(void)
 static void test_pack(void)
 {
 	const int32_t ids[] = { 2, 7, 3 }, tags[] = { 1, FT_IGNORE, 0 };
+	const int32_t words[] = { -1, 0, 0 };
 	const uint8_t types[] = { 0, 1, 1 };
 	struct ft_example a = { .ids = ids, .n = 3, .labels = tags, .nlabels = 3, .src = { "a:1", 3 } };
 	struct ft_example b = { .ids = ids, .types = types, .n = 2, .labels = tags, .nlabels = 2, .src = { "b:22", 4 } };
@@ -501,7 +506,13 @@ static void test_pack(void)
 	b.src = (struct ft_span){ 0 };
 	ft_pack_add(p, &b);
 	ft_pack_batch(p, &got);
-	ok(got.rows == 1 && !got.types && !got.src, "what no row has is left out");
+	ok(got.rows == 1 && !got.types && !got.src && !got.words, "what no row has is left out");
+	a.words = words;
+	ft_pack_add(p, &a);
+	ft_pack_batch(p, &got);
+	ok(got.words && !memcmp(got.words, (int32_t[]){ -1, -1, -1, 0, 0 }, 20), "a row without words has word -1");
+	ft_pack_clear(p);
+	ft_pack_add(p, &b);
 
 	struct ft_example whole = { .ids = ids, .n = 3, .labels = tags, .nlabels = 1, .src = { "c:3", 3 } };
 	struct ft_example bare = { .ids = ids, .n = 3, .src = { "d:4", 3 } };

@@ -137,6 +137,8 @@ static void check_examples(void)
 	        "types that are too few");
 	REFUSED(TOKENS "\x82" IDS "\xa6" "labels\xc4\x0c\0\0\0\0\0\0\0\0\0\0\0\0" END, "labels has 3 entries, expected 1 or 2",
 	        "labels that are too many");
+	REFUSED(TOKENS "\x82" IDS "\xa5" "words\xc4\x04\0\0\0\0" END, "words has 1 entries, expected 2", "words that are too few");
+	REFUSED(TOKENS "\x82" IDS "\xa5" "words\xc4\x08\0\0\0\0\xfe\xff\xff\xff" END, "words: number 1 is -2", "a word below -1");
 	REFUSED(TOKENS "\x82" IDS "\xa7" "targets\xc4\x04\0\0\xc0\x7f" END, "number 0 is not finite",
 	        "a target that is NaN");
 	REFUSED(TOKENS "\x82" IDS "\xa7" "targets\xc4\x04\0\0\x80\xff" END, "number 0 is not finite",
@@ -162,6 +164,8 @@ static void check_batches(void)
 	        "a batch of nothing");
 	REFUSED(BATCHES "\x83" IDS OFFSETS("\1", "\2") "\xa5" "types\xc4\x03\0\0\0" END, "types has 3",
 	        "types that are too many");
+	REFUSED(BATCHES "\x83" IDS OFFSETS("\1", "\2") "\xa5" "words\xc4\x0c\0\0\0\0\0\0\0\0\0\0\0\0" END, "words has 3",
+	        "words that are too many");
 	REFUSED(BATCHES "\x83" IDS OFFSETS("\1", "\2") "\xa6" "labels\xc4\x04\0\0\0\0" END, "labels has 1",
 	        "a label too few");
 	REFUSED(BATCHES "\x83" IDS OFFSETS("\1", "\2") "\xa7" "targets\xc4\x0c\0\0\0\0\0\0\0\0\0\0\0\0" END,
