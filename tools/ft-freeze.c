@@ -22,7 +22,7 @@ static bool init, show, json;
 static const struct ft_opt options[] = {
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "What the model is for", 0 },
 	{ "head", 'H', FT_OPT_STR, &head, "HEAD",
-	  "classify:LABEL,LABEL..., multilabel:LABEL,..., regress[:OUTPUTS], mlm or none; @FILE for the labels reads them "
+	  "classify:LABEL,LABEL..., multilabel:LABEL,..., regress[:OUTPUTS], tag:O,B-LABEL,I-LABEL,..., mlm or none; @FILE for the labels reads them "
 	  "from a file, one a line (default: the head that the model has)", 0 },
 	{ "init", 0, FT_OPT_FLAG, &init, NULL, "a network from the configuration alone: every weight is random", 0 },
 	{ "seed", 0, FT_OPT_INT, &seed, "N", "seed of new weights (default: that of a model stream, else 0)", 0 },
@@ -55,10 +55,11 @@ static json_t *parse_head(const char *text)
 	switch (task) {
 	case FT_TASK_CLASSIFY:
 	case FT_TASK_MULTILABEL:
+	case FT_TASK_TAG:
 		labels = rest ? ft_label_list("head", rest) : NULL;
 		if (!rest)
 			ft_fail(FT_EUSAGE, "--head: labels are missing: --head %s:LABEL,LABEL", text);
-		else if (labels && task == FT_TASK_CLASSIFY && json_array_size(labels) < 2) {
+		else if (labels && task != FT_TASK_MULTILABEL && json_array_size(labels) < 2) {
 			json_decref(labels);
 			labels = NULL;
 			ft_fail(FT_EUSAGE, "--head: a classifier needs two labels at least");
@@ -77,7 +78,7 @@ static json_t *parse_head(const char *text)
 			return json_pack("{s:s}", "type", ft_task_name(task));
 		break;
 	}
-	ft_fail(FT_EUSAGE, "--head: '%s' is not classify:LABELS, multilabel:LABELS, regress[:OUTPUTS], mlm or none", text);
+	ft_fail(FT_EUSAGE, "--head: '%s' is not classify:LABELS, multilabel:LABELS, regress[:OUTPUTS], tag:LABELS, mlm or none", text);
 	return NULL;
 }
 

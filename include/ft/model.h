@@ -54,10 +54,10 @@ struct ft_param *ft_model_param(const struct ft_model *m, size_t i);
 struct ft_param *ft_model_find(const struct ft_model *m, const char *name); /* by `name`; or NULL */
 
 /* ---- the head ---- */
-enum ft_task { FT_TASK_NONE, FT_TASK_CLASSIFY, FT_TASK_MULTILABEL, FT_TASK_REGRESS, FT_TASK_LM };
+enum ft_task { FT_TASK_NONE, FT_TASK_CLASSIFY, FT_TASK_MULTILABEL, FT_TASK_REGRESS, FT_TASK_TAG, FT_TASK_LM };
 enum ft_task ft_model_task(const struct ft_model *m);
 /* Names of the task as they stand in meta and on command lines. */
-const char *ft_task_name(enum ft_task t);  /* "none", "classify", "multilabel", "regress", "mlm" */
+const char *ft_task_name(enum ft_task t);  /* "none", "classify", "multilabel", "regress", "tag", "mlm" */
 int ft_task_parse(const char *name);       /* an ft_task, or -1 */
 size_t ft_model_outputs(const struct ft_model *m);                /* classes, labels or values */
 const char *ft_model_label(const struct ft_model *m, size_t i);   /* NULL: no names (regress) */
@@ -100,7 +100,8 @@ void ft_model_dropout(struct ft_model *m, double p);
 struct ft_output {
 	const float *logits; /* [units, outputs]; NULL for a language-model head */
 	const float *loss;   /* [units], unreduced; NULL without labels or targets */
-	size_t units, outputs; /* units: rows of the batch, or supervised tokens (mlm) */
+	size_t units, outputs; /* units: rows of the batch; supervised tokens (mlm, tag); all tokens (tag
+	                          without labels) */
 	double loss_sum;
 	int64_t supervised;  /* units with a label */
 	double weight;       /* what a mean is taken over: supervised, or with class

@@ -100,6 +100,9 @@ struct ft_tensor *site_linear(struct ft_model *m, struct ft_graph *g, struct ft_
 struct ft_tensor *site_norm(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* The tokens that have a label, and their labels: [*n] each, of the pass. */
+int32_t *head_supervised(struct ft_graph *g, const struct ft_batch *b, int32_t **labels, int64_t *n);
+
 /* A member of config.json that must be a whole number in [least, most]; sets
  * *err as ft_json_int. `absent` < least means it must be there. */
 int64_t config_size(const struct ft_model *m, const char *key, int64_t absent, int64_t least, int64_t most, int *err);
