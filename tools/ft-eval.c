@@ -1,6 +1,7 @@
 /* ft-eval - measures a model on a batches stream, in one pass: what is kept of
  * a row is its label, prediction and loss, never its logits. */
 #include "ft/cli.h"
+#include "ft/entity.h"
 #include "ft/err.h"
 #include "ft/graph.h"
 #include "ft/metric.h"
@@ -12,7 +13,7 @@
 
 static const char *model_path, *baseline_path, *base, *predictions;
 static struct ft_list fail_below, fail_above;
-static bool as_json, list_metrics;
+static bool as_json, list_metrics, strict;
 static int64_t resamples = 1000, seed, limit;
 static double threshold = 0.5;
 
@@ -22,6 +23,8 @@ static const struct ft_opt options[] = {
 	{ "baseline", 0, FT_OPT_STR, &baseline_path, "MODEL", "compare with MODEL on the same examples", 0 },
 	{ "threshold", 0, FT_OPT_REAL, &threshold, "P",
 	  "probability from which on a label of a multi-label model is predicted (default: 0.5)", 0 },
+	{ "strict", 0, FT_OPT_FLAG, &strict, NULL,
+	  "count entities strictly, as IOB2: only B begins one (default: as conlleval and seqeval)", 0 },
 	{ "limit", 'n', FT_OPT_INT, &limit, "N", "measure the first N examples (default: all)", 0 },
 	{ "bootstrap", 0, FT_OPT_INT, &resamples, "N",
 	  "resamples of the examples for standard errors; 0: no standard errors (default: 1000)", 0 },
@@ -52,6 +55,7 @@ struct run {
 	size_t sides;
 	enum ft_task task;
 	json_t *labels;      /* names of the classes, or NULL */
+	json_t *classes;     /* those that results have: the labels, or types of entities */
 	struct ft_outfile *file; /* predictions, or NULL */
 	struct ft_buf text;  /* predictions not yet written */
 	float *probability;  /* [outputs] */
@@ -73,7 +77,7 @@ static int parse_criterion(const char *option, const char *text, char **name, do
 	return *name ? FT_OK : FT_EFAIL;
 }
 
-/* "classes.LABEL.f1" for one of the model's labels. */
+/* "classes.LABEL.f1" for one of the classes that results have. */
 static bool is_class_metric(const char *name, const json_t *labels)
 {
 	static const char *const of[] = { ".precision", ".recall", ".f1" };
@@ -103,7 +107,7 @@ static int check_criteria(const char *option, const struct ft_list *list, const 
 		int rc = parse_criterion(option, list->item[i], &name, &bound);
 		if (rc < 0)
 			return rc;
-		bool known = is_class_metric(name, r->labels);
+		bool known = is_class_metric(name, r->classes);
 		for (size_t k = 0; (info = ft_metric_info(k)) && !known; k++)
 			known = strcmp(info->name, name) == 0 && info->tasks & 1u << r->task;
 		if (!known)
@@ -208,10 +212,34 @@ static int write_predictions(struct run *r, size_t least)
 	return rc;
 }
 
+/* As put_line(), of a sentence; *logits are those of the labels not yet written. */
+static int put_sentence(struct run *r, const struct ft_batch *b, size_t i, const float **logits, size_t n)
+{
+	struct ft_buf *t = &r->text;
+	int rc = ft_buf_printf(t, "{\"src\":");
+	if (rc == FT_OK)
+		rc = ft_put_string(t, b->src ? b->src[i].p : "", b->src ? b->src[i].n : 0);
+	if (rc == FT_OK)
+		rc = ft_buf_append(t, ",", 1);
+	int64_t labels = rc == FT_OK ? ft_put_tag_row(t, r->labels, b, i, *logits, n) : rc;
+	if (labels < 0)
+		return (int)labels;
+	*logits += (size_t)labels * n;
+	return ft_buf_append(t, "}\n", 2);
+}
+
 static int put_predictions(struct run *r, const struct ft_batch *b)
 {
 	const struct ft_output *out = &r->side[0].out;
+	const float *next = out->logits;
 	int rc = FT_OK;
+	for (size_t i = 0; i < b->rows && rc == FT_OK && r->task == FT_TASK_TAG; i++) {
+		rc = put_sentence(r, b, i, &next, out->outputs);
+		if (rc == FT_OK)
+			rc = write_predictions(r, 1 << 20);
+	}
+	if (r->task == FT_TASK_TAG)
+		return rc;
 	for (size_t i = 0; i < b->rows && rc == FT_OK; i++) {
 		const float *logits = out->logits + i * out->outputs;
 		ft_probabilities(r->task, logits, out->outputs, r->probability);
@@ -239,7 +267,7 @@ static void cut(struct ft_batch *b, size_t rows, size_t outputs)
 
 static int eval_batch(struct run *r, const struct ft_batch *b)
 {
-	bool by_label = r->task == FT_TASK_CLASSIFY || r->task == FT_TASK_LM;
+	bool by_label = r->task == FT_TASK_CLASSIFY || r->task == FT_TASK_TAG || r->task == FT_TASK_LM;
 	if (by_label ? !b->labels : !b->targets)
 		return ft_fail(FT_EFORMAT, "%s: the examples have no labels to compare with; ft-predict works without",
 		               ft_reader_name(r->data));
@@ -348,7 +376,8 @@ static int open_side(struct run *r, const char *path)
 	if (!s->graph || !s->metric)
 		return ft_last_error();
 	ft_metric_threshold(s->metric, threshold);
-	return FT_OK;
+	const json_t *head = json_object_get(ft_model_meta(s->model), "head");
+	return ft_metric_tags(s->metric, json_object_get(head, "labels"), strict);
 }
 
 static int open_predictions(struct run *r)
@@ -362,6 +391,16 @@ static int open_predictions(struct run *r)
 	r->probability = ft_alloc(ft_model_outputs(r->side[0].model), sizeof(float));
 	r->file = r->probability ? ft_outfile_open(predictions) : NULL;
 	return r->file ? FT_OK : ft_last_error();
+}
+
+static int find_classes(struct run *r)
+{
+	struct ft_tags *tags = r->task == FT_TASK_TAG && r->labels ? ft_tags_new(r->labels) : NULL;
+	if (r->task == FT_TASK_TAG && r->labels && !tags)
+		return ft_last_error();
+	r->classes = json_incref(tags ? (json_t *)ft_tags_types(tags) : r->labels);
+	ft_tags_free(tags);
+	return FT_OK;
 }
 
 static int evaluate(struct run *r, const char *path)
@@ -378,6 +417,8 @@ static int evaluate(struct run *r, const char *path)
 		rc = ft_fail(FT_EMATCH, "%s and %s have different tasks", model_path, baseline_path);
 	if (rc == FT_OK)
 		r->labels = ft_label_names(r->side[0].model, &rc);
+	if (rc == FT_OK)
+		rc = find_classes(r);
 	if (rc == FT_OK)
 		rc = check_criteria("fail-below", &fail_below, r);
 	if (rc == FT_OK)
@@ -430,6 +471,7 @@ static int run_eval(int argc, char **argv)
 	ft_outfile_free(r.file);
 	ft_reader_close(r.data);
 	json_decref(r.labels);
+	json_decref(r.classes);
 	ft_buf_free(&r.text);
 	free(r.probability);
 	return rc;

@@ -34,6 +34,9 @@ struct ft_metric *ft_metric_new(enum ft_task task, size_t outputs, int bootstrap
 /* The probability from which on a label of a multi-label model is predicted;
  * 0.5 unless set. Before the first row. */
 void ft_metric_threshold(struct ft_metric *t, double threshold);
+/* What the labels of a tag model mean (entity.h): its names, or NULL, without which
+ * there are no entities; and whether these are counted strictly. Before the first row. */
+int ft_metric_tags(struct ft_metric *t, const json_t *labels, bool strict);
 /* Adds the rows of one batch; rows without a label are passed over. A loss or
  * a logit that is not finite is FT_ECRITERION and names the row. */
 int ft_metric_add(struct ft_metric *t, const struct ft_output *out, const struct ft_batch *b);
@@ -78,6 +81,11 @@ int ft_put_floats(struct ft_buf *b, const float *v, size_t n);
 int ft_put_label(struct ft_buf *b, const json_t *labels, size_t i);
 int ft_put_labels(struct ft_buf *b, const json_t *labels, const float *p, size_t n, double least);
 int ft_put_probabilities(struct ft_buf *b, const json_t *labels, const float *p, size_t n);
+/* Appends what a model with one row of outputs a text says: "label":…,"score":…,
+ * "probabilities":…; "labels":…,"probabilities":…; or "value":… or "values":….
+ * `least`: the probability from which on a label of several is predicted; scratch [n]. */
+int ft_put_prediction(struct ft_buf *b, enum ft_task task, const json_t *labels, const float *logits, size_t n,
+                      double least, float *scratch);
 /* The names of a model's outputs for these; NULL: it has no names, or failure
  * (*err set). New reference. */
 json_t *ft_label_names(const struct ft_model *m, int *err);

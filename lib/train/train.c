@@ -89,10 +89,11 @@ static int not_finite(struct run *r, const char *what, double value)
 static int bad_loss(struct run *r, const struct ft_batch *b, const struct ft_output *out)
 {
 	r->sources.len = 0;
-	for (size_t i = 0; i < out->units && out->units == b->rows; i++)
+	bool by_row = out->units == b->rows && (!b->labels || b->nlabels == b->rows);
+	for (size_t i = 0; i < out->units && by_row; i++)
 		if (!isfinite(out->loss[i]) && name_row(r, b, i) < 0)
 			return FT_EFAIL;
-	for (size_t i = 0; i < b->rows && out->units != b->rows; i++)
+	for (size_t i = 0; i < b->rows && !by_row; i++)
 		if (name_row(r, b, i) < 0)
 			return FT_EFAIL;
 	ft_optim_clear(r->optim);
@@ -162,10 +163,11 @@ static int validate(struct run *r)
 	r->unbettered = better ? 0 : r->unbettered + 1;
 	if (r->o->patience && r->unbettered >= r->o->patience)
 		r->stop = true;
-	const json_t *loss = json_object_get(result, "loss"), *accuracy = json_object_get(result, "accuracy");
-	if (accuracy)
-		ft_note("step %lld: validation loss %.4f, accuracy %.4f%s", (long long)r->step, json_number_value(loss),
-		        json_number_value(accuracy), better ? " (best)" : "");
+	const json_t *loss = json_object_get(result, "loss"), *f1 = json_object_get(result, "f1");
+	const json_t *score = json_is_number(f1) ? f1 : json_object_get(result, "accuracy");
+	if (score)
+		ft_note("step %lld: validation loss %.4f, %s %.4f%s", (long long)r->step, json_number_value(loss),
+		        score == f1 ? "F1" : "accuracy", json_number_value(score), better ? " (best)" : "");
 	else
 		ft_note("step %lld: validation loss %.4f%s", (long long)r->step, json_number_value(loss),
 		        better ? " (best)" : "");

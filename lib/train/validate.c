@@ -119,8 +119,11 @@ int validator_run(struct validator *v, struct ft_graph *g, int64_t step, json_t 
 {
 	*result = NULL;
 	struct ft_metric *metric = ft_metric_new(ft_model_task(v->m), ft_model_outputs(v->m), 0, 0);
-	int rc = metric ? run(v, g, metric) : ft_last_error();
-	*result = rc == FT_OK ? ft_metric_result(metric, json_object_get(json_object_get(ft_model_meta(v->m), "head"), "labels")) : NULL;
+	const json_t *labels = json_object_get(json_object_get(ft_model_meta(v->m), "head"), "labels");
+	int rc = metric ? ft_metric_tags(metric, labels, false) : ft_last_error();
+	if (rc == FT_OK)
+		rc = run(v, g, metric);
+	*result = rc == FT_OK ? ft_metric_result(metric, labels) : NULL;
 	ft_metric_free(metric);
 	if (rc < 0)
 		return ft_context(rc, "--valid");
