@@ -1,6 +1,7 @@
 /* ft-predict - what a model says of each row of text: one JSON line a row, in
  * order, written as soon as a group of rows has been run. */
 #include "ft/cli.h"
+#include "ft/entity.h"
 #include "ft/err.h"
 #include "ft/graph.h"
 #include "ft/metric.h"
@@ -25,7 +26,7 @@ static const struct ft_opt options[] = {
 	{ "base", 0, FT_OPT_STR, &base, "DIR", "where the base model of a stream lies here", FT_OPT_QUIET },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Input", 0 },
 	{ "format", 'f', FT_OPT_STR, &format, "FORMAT",
-	  "tsv, csv, jsonl or lines (default: by the file's name, else lines)", 0 },
+	  "tsv, csv, jsonl, conll or lines (default: by the file's name, else lines)", 0 },
 	{ "text", 't', FT_OPT_STR, &columns.text, "COLUMN",
 	  "column of the text: a name, or a number from 1 (default: as ft-tokenize)", 0 },
 	{ "pair", 'p', FT_OPT_STR, &columns.pair, "COLUMN", "column of a second text (default: none)", 0 },
@@ -55,6 +56,8 @@ static const struct ft_opt options[] = {
 struct row {
 	size_t src, src_n, text, text_n, pair, pair_n;
 	bool has_pair;
+	struct ft_words words; /* of a sentence, and */
+	int32_t *number;       /* of each token that of its word: with the task tag, in the arena */
 };
 
 struct group {
@@ -62,6 +65,7 @@ struct group {
 	uint8_t *types;         /* [tokens] */
 	struct row *row;        /* [rows] */
 	struct ft_buf bytes;
+	struct ft_arena arena;
 	size_t tokens, rows, ids_cap, types_cap, offsets_cap, row_cap;
 };
 
@@ -71,6 +75,7 @@ struct run {
 	struct ft_tok *tok;
 	enum ft_task task;
 	json_t *labels;
+	struct ft_tags *tags;  /* with the task tag, else NULL */
 	struct ft_tok_limit limit;
 	struct group group;
 	struct ft_buf out;
@@ -97,7 +102,7 @@ static int put_row(struct ft_buf *b, const struct group *g, const struct row *ro
 	int rc = put(b, "{\"src\":");
 	if (rc == FT_OK)
 		rc = ft_put_string(b, bytes_at(g, row->src), row->src_n);
-	if (rc < 0 || !keep_text)
+	if (rc < 0 || !keep_text || (row->words.n && !row->text_n)) /* words are repeated anyway */
 		return rc;
 	rc = put(b, ",\"text\":");
 	if (rc == FT_OK)
@@ -108,60 +113,29 @@ static int put_row(struct ft_buf *b, const struct group *g, const struct row *ro
 	return rc == FT_OK ? ft_put_string(b, bytes_at(g, row->pair), row->pair_n) : rc;
 }
 
-static int put_class(struct run *r, const float *logits, size_t n)
+static int put_sentence(struct run *r, size_t i, const float *logits)
 {
-	size_t top = ft_argmax(logits, n);
-	int rc = put(&r->out, ",\"label\":");
-	if (rc == FT_OK)
-		rc = ft_put_label(&r->out, r->labels, top);
-	if (rc == FT_OK)
-		rc = put(&r->out, ",\"score\":");
-	if (rc == FT_OK)
-		rc = ft_put_float(&r->out, r->probability[top]);
-	if (rc == FT_OK)
-		rc = put(&r->out, ",\"probabilities\":");
-	return rc == FT_OK ? ft_put_probabilities(&r->out, r->labels, r->probability, n) : rc;
-}
-
-static int put_multilabel(struct run *r, size_t n)
-{
-	int rc = put(&r->out, ",\"labels\":");
-	if (rc == FT_OK)
-		rc = ft_put_labels(&r->out, r->labels, r->probability, n, threshold);
-	if (rc == FT_OK)
-		rc = put(&r->out, ",\"probabilities\":");
-	return rc == FT_OK ? ft_put_probabilities(&r->out, r->labels, r->probability, n) : rc;
-}
-
-static int put_values(struct run *r, const float *v, size_t n)
-{
-	int rc = put(&r->out, n == 1 ? ",\"value\":" : ",\"values\":");
-	if (rc == FT_OK)
-		rc = n == 1 ? ft_put_float(&r->out, *v) : ft_put_floats(&r->out, v, n);
-	return rc;
-}
-
-static int put_prediction(struct run *r, const float *logits, size_t n)
-{
-	ft_probabilities(r->task, logits, n, r->probability);
-	switch (r->task) {
-	case FT_TASK_CLASSIFY: return put_class(r, logits, n);
-	case FT_TASK_MULTILABEL: return put_multilabel(r, n);
-	default: return put_values(r, logits, n);
-	}
+	const struct row *row = &r->group.row[i];
+	const int32_t *offsets = r->group.offsets;
+	struct ft_tagged s = { &row->words, row->number, logits + (size_t)offsets[i] * ft_tags_count(r->tags),
+	                       (size_t)(offsets[i + 1] - offsets[i]) };
+	return ft_put_tagged(&r->out, r->tags, &s, &r->group.arena);
 }
 
 static int put_vector(struct run *r, const float *v, size_t n)
 {
-	int rc = put(&r->out, ",\"vector\":");
+	int rc = put(&r->out, "\"vector\":");
 	return rc == FT_OK ? ft_put_floats(&r->out, v, n) : rc;
 }
 
 /* Numbers that are not finite would be written as null, which nobody expects. */
-static int check_finite(const struct group *g, const float *v, size_t n)
+static int check_finite(const struct group *g, const float *v, size_t n, bool by_token)
 {
-	for (size_t i = 0; i < g->rows * n; i++) {
-		const struct row *row = &g->row[i / n];
+	size_t at = 0; /* the row */
+	for (size_t i = 0; i < (by_token ? g->tokens : g->rows) * n; i++) {
+		while (by_token ? i / n >= (size_t)g->offsets[at + 1] : i / n > at)
+			at++;
+		const struct row *row = &g->row[at];
 		if (!isfinite(v[i]))
 			return ft_fail(FT_ECRITERION, "%.*s: the model's output is not finite", (int)row->src_n,
 			               bytes_at(g, row->src));
@@ -199,11 +173,16 @@ static int run_group(struct run *r)
 		return FT_OK;
 	int rc = run_model(r, &b, &v, &n);
 	if (rc == FT_OK)
-		rc = check_finite(g, v, n);
+		rc = check_finite(g, v, n, r->tags != NULL);
 	for (size_t i = 0; i < g->rows && rc == FT_OK; i++) {
 		rc = put_row(&r->out, g, &g->row[i]);
 		if (rc == FT_OK)
-			rc = vectors ? put_vector(r, v + i * n, n) : put_prediction(r, v + i * n, n);
+			rc = put(&r->out, ",");
+		if (rc == FT_OK)
+			rc = r->tags   ? put_sentence(r, i, v)
+			     : vectors ? put_vector(r, v + i * n, n)
+			               : ft_put_prediction(&r->out, r->task, r->labels, v + i * n, n, threshold,
+			                                   r->probability);
 		if (rc == FT_OK)
 			rc = put(&r->out, "}\n");
 	}
@@ -211,6 +190,7 @@ static int run_group(struct run *r)
 		rc = ft_write_all(STDOUT_FILENO, r->out.data, r->out.len, "stdout");
 	r->rows += (int64_t)g->rows;
 	r->out.len = g->bytes.len = g->rows = g->tokens = 0;
+	ft_arena_reset(&g->arena);
 	ft_progress("%lld rows", (long long)r->rows);
 	return rc;
 }
@@ -252,11 +232,30 @@ static int add_row(struct run *r, struct row row, const int32_t *ids, const uint
 
 /* ---- text ---- */
 
-static int encode(struct run *r, const struct ft_row *text)
+/* Which word each token of the row is of, whose words are read and encoded. */
+static int number_tokens(struct run *r, const struct ft_tok_slice *a, struct row *row)
+{
+	struct ft_words_part part = { a, 0, 1, 0 };
+	row->number = ft_arena_get(&r->group.arena, r->whole.n * sizeof *row->number);
+	if (!row->number)
+		return FT_EFAIL;
+	ft_words_align(r->tok, &row->words, &part, NULL, row->number, NULL);
+	return FT_OK;
+}
+
+static int encode_first(struct run *r, const struct ft_row *text, struct row *row)
+{
+	if (!r->tags)
+		return ft_tok_encode(r->tok, text->text.p, text->text.n, 0, &r->first);
+	int rc = ft_words_read(text, NULL, &r->group.arena, &row->words);
+	return rc == FT_OK ? ft_words_encode(r->tok, &row->words, &r->first) : rc;
+}
+
+static int encode(struct run *r, const struct ft_row *text, struct row *row)
 {
 	bool pair = text->pair.p != NULL;
 	r->first.n = r->second.n = r->whole.n = 0;
-	int rc = ft_tok_encode(r->tok, text->text.p, text->text.n, 0, &r->first);
+	int rc = encode_first(r, text, row);
 	if (rc == FT_OK && pair)
 		rc = ft_tok_encode(r->tok, text->pair.p, text->pair.n, 1, &r->second);
 	if (rc < 0)
@@ -268,13 +267,17 @@ static int encode(struct run *r, const struct ft_row *text)
 	r->cut += ft_tok_is_long(r->tok, &r->limit, a.n, pair, b.n);
 	r->invalid += ft_utf8_invalid(text->text.p, text->text.n) || ft_utf8_invalid(text->pair.p, text->pair.n);
 	ft_tok_part(r->tok, &r->limit, 0, &a, pair ? &b : NULL);
-	return ft_tok_wrap(r->tok, &a, pair ? &b : NULL, &r->whole);
+	rc = ft_tok_wrap(r->tok, &a, pair ? &b : NULL, &r->whole);
+	return rc == FT_OK && r->tags ? number_tokens(r, &a, row) : rc;
 }
 
 static int add_text(struct run *r, const struct ft_row *text)
 {
 	struct row row = { .src_n = text->src.n, .has_pair = text->pair.p != NULL };
-	int rc = encode(r, text);
+	if (text->words && !r->tags)
+		return ft_fail(FT_EFORMAT, "%.*s: is a sentence in words, which are for models that give tags",
+		               (int)text->src.n, text->src.p);
+	int rc = encode(r, text, &row);
 	if (rc == FT_OK)
 		rc = keep(&r->group, text->src.p, text->src.n, &row.src);
 	if (rc == FT_OK && keep_text) {
@@ -308,6 +311,18 @@ static int predict_text(struct run *r, const char *path)
 
 /* ---- a tokens stream ---- */
 
+/* Words of an example, as the tokenizer spells them; each token is one when the
+ * stream does not say. */
+static int take_words(struct run *r, const struct ft_example *e, struct row *row)
+{
+	row->number = ft_arena_get(&r->group.arena, e->n * sizeof *row->number);
+	if (!row->number)
+		return FT_EFAIL;
+	for (size_t i = 0; i < e->n; i++)
+		row->number[i] = e->words ? e->words[i] : ft_tok_is_special(r->tok, e->ids[i]) ? -1 : (int32_t)i;
+	return ft_words_decode(r->tok, e->ids, row->number, e->n, &r->group.arena, &row->words);
+}
+
 static int predict_tokens(struct run *r, const char *path)
 {
 	struct ft_example e;
@@ -322,6 +337,8 @@ static int predict_tokens(struct run *r, const char *path)
 		rc = e.n > r->limit.max
 		             ? ft_reader_fail(in, FT_EMATCH, "%zu tokens, and the limit is %zu", e.n, r->limit.max)
 		             : keep(&r->group, e.src.p, e.src.n, &row.src);
+		if (rc == FT_OK && r->tags)
+			rc = take_words(r, &e, &row);
 		if (rc == FT_OK)
 			rc = add_row(r, row, e.ids, e.types, e.n);
 		if (rc < 0)
@@ -339,7 +356,7 @@ static int parse_format(void)
 {
 	int parsed = format ? ft_text_format_parse(format) : FT_TEXT_AUTO;
 	if (parsed < 0)
-		return ft_fail(FT_EUSAGE, "--format: '%s' is not one of tsv, csv, jsonl, lines", format);
+		return ft_fail(FT_EUSAGE, "--format: '%s' is not one of tsv, csv, jsonl, conll, lines", format);
 	columns.format = (enum ft_text_format)parsed;
 	columns.header = header ? 1 : no_header ? 0 : -1;
 	columns.max_line = (size_t)max_line;
@@ -395,6 +412,15 @@ static int open_tokenizer(struct run *r)
 	return rc < 0 ? rc : find_limit(r);
 }
 
+static int open_tags(struct run *r)
+{
+	columns.words = true;
+	if (!r->labels)
+		r->labels = ft_names_choose(r->model, r->task, NULL);
+	r->tags = r->labels ? ft_tags_new(r->labels) : NULL;
+	return r->tags ? FT_OK : ft_last_error();
+}
+
 static int open_model(struct run *r)
 {
 	r->model = ft_model_open(model_path, base, 0);
@@ -412,7 +438,7 @@ static int open_model(struct run *r)
 	if (!r->probability)
 		return ft_last_error();
 	r->labels = ft_label_names(r->model, &rc);
-	return rc;
+	return rc < 0 || vectors || r->task != FT_TASK_TAG ? rc : open_tags(r);
 }
 
 /* What a person should know of the rows. */
@@ -456,6 +482,8 @@ static int run_predict(int argc, char **argv)
 	ft_tok_free(r.tok);
 	ft_model_free(r.model);
 	json_decref(r.labels);
+	ft_tags_free(r.tags);
+	ft_arena_free(&r.group.arena);
 	ft_buf_free(&r.out);
 	ft_buf_free(&r.group.bytes);
 	free(r.group.ids);

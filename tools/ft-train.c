@@ -42,7 +42,7 @@ static const struct ft_opt options[] = {
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Regularisation", 0 },
 	{ "dropout", 0, FT_OPT_REAL, &o.dropout, "P", "for every dropout (default: as the configuration says)", 0 },
 	{ "seed", 0, FT_OPT_INT, &o.seed, "N", "seed of dropout (default: 0)", 0 },
-	{ "label-smoothing", 0, FT_OPT_REAL, &smoothing, "X", "classify: share spread over all classes (default: 0)", 0 },
+	{ "label-smoothing", 0, FT_OPT_REAL, &smoothing, "X", "classify and tag: share spread over all classes (default: 0)", 0 },
 	{ "class-weight", 0, FT_OPT_LIST, &class_weights, "LABEL=X",
 	  "weight of a class in the loss; multilabel: of its positives (default: 1); may be repeated", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Validation", 0 },
