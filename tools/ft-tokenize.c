@@ -28,7 +28,7 @@ static const struct ft_opt options[] = {
 	 FT_OPT_QUIET },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Input", 0 },
 	{ "format", 'f', FT_OPT_STR, &format, "FORMAT",
-	  "tsv, csv, jsonl or lines (default: by the name of the file, else lines)", 0 },
+	  "tsv, csv, jsonl, lines, or file: each file is one text (default: by its name, else lines)", 0 },
 	{ "header", 0, FT_OPT_FLAG, &header, NULL,
 	  "the first line names the columns (default: when a column is asked for by name, or when it names "
 	  "'text' or 'sentence' and 'label')", 0 },
@@ -40,8 +40,8 @@ static const struct ft_opt options[] = {
 	{ "label", 'l', FT_OPT_STR, &label_column, "COLUMN",
 	  "column of the label (default: 'label'; without a header 1, when there are two or more)", 0 },
 	{ "member", 0, FT_OPT_STR, &member, "GLOB", "files to read of an archive (default: all)", 0 },
-	{ "max-line", 0, FT_OPT_INT, &max_line, "N", "refuse lines of more than N bytes (default: 16777216)",
-	 0 },
+	{ "max-line", 0, FT_OPT_INT, &max_line, "N",
+	  "refuse lines, and files that are one text, of more than N bytes (default: 16777216)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Labels", 0 },
 	{ "labels", 0, FT_OPT_STR, &label_names, "NAMES",
 	  "names of the classes, A,B...; or @FILE, which holds one a line (default: those of MODEL)", 0 },
@@ -385,7 +385,7 @@ static int text_options(struct ft_text_options *o)
 {
 	int f = format ? ft_text_format_parse(format) : FT_TEXT_AUTO;
 	if (f < 0)
-		return ft_fail(FT_EUSAGE, "--format: '%s' is not tsv, csv, jsonl, lines or auto", format);
+		return ft_fail(FT_EUSAGE, "--format: '%s' is not tsv, csv, jsonl, lines, file or auto", format);
 	if (header && no_header)
 		return ft_fail(FT_EUSAGE, "--header and --no-header contradict each other");
 	if (max_line < 1)
