@@ -55,7 +55,7 @@ static const struct ft_opt options[] = {
 	{ "long", 0, FT_OPT_STR, &long_name, "POLICY",
 	  "what becomes of longer texts: truncate, drop, split or error (default: truncate)", 0 },
 	{ "stride", 0, FT_OPT_INT, &stride, "N",
-	  "tokens by which the parts overlap, with --long split (default: 0)", 0 },
+	  "tokens by which windows overlap, with --long split (default: 0)", 0 },
 	{ 0 },
 };
 
@@ -267,7 +267,8 @@ static void encode_chunk(void *ctx, size_t i)
 		snprintf(c->message, sizeof c->message, "%s", ft_message());
 }
 
-static int write_part(struct run *r, const struct item *it, const struct ft_tok_slice *a, const struct ft_tok_slice *b)
+static int write_part(struct run *r, const struct item *it, const struct ft_tok_slice *a, const struct ft_tok_slice *b,
+                      const struct ft_window *window)
 {
 	struct ft_tok_text *x = &r->example;
 	int rc = ft_tok_wrap(r->tok, a, b, x);
@@ -280,7 +281,8 @@ static int write_part(struct run *r, const struct item *it, const struct ft_tok_
 			return ft_fail(FT_EMATCH, "the token '%s' has id %d, but the model has only %lld embeddings",
 			               ft_tok_piece(r->tok, x->ids[i]), x->ids[i], (long long)r->vocab);
 	}
-	struct ft_example e = { .ids = x->ids, .n = x->n, .types = typed ? x->types : NULL, .src = it->src };
+	struct ft_example e = { .ids = x->ids, .n = x->n, .types = typed ? x->types : NULL, .src = it->src,
+	                        .window = window->count > 1 ? window : NULL };
 	if (r->labels && it->targets) {
 		e.targets = it->targets;
 		e.ntargets = r->targets;
@@ -306,10 +308,13 @@ static int write_item(struct run *r, const struct item *it, const struct chunk *
 		r->n[n_split] += r->limit.policy == FT_TOK_SPLIT;
 	}
 	int rc = parts < 0 ? (int)parts : FT_OK;
-	for (int64_t i = 0; i < parts && rc == FT_OK; i++) {
+	struct ft_window w = { .count = parts };
+	if (parts > 1)
+		w.doc = ft_window_doc(c->text.ids + a.from, a.n, c->pair.ids + b.from, b.n);
+	for (; w.index < parts && rc == FT_OK; w.index++) {
 		struct ft_tok_slice pa = a, pb = b;
-		ft_tok_part(r->tok, &r->limit, (size_t)i, &pa, pair ? &pb : NULL);
-		rc = write_part(r, it, &pa, pair ? &pb : NULL);
+		ft_tok_part(r->tok, &r->limit, (size_t)w.index, &pa, pair ? &pb : NULL);
+		rc = write_part(r, it, &pa, pair ? &pb : NULL, &w);
 	}
 	return rc < 0 ? ft_context(rc, "%.*s", (int)it->src.n, it->src.p) : FT_OK;
 }
@@ -414,7 +419,7 @@ static void report(const struct run *r)
 		ft_note("%lld of %lld rows were dropped: more than %zu tokens", (long long)n[n_dropped], rows,
 		        r->limit.max);
 	if (n[n_split])
-		ft_note("%lld of %lld rows were split into parts of %zu tokens", (long long)n[n_split], rows,
+		ft_note("%lld of %lld rows were split into windows of %zu tokens", (long long)n[n_split], rows,
 		        r->limit.max);
 	if (n[n_empty])
 		ft_note("%lld of %lld rows have an empty text", (long long)n[n_empty], rows);

@@ -12,12 +12,14 @@ struct ft_pack {
 	int32_t *ids, *offsets, *labels;
 	uint8_t *types;
 	float *targets;
+	struct ft_window *windows;
 	struct ft_span *src;
 	size_t *src_at;         /* where each row's source begins in text */
 	struct ft_buf text;     /* the sources; spans are made when it no longer moves */
-	size_t ids_cap, offsets_cap, labels_cap, types_cap, targets_cap, src_cap, src_at_cap;
+	size_t ids_cap, offsets_cap, labels_cap, types_cap, targets_cap, windows_cap, src_cap, src_at_cap;
 	size_t rows, tokens, nlabels, ntargets, outputs;
 	bool typed, sourced;    /* some token's type is not 0; some row has a source */
+	bool windowed;          /* some row is a window of a longer text */
 	bool by_row, by_token;  /* every row so far has one label; one a token */
 };
 
@@ -39,6 +41,7 @@ void ft_pack_free(struct ft_pack *p)
 	free(p->labels);
 	free(p->types);
 	free(p->targets);
+	free(p->windows);
 	free(p->src);
 	free(p->src_at);
 	ft_buf_free(&p->text);
@@ -48,7 +51,7 @@ void ft_pack_free(struct ft_pack *p)
 void ft_pack_clear(struct ft_pack *p)
 {
 	p->rows = p->tokens = p->nlabels = p->ntargets = p->outputs = p->text.len = 0;
-	p->typed = p->sourced = false;
+	p->typed = p->sourced = p->windowed = false;
 	p->by_row = p->by_token = true;
 }
 
@@ -88,13 +91,14 @@ static int reserve(struct ft_pack *p, const struct ft_example *e)
 	size_t tokens, src;
 
 	if (!ft_add(p->tokens, e->n, &tokens) || tokens > INT32_MAX)
-		return ft_fail(FT_EUSAGE, "a batch of more than %d tokens; lower --rows or give --tokens", INT32_MAX);
+		return ft_fail(FT_EUSAGE, "a batch of more than %d tokens; fewer rows at a time help", INT32_MAX);
 	src = p->rows + 1;
 	return ft_grow(&p->ids, &p->ids_cap, tokens, sizeof *p->ids)
 		|| ft_grow(&p->types, &p->types_cap, tokens, sizeof *p->types)
 		|| ft_grow(&p->offsets, &p->offsets_cap, p->rows + 2, sizeof *p->offsets)
 		|| ft_grow(&p->labels, &p->labels_cap, p->nlabels + e->nlabels, sizeof *p->labels)
 		|| ft_grow(&p->targets, &p->targets_cap, p->ntargets + e->ntargets, sizeof *p->targets)
+		|| ft_grow(&p->windows, &p->windows_cap, p->rows + 1, sizeof *p->windows)
 		|| ft_grow(&p->src, &p->src_cap, src, sizeof *p->src)
 		|| ft_grow(&p->src_at, &p->src_at_cap, src + 1, sizeof *p->src_at)
 		|| ft_buf_append(&p->text, e->src.p, e->src.n) ? FT_EFAIL : 0;
@@ -115,6 +119,8 @@ int ft_pack_add(struct ft_pack *p, const struct ft_example *e)
 		memcpy(p->labels + p->nlabels, e->labels, e->nlabels * sizeof *e->labels);
 	if (e->ntargets)
 		memcpy(p->targets + p->ntargets, e->targets, e->ntargets * sizeof *e->targets);
+	p->windows[p->rows] = e->window ? *e->window : (struct ft_window){ .count = 1 };
+	p->windowed |= e->window != NULL;
 	p->offsets[p->rows] = (int32_t)p->tokens;
 	p->src_at[p->rows] = p->text.len - e->src.n;
 	p->sourced |= e->src.n > 0;
@@ -141,6 +147,7 @@ int ft_pack_batch(struct ft_pack *p, struct ft_batch *b)
 		.offsets = p->offsets,
 		.labels = p->nlabels ? p->labels : NULL,
 		.targets = p->ntargets ? p->targets : NULL,
+		.windows = p->windowed ? p->windows : NULL,
 		.src = p->sourced ? p->src : NULL,
 		.tokens = p->tokens,
 		.rows = p->rows,
