@@ -44,11 +44,10 @@ struct ft_metric *ft_metric_new(enum ft_task task, size_t outputs, int bootstrap
 	t->outputs = outputs;
 	t->resamples = bootstrap;
 	t->seed = seed;
-	t->threshold = 0.5;
 	return t;
 }
 
-void ft_metric_threshold(struct ft_metric *t, double threshold)
+void ft_metric_thresholds(struct ft_metric *t, const double *threshold)
 {
 	t->threshold = threshold;
 }
@@ -63,6 +62,8 @@ void ft_metric_free(struct ft_metric *t)
 
 int ft_metric_add(struct ft_metric *t, const struct ft_output *out, const struct ft_batch *b)
 {
+	if (b->rows == 0)
+		return FT_OK;
 	if (t->task != FT_TASK_LM && out->logits && out->outputs != t->outputs)
 		return ft_fail(FT_EMATCH, "%zu outputs a row where %zu were expected", out->outputs, t->outputs);
 	if (t->task == FT_TASK_LM && b->labels && out->units == 0)
