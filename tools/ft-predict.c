@@ -201,10 +201,11 @@ static int run_model(struct run *r, struct ft_batch *b, const float **v, size_t 
 /* Forgets the texts of the first n rows, which have been answered. */
 static void drop_kept(struct run *r, size_t n)
 {
-	size_t from = n < r->nkept ? r->kept[n].text : r->bytes.len;
-	if (!keep_text)
+	if (!keep_text || n == 0)
 		return;
-	memmove(r->bytes.data, r->bytes.data + from, r->bytes.len - from);
+	size_t from = n < r->nkept ? r->kept[n].text : r->bytes.len;
+	if (from)
+		memmove(r->bytes.data, r->bytes.data + from, r->bytes.len - from);
 	memmove(r->kept, r->kept + n, (r->nkept - n) * sizeof *r->kept);
 	r->bytes.len -= from;
 	r->nkept -= n;

@@ -104,8 +104,8 @@ int ft_mask_apply(struct ft_mask *m, uint64_t example, uint64_t pass, struct ft_
 struct ft_pack;
 struct ft_pack *ft_pack_new(void); /* NULL: out of memory */
 void ft_pack_free(struct ft_pack *p);
-/* Adds a row, copied. FT_EFORMAT, naming the row's source, when its labels are not
- * of the kind of those before it. */
+/* Adds a row, copied; one of a document (ft/docs.h) has no tokens. FT_EFORMAT,
+ * naming the row's source, when its labels are not of the kind of those before it. */
 int ft_pack_add(struct ft_pack *p, const struct ft_example *e);
 size_t ft_pack_rows(const struct ft_pack *p);
 size_t ft_pack_tokens(const struct ft_pack *p);

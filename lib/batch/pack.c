@@ -110,7 +110,8 @@ int ft_pack_add(struct ft_pack *p, const struct ft_example *e)
 
 	if (rc < 0 || (rc = reserve(p, e)) < 0)
 		return rc;
-	memcpy(p->ids + p->tokens, e->ids, e->n * sizeof *e->ids);
+	if (e->n)
+		memcpy(p->ids + p->tokens, e->ids, e->n * sizeof *e->ids);
 	for (size_t i = 0; i < e->n; i++) {
 		p->types[p->tokens + i] = e->types ? e->types[i] : 0;
 		p->typed |= p->types[p->tokens + i] != 0;
