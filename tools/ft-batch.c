@@ -160,7 +160,7 @@ static int next_kept(struct job *j, struct ft_reader *in, struct ft_example *e)
 	while ((rc = ft_example_read(in, e)) > 0) {
 		if (++j->read % 4096 == 0)
 			ft_progress("%lld examples read", (long long)j->read);
-		if (!ft_keep_test(&j->keep, e->ids, e->n))
+		if (!ft_keep_test(&j->keep, e))
 			continue;
 		if (j->mask && !ft_mask_possible(j->mask, e)) {
 			j->unmaskable++;

@@ -29,7 +29,7 @@ static const struct ft_opt options[] = {
 	 FT_OPT_QUIET },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Input", 0 },
 	{ "format", 'f', FT_OPT_STR, &format, "FORMAT",
-	  "tsv, csv, jsonl, conll or lines (default: by the name of the file, else lines)", 0 },
+	  "tsv, csv, jsonl, conll, lines, or file: each file is one text (default: by its name, else lines)", 0 },
 	{ "header", 0, FT_OPT_FLAG, &header, NULL,
 	  "the first line names the columns (default: when a column is asked for by name, or when it names "
 	  "'text' or 'sentence' and 'label')", 0 },
@@ -41,8 +41,8 @@ static const struct ft_opt options[] = {
 	{ "label", 'l', FT_OPT_STR, &label_column, "COLUMN",
 	  "column of the label (default: 'label'; without a header 1, when there are two or more; conll: the last)", 0 },
 	{ "member", 0, FT_OPT_STR, &member, "GLOB", "files to read of an archive (default: all)", 0 },
-	{ "max-line", 0, FT_OPT_INT, &max_line, "N", "refuse lines of more than N bytes (default: 16777216)",
-	 0 },
+	{ "max-line", 0, FT_OPT_INT, &max_line, "N",
+	  "refuse lines, and files that are one text, of more than N bytes (default: 16777216)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Labels", 0 },
 	{ "labels", 0, FT_OPT_STR, &label_names, "NAMES",
 	  "names of the classes, A,B...; or @FILE, which holds one a line (default: those of MODEL)", 0 },
@@ -58,7 +58,7 @@ static const struct ft_opt options[] = {
 	{ "long", 0, FT_OPT_STR, &long_name, "POLICY",
 	  "what becomes of longer texts: truncate, drop, split or error (default: truncate)", 0 },
 	{ "stride", 0, FT_OPT_INT, &stride, "N",
-	  "tokens by which the parts overlap, with --long split (default: 0)", 0 },
+	  "tokens by which windows overlap, with --long split (default: 0)", 0 },
 	{ 0 },
 };
 
@@ -250,7 +250,8 @@ static int align(struct run *r, const struct item *it, const struct ft_words_par
 	return FT_OK;
 }
 
-static int write_part(struct run *r, const struct item *it, const struct ft_words_part *p, const struct ft_tok_slice *b)
+static int write_part(struct run *r, const struct item *it, const struct ft_words_part *p, const struct ft_tok_slice *b,
+                      const struct ft_window *window)
 {
 	const struct ft_tok_slice *a = p->slice;
 	struct ft_tok_text *x = &r->example;
@@ -264,7 +265,8 @@ static int write_part(struct run *r, const struct item *it, const struct ft_word
 			return ft_fail(FT_EMATCH, "the token '%s' has id %d, but the model has only %lld embeddings",
 			               ft_tok_piece(r->tok, x->ids[i]), x->ids[i], (long long)r->vocab);
 	}
-	struct ft_example e = { .ids = x->ids, .n = x->n, .types = typed ? x->types : NULL, .src = it->src };
+	struct ft_example e = { .ids = x->ids, .n = x->n, .types = typed ? x->types : NULL, .src = it->src,
+	                        .window = window->count > 1 ? window : NULL };
 	if (it->words.first && (rc = align(r, it, p, &e)) < 0)
 		return rc;
 	if (r->labels && it->targets) {
@@ -294,11 +296,14 @@ static int write_item(struct run *r, const struct item *it, const struct chunk *
 		r->n[n_split] += r->limit.policy == FT_TOK_SPLIT;
 	}
 	int rc = parts < 0 ? (int)parts : FT_OK;
-	for (int64_t i = 0; i < parts && rc == FT_OK; i++) {
+	struct ft_window w = { .count = parts };
+	if (parts > 1)
+		w.doc = ft_window_doc(c->text.ids + a.from, a.n, c->pair.ids + b.from, b.n);
+	for (; w.index < parts && rc == FT_OK; w.index++) {
 		struct ft_tok_slice pa = a, pb = b;
-		ft_tok_part(r->tok, &r->limit, (size_t)i, &pa, pair ? &pb : NULL);
-		const struct ft_words_part p = { &pa, (size_t)i, (size_t)parts, r->limit.stride };
-		rc = write_part(r, it, &p, pair ? &pb : NULL);
+		ft_tok_part(r->tok, &r->limit, (size_t)w.index, &pa, pair ? &pb : NULL);
+		const struct ft_words_part p = { &pa, (size_t)w.index, (size_t)parts, r->limit.stride };
+		rc = write_part(r, it, &p, pair ? &pb : NULL, &w);
 	}
 	return rc < 0 ? ft_context(rc, "%.*s", (int)it->src.n, it->src.p) : FT_OK;
 }
@@ -385,7 +390,7 @@ static int text_options(struct ft_text_options *o)
 {
 	int f = format ? ft_text_format_parse(format) : FT_TEXT_AUTO;
 	if (f < 0)
-		return ft_fail(FT_EUSAGE, "--format: '%s' is not tsv, csv, jsonl, conll, lines or auto", format);
+		return ft_fail(FT_EUSAGE, "--format: '%s' is not tsv, csv, jsonl, conll, lines, file or auto", format);
 	if (header && no_header)
 		return ft_fail(FT_EUSAGE, "--header and --no-header contradict each other");
 	if (max_line < 1)
@@ -414,7 +419,7 @@ static void report(const struct run *r)
 		ft_note("%lld of %lld rows were dropped: more than %zu tokens", (long long)n[n_dropped], rows,
 		        r->limit.max);
 	if (n[n_split])
-		ft_note("%lld of %lld rows were split into parts of %zu tokens", (long long)n[n_split], rows,
+		ft_note("%lld of %lld rows were split into windows of %zu tokens", (long long)n[n_split], rows,
 		        r->limit.max);
 	if (n[n_empty])
 		ft_note("%lld of %lld rows have an empty text", (long long)n[n_empty], rows);

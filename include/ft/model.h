@@ -109,11 +109,18 @@ struct ft_output {
 };
 int ft_model_eval(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_output *out);
 
+/* What ft_model_eval() would give if the logits of the rows of b were these:
+ * [rows, outputs]. For the tasks classify, multilabel and regress. */
+int ft_model_judge(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, const float *logits,
+                   struct ft_output *out);
+
 /* One vector a row from the last hidden states: out [rows, width]. "mean" is
  * the mean over tokens, "cls" the first token, "pooler" the family's pooler;
  * with `normalize` scaled to length 1. */
 int ft_model_vectors(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
                      const char *pooling, bool normalize, const float **out, size_t *width);
+/* Scales each row of v [rows, cols] to length 1. */
+void ft_vectors_normalize(float *v, size_t rows, size_t cols);
 
 /* Forward in a pass that the caller has begun (ft_graph_begin): *loss is the
  * tensor that ft_backward() may start from; NULL without labels. */

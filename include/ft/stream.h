@@ -98,6 +98,15 @@ void ft_writer_free(struct ft_writer *w);
 
 /* ---- examples (records of a tokens stream) ---- */
 #define FT_IGNORE (-100) /* a label that is not supervised */
+/* Which part of a document an example is, when texts were split into windows.
+ * Windows of one document have equal `doc` and `src`; so have those of a copy of
+ * it equal `doc`. */
+struct ft_window {
+	int64_t doc;            /* from the document's tokens; 0 .. 2^53 - 1 */
+	int64_t index, count;   /* 0 .. count - 1; count 1: the whole */
+};
+/* The number of a document of these ids, and those of its second text (n 0: none). */
+int64_t ft_window_doc(const int32_t *a, size_t na, const int32_t *b, size_t nb);
 struct ft_example {
 	const int32_t *ids;     /* [n] */
 	const uint8_t *types;   /* [n], or NULL: all 0 */
@@ -107,6 +116,7 @@ struct ft_example {
 	const int32_t *words;   /* [n]: the number of each token's word in its sentence, -1 none; or NULL */
 	const float *targets;   /* [ntargets]: one per output (regression, multi-label) */
 	size_t ntargets;
+	const struct ft_window *window; /* NULL: a whole text */
 	struct ft_span src;     /* "file:line" */
 };
 /* 1, 0, <0 as ft_reader_next; checked: n > 0, ids >= 0, lengths agree. Borrowed
@@ -122,6 +132,7 @@ struct ft_batch {
 	const int32_t *labels;   /* [nlabels]: rows or tokens of them; or NULL */
 	const int32_t *words;    /* [tokens]: as of examples; or NULL */
 	const float *targets;    /* [rows * outputs], or NULL */
+	const struct ft_window *windows; /* [rows], or NULL: whole texts */
 	const struct ft_span *src; /* [rows], "file:line"; or NULL */
 	size_t tokens, rows, nlabels, ntargets;
 	int64_t epoch;           /* 0, 1, …; -1 when the stream does not say */

@@ -1,4 +1,4 @@
-/* text.h - labelled text from files: TSV, CSV, JSONL, plain lines, CoNLL columns.
+/* text.h - labelled text from files: TSV, CSV, JSONL, plain lines, CoNLL columns, whole files.
  *
  * Files may be compressed (gzip, zstd, xz, bzip2), and may be tar and zip
  * archives; they are streamed through libarchive, never extracted. Rows come in
@@ -23,8 +23,10 @@
 #include "ft/stream.h"
 #include <stdbool.h>
 
-enum ft_text_format { FT_TEXT_AUTO, FT_TEXT_TSV, FT_TEXT_CSV, FT_TEXT_JSONL, FT_TEXT_LINES, FT_TEXT_CONLL };
-/* "auto", "tsv", "csv", "jsonl", "lines", "conll"; -1: none of them. */
+enum ft_text_format {
+	FT_TEXT_AUTO, FT_TEXT_TSV, FT_TEXT_CSV, FT_TEXT_JSONL, FT_TEXT_LINES, FT_TEXT_CONLL, FT_TEXT_FILE
+};
+/* "auto", "tsv", "csv", "jsonl", "lines", "conll", "file"; -1: none of them. */
 int ft_text_format_parse(const char *name);
 
 struct ft_text_options {
@@ -32,7 +34,7 @@ struct ft_text_options {
 	int header;                 /* 1: first line names columns; 0: not; -1: see ft_text_open */
 	const char *text, *pair, *label; /* column: a name, or a number from 1; NULL: see ft_text_open */
 	const char *member;         /* glob of archive members to read; NULL: all regular files */
-	size_t max_line;            /* bytes; a longer line (CoNLL: sentence) is FT_EFORMAT; 0: 16 MiB */
+	size_t max_line;            /* bytes of a line, CoNLL sentence, or file that is one text; more: FT_EFORMAT; 0: 16 MiB */
 	bool words;                 /* texts are sentences in words with a tag each (words.h) */
 };
 
@@ -51,7 +53,7 @@ struct ft_text;
 /* `path` NULL or "-": stdin. Without column choices: JSONL takes "text",
  * "label"; CSV and TSV with a header the columns called "text"/"sentence" and
  * "label"; TSV and CSV without one column 1 as label and 2 as text when there
- * are two or more, else column 1 as text; lines the whole line. With `header`
+ * are two or more, else column 1 as text; lines the whole line, file the whole file. With `header`
  * -1 the first line is a header when a column is asked for by name, or when it
  * has columns called "text" or "sentence" and "label". With `words` JSONL takes
  * "tokens" or "words" or "text", and "tags" or "ner_tags" or "labels" or "label".

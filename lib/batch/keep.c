@@ -3,7 +3,8 @@
  * A data set often holds the same text twice. Were examples dealt out by their
  * position, one copy would be trained on and the other tested on; dealt out by
  * a hash of their ids they stay together, and adding examples to the file
- * moves none of the others.
+ * moves none of the others. Windows of one document are dealt out by the
+ * document, so that a text is not trained on in part and tested on in part.
  */
 #include "ft/digest.h"
 #include "ft/batch.h"
@@ -16,9 +17,12 @@
 /* Splits and folds are independent of each other, so that they can be combined. */
 enum { SPLIT = 0x5350, FOLD = 0x464f };
 
-static uint64_t place(const struct ft_keep *k, uint64_t use, const int32_t *ids, size_t n)
+static uint64_t place(const struct ft_keep *k, uint64_t use, const struct ft_example *e)
 {
-	return ft_hash(ids, n * sizeof *ids, ft_mix(k->seed, use));
+	uint64_t seed = ft_mix(k->seed, use);
+
+	return e->window ? ft_hash(&e->window->doc, sizeof e->window->doc, seed)
+	                 : ft_hash(e->ids, e->n * sizeof *e->ids, seed);
 }
 
 int ft_keep_split(struct ft_keep *k, const char *text)
@@ -58,16 +62,16 @@ int ft_keep_fold(struct ft_keep *k, const char *text, bool except)
 	return 0;
 }
 
-bool ft_keep_test(const struct ft_keep *k, const int32_t *ids, size_t n)
+bool ft_keep_test(const struct ft_keep *k, const struct ft_example *e)
 {
 	if (k->part != FT_KEEP_ALL) {
-		double at = (double)(place(k, SPLIT, ids, n) >> 11) * 0x1p-53;
+		double at = (double)(place(k, SPLIT, e) >> 11) * 0x1p-53;
 
 		if ((at < k->fraction) != (k->part == FT_KEEP_TRAIN))
 			return false;
 	}
 	if (k->folds) {
-		unsigned __int128 wide = (unsigned __int128)place(k, FOLD, ids, n) * (uint64_t)k->folds;
+		unsigned __int128 wide = (unsigned __int128)place(k, FOLD, e) * (uint64_t)k->folds;
 
 		if (((int64_t)(wide >> 64) + 1 == k->fold) == k->except)
 			return false;

@@ -12,13 +12,15 @@ struct ft_pack {
 	int32_t *ids, *offsets, *labels, *words;
 	uint8_t *types;
 	float *targets;
+	struct ft_window *windows;
 	struct ft_span *src;
 	size_t *src_at;         /* where each row's source begins in text */
 	struct ft_buf text;     /* the sources; spans are made when it no longer moves */
-	size_t ids_cap, offsets_cap, labels_cap, words_cap, types_cap, targets_cap, src_cap, src_at_cap;
+	size_t ids_cap, offsets_cap, labels_cap, words_cap, types_cap, targets_cap, windows_cap, src_cap, src_at_cap;
 	size_t rows, tokens, nlabels, ntargets, outputs;
 	bool typed, sourced;    /* some token's type is not 0; some row has a source */
 	bool worded;            /* some row came in words */
+	bool windowed;          /* some row is a window of a longer text */
 	bool by_row, by_token;  /* every row so far has one label; one a token */
 };
 
@@ -41,6 +43,7 @@ void ft_pack_free(struct ft_pack *p)
 	free(p->words);
 	free(p->types);
 	free(p->targets);
+	free(p->windows);
 	free(p->src);
 	free(p->src_at);
 	ft_buf_free(&p->text);
@@ -50,7 +53,7 @@ void ft_pack_free(struct ft_pack *p)
 void ft_pack_clear(struct ft_pack *p)
 {
 	p->rows = p->tokens = p->nlabels = p->ntargets = p->outputs = p->text.len = 0;
-	p->typed = p->sourced = p->worded = false;
+	p->typed = p->sourced = p->worded = p->windowed = false;
 	p->by_row = p->by_token = true;
 }
 
@@ -90,7 +93,7 @@ static int reserve(struct ft_pack *p, const struct ft_example *e)
 	size_t tokens, src;
 
 	if (!ft_add(p->tokens, e->n, &tokens) || tokens > INT32_MAX)
-		return ft_fail(FT_EUSAGE, "a batch of more than %d tokens; lower --rows or give --tokens", INT32_MAX);
+		return ft_fail(FT_EUSAGE, "a batch of more than %d tokens; fewer rows at a time help", INT32_MAX);
 	src = p->rows + 1;
 	return ft_grow(&p->ids, &p->ids_cap, tokens, sizeof *p->ids)
 		|| ft_grow(&p->types, &p->types_cap, tokens, sizeof *p->types)
@@ -98,6 +101,7 @@ static int reserve(struct ft_pack *p, const struct ft_example *e)
 		|| ft_grow(&p->offsets, &p->offsets_cap, p->rows + 2, sizeof *p->offsets)
 		|| ft_grow(&p->labels, &p->labels_cap, p->nlabels + e->nlabels, sizeof *p->labels)
 		|| ft_grow(&p->targets, &p->targets_cap, p->ntargets + e->ntargets, sizeof *p->targets)
+		|| ft_grow(&p->windows, &p->windows_cap, p->rows + 1, sizeof *p->windows)
 		|| ft_grow(&p->src, &p->src_cap, src, sizeof *p->src)
 		|| ft_grow(&p->src_at, &p->src_at_cap, src + 1, sizeof *p->src_at)
 		|| ft_buf_append(&p->text, e->src.p, e->src.n) ? FT_EFAIL : 0;
@@ -109,7 +113,8 @@ int ft_pack_add(struct ft_pack *p, const struct ft_example *e)
 
 	if (rc < 0 || (rc = reserve(p, e)) < 0)
 		return rc;
-	memcpy(p->ids + p->tokens, e->ids, e->n * sizeof *e->ids);
+	if (e->n)
+		memcpy(p->ids + p->tokens, e->ids, e->n * sizeof *e->ids);
 	for (size_t i = 0; i < e->n; i++) {
 		p->types[p->tokens + i] = e->types ? e->types[i] : 0;
 		p->typed |= p->types[p->tokens + i] != 0;
@@ -119,6 +124,8 @@ int ft_pack_add(struct ft_pack *p, const struct ft_example *e)
 		memcpy(p->labels + p->nlabels, e->labels, e->nlabels * sizeof *e->labels);
 	if (e->ntargets)
 		memcpy(p->targets + p->ntargets, e->targets, e->ntargets * sizeof *e->targets);
+	p->windows[p->rows] = e->window ? *e->window : (struct ft_window){ .count = 1 };
+	p->windowed |= e->window != NULL;
 	p->offsets[p->rows] = (int32_t)p->tokens;
 	p->src_at[p->rows] = p->text.len - e->src.n;
 	p->worded |= e->words != NULL;
@@ -147,6 +154,7 @@ int ft_pack_batch(struct ft_pack *p, struct ft_batch *b)
 		.labels = p->nlabels ? p->labels : NULL,
 		.words = p->worded ? p->words : NULL,
 		.targets = p->ntargets ? p->targets : NULL,
+		.windows = p->windowed ? p->windows : NULL,
 		.src = p->sourced ? p->src : NULL,
 		.tokens = p->tokens,
 		.rows = p->rows,

@@ -3,7 +3,7 @@
  * A shuffle needs every example at hand, so they are kept as small as is
  * simple: one growing block of bytes holds them end to end, each as
  *
- *	struct head | ids | types | labels | words | targets | source
+ *	struct head | ids | types | labels | words | targets | window | source
  *
  * without padding, ids, labels and words as 16-bit numbers where they fit. An index
  * of offsets finds example i.
@@ -13,7 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDE_IDS = 1, HAS_TYPES = 2, WIDE_LABELS = 4, HAS_WORDS = 8, WIDE_WORDS = 16, FLAG_BITS = 5 };
+enum {
+	WIDE_IDS = 1, HAS_TYPES = 2, WIDE_LABELS = 4, HAS_WORDS = 8, WIDE_WORDS = 16, HAS_WINDOW = 32,
+	FLAG_BITS = 6
+};
 #define LABEL_BIAS 32768 /* labels may be negative (FT_IGNORE) */
 #define WORD_BIAS 1      /* and so may words (-1) */
 
@@ -29,6 +32,7 @@ struct ft_pool {
 	int32_t *ids, *labels, *words;
 	uint8_t *types;
 	float *targets;
+	struct ft_window window;
 	size_t ids_cap, labels_cap, words_cap, types_cap, targets_cap;
 };
 
@@ -131,7 +135,8 @@ int ft_pool_add(struct ft_pool *p, const struct ft_example *e)
 {
 	unsigned flags = (is_narrow(e->ids, e->n, 0) ? 0 : WIDE_IDS) | (any(e->types, e->n) ? HAS_TYPES : 0)
 		| (is_narrow(e->labels, e->nlabels, LABEL_BIAS) ? 0 : WIDE_LABELS) | (e->words ? HAS_WORDS : 0)
-		| (e->words && !is_narrow(e->words, e->n, WORD_BIAS) ? WIDE_WORDS : 0);
+		| (e->words && !is_narrow(e->words, e->n, WORD_BIAS) ? WIDE_WORDS : 0) | (e->window ? HAS_WINDOW : 0);
+	size_t window = e->window ? sizeof *e->window : 0;
 	struct head h = { (uint32_t)e->n, (uint32_t)e->nlabels, (uint32_t)e->ntargets,
 	                  (uint32_t)e->src.n << FLAG_BITS | flags };
 	unsigned char *to;
@@ -142,7 +147,7 @@ int ft_pool_add(struct ft_pool *p, const struct ft_example *e)
 	if (p->count == UINT32_MAX)
 		return ft_fail(FT_EFAIL, "more than %u examples do not fit; batch the files one by one", UINT32_MAX);
 	if (ft_grow(&p->at, &p->cap, p->count + 1, sizeof *p->at)
-	    || ft_buf_reserve(&p->data, sizeof h + e->n * 9 + e->nlabels * 4 + e->ntargets * 4 + e->src.n))
+	    || ft_buf_reserve(&p->data, sizeof h + e->n * 9 + e->nlabels * 4 + e->ntargets * 4 + window + e->src.n))
 		return FT_EFAIL;
 	to = put_bytes(p->data.data + p->data.len, &h, sizeof h);
 	to = put_ints(to, e->ids, e->n, flags & WIDE_IDS, 0);
@@ -152,6 +157,7 @@ int ft_pool_add(struct ft_pool *p, const struct ft_example *e)
 	if (flags & HAS_WORDS)
 		to = put_ints(to, e->words, e->n, flags & WIDE_WORDS, WORD_BIAS);
 	to = put_bytes(to, e->targets, e->ntargets * sizeof *e->targets);
+	to = put_bytes(to, e->window, window);
 	to = put_bytes(to, e->src.p, e->src.n);
 	p->at[p->count++] = p->data.len;
 	p->data.len = (size_t)(to - p->data.data);
@@ -184,6 +190,11 @@ int ft_pool_get(struct ft_pool *p, size_t i, struct ft_example *e)
 	if (h.targets)
 		memcpy(p->targets, from, h.targets * sizeof *p->targets);
 	from += h.targets * sizeof *p->targets;
+	if (h.src_flags & HAS_WINDOW) {
+		memcpy(&p->window, from, sizeof p->window);
+		e->window = &p->window;
+		from += sizeof p->window;
+	}
 	e->labels = h.labels ? p->labels : NULL;
 	e->targets = h.targets ? p->targets : NULL;
 	e->src = (struct ft_span){ (const char *)from, h.src_flags >> FLAG_BITS };

@@ -46,11 +46,10 @@ struct ft_metric *ft_metric_new(enum ft_task task, size_t outputs, int bootstrap
 	t->outputs = outputs;
 	t->resamples = bootstrap;
 	t->seed = seed;
-	t->threshold = 0.5;
 	return t;
 }
 
-void ft_metric_threshold(struct ft_metric *t, double threshold)
+void ft_metric_thresholds(struct ft_metric *t, const double *threshold)
 {
 	t->threshold = threshold;
 }
@@ -77,6 +76,8 @@ void ft_metric_free(struct ft_metric *t)
 int ft_metric_add(struct ft_metric *t, const struct ft_output *out, const struct ft_batch *b)
 {
 	bool by_token = t->task == FT_TASK_LM || t->task == FT_TASK_TAG;
+	if (b->rows == 0)
+		return FT_OK;
 	if (t->task != FT_TASK_LM && out->logits && out->outputs != t->outputs)
 		return ft_fail(FT_EMATCH, "%zu outputs a row where %zu were expected", out->outputs, t->outputs);
 	if (by_token && b->labels && out->units == 0)

@@ -191,11 +191,11 @@ int ft_put_label(struct ft_buf *b, const json_t *labels, size_t i)
 	return ft_put_string(b, json_string_value(name), json_string_length(name));
 }
 
-int ft_put_labels(struct ft_buf *b, const json_t *labels, const float *p, size_t n, double least)
+int ft_put_labels(struct ft_buf *b, const json_t *labels, const float *p, size_t n, const double *least)
 {
 	int rc = ft_buf_append(b, "[", 1);
 	for (size_t i = 0, count = 0; i < n && rc == FT_OK; i++) {
-		if ((double)p[i] < least)
+		if ((double)p[i] < (least ? least[i] : 0.5))
 			continue;
 		rc = count++ ? ft_buf_append(b, ",", 1) : FT_OK;
 		if (rc == FT_OK)
@@ -242,7 +242,7 @@ static int put_class(struct ft_buf *b, const json_t *labels, const float *p, siz
 	return rc == FT_OK ? ft_put_probabilities(b, labels, p, n) : rc;
 }
 
-static int put_set(struct ft_buf *b, const json_t *labels, const float *p, size_t n, double least)
+static int put_set(struct ft_buf *b, const json_t *labels, const float *p, size_t n, const double *least)
 {
 	int rc = put(b, "\"labels\":");
 	if (rc == FT_OK)
@@ -261,7 +261,7 @@ static int put_values(struct ft_buf *b, const float *v, size_t n)
 }
 
 int ft_put_prediction(struct ft_buf *b, enum ft_task task, const json_t *labels, const float *logits, size_t n,
-                      double least, float *scratch)
+                      const double *least, float *scratch)
 {
 	ft_probabilities(task, logits, n, scratch);
 	switch (task) {

@@ -72,7 +72,7 @@ struct ft_metric {
 	size_t outputs;
 	int resamples;
 	uint64_t seed;
-	double threshold;
+	const double *threshold; /* [outputs] or NULL: multilabel */
 	size_t rows; /* kept */
 	union {
 		struct {
@@ -82,7 +82,8 @@ struct ft_metric {
 		struct {
 			float *loss;   /* [rows] */
 			uint8_t *bits; /* [rows, outputs]: bit 0 true, bit 1 predicted */
-			size_t loss_cap, bits_cap;
+			float *p;      /* [outputs]: probabilities of a row */
+			size_t loss_cap, bits_cap, p_cap;
 		} multilabel;
 		struct {
 			struct regress_row *row;

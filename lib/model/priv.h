@@ -48,6 +48,9 @@ struct ft_head {
 	int (*describe)(struct ft_model *m);
 	int (*run)(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *hidden,
 	           struct head_output *out);
+	/* The part of run() that follows the logits, for heads that have logits of
+	 * rows: out->logits is there, the rest is filled in. NULL: there is none. */
+	int (*loss)(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct head_output *out);
 };
 
 /* Sizes that several families share; what else one needs, it reads itself. */

@@ -47,6 +47,21 @@ int ft_model_eval(struct ft_model *m, struct ft_graph *g, const struct ft_batch 
 	return rc < 0 ? rc : fill_output(m, g, &h, out);
 }
 
+int ft_model_judge(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, const float *logits,
+                   struct ft_output *out)
+{
+	struct head_output h = { 0 };
+	if (!m->head->loss)
+		return ft_fail(FT_EUSAGE, "%s: the head '%s' has no logits of rows", m->name, m->head->name);
+	ft_graph_begin(g, FT_INFER, 0, 0);
+	h.logits = ft_graph_tensor(g, (int64_t)b->rows, (int64_t)m->outputs);
+	if (!h.logits)
+		return ft_graph_error(g);
+	memcpy(h.logits->data, logits, b->rows * m->outputs * sizeof *logits);
+	int rc = m->head->loss(m, g, b, &h);
+	return rc < 0 ? rc : fill_output(m, g, &h, out);
+}
+
 int ft_model_forward(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_output *out,
                      struct ft_tensor **loss)
 {
@@ -67,12 +82,12 @@ int ft_model_step(struct ft_model *m, struct ft_graph *g, const struct ft_batch 
 }
 
 /* ---- vectors of rows ---- */
-static void scale_to_one(float *x, int64_t rows, int64_t cols)
+void ft_vectors_normalize(float *v, size_t rows, size_t cols)
 {
-	for (int64_t r = 0; r < rows; r++) {
-		float *row = x + r * cols;
-		double norm = sqrt(ft_kernels()->sum_squares(row, (size_t)cols));
-		for (int64_t c = 0; norm > 0 && c < cols; c++)
+	for (size_t r = 0; r < rows; r++) {
+		float *row = v + r * cols;
+		double norm = sqrt(ft_kernels()->sum_squares(row, cols));
+		for (size_t c = 0; norm > 0 && c < cols; c++)
 			row[c] = (float)(row[c] / norm);
 	}
 }
@@ -95,7 +110,7 @@ int ft_model_vectors(struct ft_model *m, struct ft_graph *g, const struct ft_bat
 	if (!x)
 		return ft_graph_error(g);
 	if (normalize)
-		scale_to_one(x->data, x->rows, x->cols);
+		ft_vectors_normalize(x->data, (size_t)x->rows, (size_t)x->cols);
 	*out = x->data;
 	*width = (size_t)x->cols;
 	return FT_OK;

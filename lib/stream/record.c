@@ -1,5 +1,6 @@
 /* record.c - what the records of the three streams hold: examples, batches,
  * tensors. */
+#include "ft/digest.h"
 #include "ft/err.h"
 #include "ft/stream.h"
 #include "ft/tensor.h"
@@ -38,6 +39,33 @@ static const int32_t *read_words(const struct ft_reader *r, const struct ft_rec 
 	return *err ? NULL : words;
 }
 
+/* ---- windows: three int64 for each row, as struct ft_window lies in memory ---- */
+_Static_assert(sizeof(struct ft_window) == 3 * sizeof(int64_t), "a window is three numbers");
+
+int64_t ft_window_doc(const int32_t *a, size_t na, const int32_t *b, size_t nb)
+{
+	uint64_t hash = ft_hash(a, na * sizeof *a, 0);
+	if (nb)
+		hash = ft_hash(b, nb * sizeof *b, hash);
+	return (int64_t)(hash & ((1ull << DOC_BITS) - 1));
+}
+
+/* The field `window` of `rows` rows; NULL when absent, or wrong (*err is set). */
+static const struct ft_window *read_windows(const struct ft_reader *r, const struct ft_rec *rec, size_t rows, int *err)
+{
+	size_t n;
+	const struct ft_window *w = ft_rec_array(rec, "window", sizeof(int64_t), &n, err);
+	if (!w)
+		return NULL;
+	if (n != 3 * rows)
+		*err = ft_reader_fail(r, FT_EFORMAT, "window has %zu entries, expected %zu", n, 3 * rows);
+	for (size_t i = 0; i < rows && !*err; i++)
+		if (w[i].doc < 0 || w[i].doc >> DOC_BITS || w[i].index < 0 || w[i].index >= w[i].count)
+			*err = ft_reader_fail(r, FT_EFORMAT, "window: %lld of %lld, of document %lld, is not possible",
+			                      (long long)w[i].index, (long long)w[i].count, (long long)w[i].doc);
+	return *err ? NULL : w;
+}
+
 /* ---- examples ---- */
 int ft_example_read(struct ft_reader *r, struct ft_example *e)
 {
@@ -57,6 +85,8 @@ int ft_example_read(struct ft_reader *r, struct ft_example *e)
 	if (src && src->type == FT_STR)
 		e->src = src->bytes;
 	e->words = read_words(r, &rec, e->n, &err);
+	if (!err)
+		e->window = read_windows(r, &rec, 1, &err);
 	if (err)
 		return err;
 	if (!e->n)
@@ -83,6 +113,8 @@ int ft_example_write(struct ft_writer *w, const struct ft_example *e)
 		ft_rec_bin(&rec, "words", e->words, e->n * sizeof *e->words);
 	if (e->targets)
 		ft_rec_bin(&rec, "targets", e->targets, e->ntargets * sizeof *e->targets);
+	if (e->window)
+		ft_rec_bin(&rec, "window", e->window, sizeof *e->window);
 	if (e->src.p)
 		ft_rec_str(&rec, "src", e->src);
 	return ft_writer_put(w, &rec);
@@ -143,6 +175,8 @@ int ft_batch_read(struct ft_reader *r, struct ft_batch *b)
 		b->epoch = epoch->i;
 	b->rows = noffsets ? noffsets - 1 : 0;
 	b->words = read_words(r, &rec, b->tokens, &err);
+	if (!err)
+		b->windows = read_windows(r, &rec, b->rows, &err);
 	if (err)
 		return err;
 	rc = check_batch(r, b, ntypes, noffsets, b->src ? src->nstrs : 0);
@@ -162,6 +196,8 @@ int ft_batch_write(struct ft_writer *w, const struct ft_batch *b)
 		ft_rec_bin(&rec, "words", b->words, b->tokens * sizeof *b->words);
 	if (b->targets)
 		ft_rec_bin(&rec, "targets", b->targets, b->ntargets * sizeof *b->targets);
+	if (b->windows)
+		ft_rec_bin(&rec, "window", b->windows, b->rows * sizeof *b->windows);
 	if (b->src)
 		ft_rec_strs(&rec, "src", b->src, b->rows);
 	if (b->epoch >= 0)

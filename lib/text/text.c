@@ -9,7 +9,7 @@
 
 static const char *const formats[] = {
 	[FT_TEXT_AUTO] = "auto", [FT_TEXT_TSV] = "tsv", [FT_TEXT_CSV] = "csv",
-	[FT_TEXT_JSONL] = "jsonl", [FT_TEXT_LINES] = "lines", [FT_TEXT_CONLL] = "conll",
+	[FT_TEXT_JSONL] = "jsonl", [FT_TEXT_LINES] = "lines", [FT_TEXT_CONLL] = "conll", [FT_TEXT_FILE] = "file",
 };
 
 int ft_text_format_parse(const char *name)
@@ -168,6 +168,26 @@ int text_plain_line(struct ft_text *t)
 	return rc;
 }
 
+/* The whole file as one row; line ends are blanks like others. */
+static int whole_file(struct ft_text *t, struct ft_row *row)
+{
+	struct ft_buf *b = &t->line;
+	if (t->number)
+		return 0;
+	t->number = t->first = 1;
+	b->len = 0;
+	int rc = ft_buf_reserve(b, 1); /* of an empty file, too, the text is there */
+	while (rc == FT_OK && (rc = fill(t)) > 0) {
+		if (t->block_n > t->max_line - b->len)
+			return text_fail(t, FT_EFORMAT, "the file is longer than %zu bytes", t->max_line);
+		rc = ft_buf_append(b, t->block, t->block_n);
+		t->block_n = 0;
+	}
+	rc = rc < 0 ? rc : check_line(t, 0);
+	row->text = (struct ft_span){ (char *)b->data, b->len };
+	return rc;
+}
+
 /* ---- rows ---- */
 
 static int begin_file(struct ft_text *t)
@@ -192,6 +212,7 @@ static int next_in_file(struct ft_text *t, struct ft_row *row)
 	case FT_TEXT_CSV: return delim_next(t, row);
 	case FT_TEXT_JSONL: return jsonl_next(t, row);
 	case FT_TEXT_CONLL: return conll_next(t, row);
+	case FT_TEXT_FILE: return whole_file(t, row);
 	default: break;
 	}
 	int rc = text_plain_line(t);

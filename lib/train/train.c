@@ -270,7 +270,7 @@ static int open_run(struct run *r)
 	r->log = r->optim ? log_open(r->o->log) : NULL;
 	if (!r->log)
 		return ft_last_error();
-	if (r->o->valid && !(r->valid = validator_new(r->m, r->o->valid, r->o->metric)))
+	if (r->o->valid && !(r->valid = validator_new(r->m, r->o->valid, r->o->metric, r->o->combine)))
 		return ft_last_error();
 	r->began = ft_now();
 	return FT_OK;

@@ -50,6 +50,8 @@ fails '--long error' 65 ft-tokenize -m plan.ft --max-length 12 --long error long
 ft-tokenize -q -m plan.ft --max-length 12 --long split --stride 4 long.conll >split.tok
 is '--long split: every label once' "$(ft-cat --verify split.tok)" 'split.tok: tokens: 6 examples, 72 tokens, 40 labels, digest ok'
 is 'as often as without' "$(ft-cat split.tok | grep -o '"labels":\[[^]]*' | grep -o '[,[]1[],]*' | wc -l)" 10
+like 'parts say which they are' "$(ft-cat split.tok | sed -n 3p)" '"words":\[-1,.*"window":\[[0-9]+,1,6\],"src":"long\.conll:1"'
+is 'words and window come back from lines' "$(ft-cat split.tok | ft-cat --from-json | ft-cat | grep '^{"ids"')" "$(ft-cat split.tok | grep '^{"ids"')"
 fails 'sentences for another task' 65 ft-tokenize -m "$SRC/tests/ref/tiny-bert" --labels a,b a.conll
 like 'say so' "$(cat .err)" '^ft-tokenize: a\.conll:2: is a sentence in words, for --task tag$'
 fails 'pairs' 2 ft-tokenize -m plan.ft --pair 2 a.conll
@@ -116,6 +118,9 @@ ok 'the report follows from the predictions' python3 check.py
 ft-batch -q split.tok | ft-eval -q -m plan.ft --json >split.json
 like 'parts of a sentence are one' "$(cat split.json)" '"examples":1,.*"words":40,'
 like 'all entities are there' "$(cat split.json)" '"PER":\{[^}]*"support":10,'
+is 'nothing of them is combined' "$(ft-batch -q split.tok | ft-eval -q -m plan.ft --combine max --json)" "$(cat split.json)"
+ok 'validation on parts of sentences' sh -c 'ft-batch -q split.tok >split.bat && ft-train -q -m plan.ft --valid split.bat -o valid.ft split.bat'
+fails 'thresholds are not for tags' 2 ft-eval -m plan.ft --tune-thresholds best.json split.bat
 ok 'a report of the log' sh -c 'ft-report log | grep -q . && ft-report --html page.html log && grep -q "F1 of entities" page.html'
 ft-batch -q --rows 4 --epochs 2 a.tok >two.bat
 ok 'weights and smoothing' ft-train -q -m plan.ft --class-weight O=0.2 --label-smoothing 0.1 -o weighted.ft two.bat
@@ -130,6 +135,10 @@ ft-predict -q -m tuned.ft a.conll >said
 is 'CoNLL: a line a sentence' "$(grep -c '"words":\["the",.*"entities":\[{"type":"LOC","first":1,"last":1,' said)" 12
 is 'JSONL says the same' "$(ft-predict -q -m tuned.ft a.jsonl | sed 's/"src":"[^"]*"//' | cksum)" "$(sed 's/"src":"[^"]*"//' said | cksum)"
 is 'tokens, too' "$(ft-predict -q -m tuned.ft a.tok | cksum)" "$(cksum <said)"
+ft-predict -q -m tuned.ft split.tok >parts
+is 'parts of a sentence are answered one by one' "$(grep -c '"src":"long.conll:1","window":[0-5],"windows":6,"words":' parts)" 6
+fails 'text is not split' 2 ft-predict -m tuned.ft --max-length 12 --long split long.conll
+like 'and why' "$(cat .err)" '^ft-predict: --long split: tuned\.ft gives tags, and a sentence is answered whole$'
 is 'in any groups' "$(ft-predict -q -g 5 -m tuned.ft a.conll | sed 's/"scores".*"entities"//; s/"score":[^}]*//g')" \
 	"$(sed 's/"scores".*"entities"//; s/"score":[^}]*//g' said)"
 is 'what was said can be learnt' "$(ft-tokenize -q -f jsonl -m plan.ft said | ft-cat | sed '1d; $d; s/,"src".*//')" "$(examples -m plan.ft a.conll)"

@@ -143,6 +143,15 @@ static void check_examples(void)
 	        "a target that is NaN");
 	REFUSED(TOKENS "\x82" IDS "\xa7" "targets\xc4\x04\0\0\x80\xff" END, "number 0 is not finite",
 	        "a target of minus infinity");
+#define W(doc, index, count) doc "\0\0\0\0\0\0\0" index "\0\0\0\0\0\0\0" count "\0\0\0\0\0\0\0"
+	REFUSED(TOKENS "\x82" IDS "\xa6" "window\xc4\x08" "\0\0\0\0\0\0\0\0" END, "window has 1 entries, expected 3",
+	        "half a window");
+	REFUSED(TOKENS "\x82" IDS "\xa6" "window\xc4\x18" W("\5", "\2", "\2") END, "window: 2 of 2, of document 5",
+	        "a window beyond the last");
+	REFUSED(TOKENS "\x82" IDS "\xa6" "window\xc4\x18" W("\5", "\0", "\0") END, "window: 0 of 0", "a window of none");
+	REFUSED(TOKENS "\x82" IDS "\xa6" "window\xc4\x18" "\0\0\0\0\0\0\x20\0" "\0\0\0\0\0\0\0\0" "\1\0\0\0\0\0\0\0" END,
+	        "of document 9007199254740992, is not possible", "a document's number of more than 53 bits");
+	REFUSED(TOKENS "\x82" IDS "\xa6" "window\x01" END, "window: must be a bin", "a window that is a number");
 }
 
 static void check_batches(void)
@@ -172,6 +181,8 @@ static void check_batches(void)
 	        "targets has 3 entries, expected a multiple of 2", "targets that do not divide");
 	REFUSED(BATCHES "\x83" IDS OFFSETS("\1", "\2") "\xa3" "src\x91\xa1" "a" END, "src has 1 entries, expected 2",
 	        "a source too few");
+	REFUSED(BATCHES "\x83" IDS OFFSETS("\1", "\2") "\xa6" "window\xc4\x18" W("\0", "\0", "\1") END,
+	        "window has 3 entries, expected 6", "a window too few");
 }
 
 static void check_tensors(void)
