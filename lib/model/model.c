@@ -133,10 +133,11 @@ static json_t *head_of_folder(const struct ft_model *m)
 {
 	json_t *head = head_of_config(m->config), *vectors = NULL;
 	bool bare = head && strcmp(json_string_value(json_object_get(head, "type")), head_none.name) == 0;
-	if (!bare || vectors_of_folder(m->dir, &vectors) <= 0)
+	int rc = bare ? vectors_of_folder(m->dir, &vectors) : FT_OK;
+	if (rc == FT_OK || rc == FT_EFORMAT)
 		return head;
 	json_decref(head);
-	return vectors;
+	return vectors; /* NULL: it could not be read at all */
 }
 
 static int meta_of_folder(struct ft_model *m)
