@@ -274,7 +274,8 @@ static int show_row(const struct ft_reader *r, const struct ft_batch *c, size_t 
 	const json_t *names = json_object_get(ft_reader_meta(r), "labels");
 	size_t from = (size_t)c->offsets[at], n = (size_t)c->offsets[at + 1] - from;
 	bool by_token = c->labels && c->nlabels != ft_batch_examples(c);
-	struct ft_lines_row row = { c->ids + from, by_token ? c->labels + from : NULL, n, names };
+	struct ft_lines_row row = { .ids = c->ids + from, .labels = by_token ? c->labels + from : NULL,
+	                            .words = c->words ? c->words + from : NULL, .n = n, .names = names };
 	bool begins = at % ft_batch_texts(c) == 0;
 	int rc = begins ? show_example(c, names, at / ft_batch_texts(c), b) : ft_buf_append(b, "\t", 1);
 
@@ -300,8 +301,9 @@ static int show_text(struct ft_reader *r, struct ft_buf *b)
 
 		if (!batches)
 			c = (struct ft_batch){ .ids = e.ids, .offsets = e.offsets ? e.offsets : offsets, .labels = e.labels,
-			                       .targets = e.targets, .src = &e.src, .tokens = e.n, .rows = e.texts,
-			                       .texts = e.texts, .nlabels = e.nlabels, .ntargets = e.ntargets, .epoch = -1 };
+			                       .words = e.words, .targets = e.targets, .src = &e.src, .tokens = e.n,
+			                       .rows = e.texts, .texts = e.texts, .nlabels = e.nlabels,
+			                       .ntargets = e.ntargets, .epoch = -1 };
 		else
 			printf("# batch %lld, epoch %lld: %zu rows, %zu tokens\n", (long long)ft_reader_count(r),
 			       (long long)c.epoch, c.rows, c.tokens);

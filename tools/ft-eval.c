@@ -1,6 +1,8 @@
 /* ft-eval - measures a model on a batches stream, in one pass: what is kept of
  * a row is its label, prediction and loss, never its logits. */
 #include "ft/cli.h"
+#include "ft/docs.h"
+#include "ft/entity.h"
 #include "ft/err.h"
 #include "ft/graph.h"
 #include "ft/metric.h"
@@ -10,11 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *model_path, *baseline_path, *base, *predictions;
+static const char *model_path, *baseline_path, *base, *predictions, *combine_name = "mean";
+static const char *thresholds_path, *tuned_path;
 static struct ft_list fail_below, fail_above;
-static bool as_json, list_metrics;
+static bool as_json, list_metrics, strict;
 static int64_t resamples = 1000, seed, limit;
-static double threshold = 0.5;
+static double threshold = NAN;
+static enum ft_combine combine;
 
 static const struct ft_opt options[] = {
 	{ "model", 'm', FT_OPT_STR, &model_path, "MODEL", "measure MODEL: a folder, or a stream of ft-train", 0 },
@@ -22,11 +26,20 @@ static const struct ft_opt options[] = {
 	{ "baseline", 0, FT_OPT_STR, &baseline_path, "MODEL", "compare with MODEL on the same examples", 0 },
 	{ "threshold", 0, FT_OPT_REAL, &threshold, "P",
 	  "probability from which on a label of a multi-label model is predicted (default: 0.5)", 0 },
+	{ "thresholds", 0, FT_OPT_STR, &thresholds_path, "FILE",
+	  "the same for each label, from a file of --tune-thresholds", 0 },
+	{ "combine", 0, FT_OPT_STR, &combine_name, "HOW",
+	  "one answer for a document of several windows: mean, max, first or none (default: mean)", 0 },
+	{ "strict", 0, FT_OPT_FLAG, &strict, NULL,
+	  "count entities strictly, as IOB2: only B begins one (default: as conlleval and seqeval)", 0 },
 	{ "limit", 'n', FT_OPT_INT, &limit, "N", "measure the first N examples (default: all)", 0 },
 	{ "bootstrap", 0, FT_OPT_INT, &resamples, "N",
 	  "resamples of the examples for standard errors; 0: no standard errors (default: 1000)", 0 },
 	{ "seed", 0, FT_OPT_INT, &seed, "N", "seed of the resamples (default: 0)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Output", 0 },
+	{ "tune-thresholds", 0, FT_OPT_STR, &tuned_path, "FILE",
+	  "choose the threshold of each label with the highest F1 on these examples, and write them to FILE",
+	  FT_OPT_QUIET },
 	{ "json", 0, FT_OPT_FLAG, &as_json, NULL, "print one line of JSON instead of a table", 0 },
 	{ "predictions", 'p', FT_OPT_STR, &predictions, "FILE", "write a JSON line for each example to FILE",
 	  FT_OPT_QUIET },
@@ -43,7 +56,9 @@ struct side {
 	struct ft_model *model;
 	struct ft_graph *graph;
 	struct ft_metric *metric;
-	struct ft_output out;
+	struct ft_docs *docs;
+	struct ft_output out; /* of the last batch, by documents */
+	struct ft_batch batch;
 };
 
 struct run {
@@ -52,103 +67,14 @@ struct run {
 	size_t sides;
 	enum ft_task task;
 	json_t *labels;      /* names of the classes, or NULL */
+	json_t *classes;     /* those that results have: the labels, or types of entities */
+	double *threshold;   /* [outputs]: multilabel */
+	struct ft_tuner *tuner; /* thresholds to choose, or NULL */
 	struct ft_outfile *file; /* predictions, or NULL */
 	struct ft_buf text;  /* predictions not yet written */
 	float *probability;  /* [outputs] */
 	int64_t rows, tokens;
 };
-
-/* ---- criteria ---- */
-
-/* Splits "macro.f1=0.8"; *name is from malloc, NULL on failure. */
-static int parse_criterion(const char *option, const char *text, char **name, double *bound)
-{
-	const char *equals = strrchr(text, '=');
-	char *end = NULL;
-	*name = NULL;
-	*bound = equals ? strtod(equals + 1, &end) : NAN;
-	if (!equals || equals == text || end == equals + 1 || *end || !isfinite(*bound))
-		return ft_fail(FT_EUSAGE, "--%s: '%s' is not METRIC=NUMBER, such as accuracy=0.8", option, text);
-	*name = ft_strndup(text, (size_t)(equals - text));
-	return *name ? FT_OK : FT_EFAIL;
-}
-
-/* "classes.LABEL.f1" for one of the model's labels. */
-static bool is_class_metric(const char *name, const json_t *labels)
-{
-	static const char *const of[] = { ".precision", ".recall", ".f1" };
-	size_t i;
-	json_t *label;
-	if (strncmp(name, "classes.", 8) != 0)
-		return false;
-	json_array_foreach((json_t *)labels, i, label)
-	{
-		size_t n = json_string_length(label);
-		if (strncmp(name + 8, json_string_value(label), n) != 0)
-			continue;
-		for (size_t k = 0; k < sizeof of / sizeof of[0]; k++)
-			if (strcmp(name + 8 + n, of[k]) == 0)
-				return true;
-	}
-	return false;
-}
-
-/* Whether the criteria can be judged: before the work, not after. */
-static int check_criteria(const char *option, const struct ft_list *list, const struct run *r)
-{
-	const struct ft_metric_info *info;
-	for (size_t i = 0; i < list->count; i++) {
-		char *name;
-		double bound;
-		int rc = parse_criterion(option, list->item[i], &name, &bound);
-		if (rc < 0)
-			return rc;
-		bool known = is_class_metric(name, r->labels);
-		for (size_t k = 0; (info = ft_metric_info(k)) && !known; k++)
-			known = strcmp(info->name, name) == 0 && info->tasks & 1u << r->task;
-		if (!known)
-			rc = ft_fail(FT_EUSAGE, "--%s: '%s' is no metric of this model (%s); --metrics lists them",
-			             option, name, ft_task_name(r->task));
-		free(name);
-		if (rc < 0)
-			return rc;
-	}
-	return FT_OK;
-}
-
-/* Appends what is not met to `why`. */
-static int judge(const char *option, const struct ft_list *list, const json_t *result, struct ft_buf *why)
-{
-	bool below = strcmp(option, "fail-below") == 0;
-	for (size_t i = 0; i < list->count; i++) {
-		char *name;
-		double bound, v;
-		int rc = parse_criterion(option, list->item[i], &name, &bound);
-		if (rc == FT_OK)
-			rc = ft_metric_lookup(result, name, &v);
-		if (rc == FT_OK && isnan(v)) /* meets nothing */
-			rc = ft_buf_printf(why, "%s%s is undefined", why->len ? "; " : "", name);
-		else if (rc == FT_OK && (below ? v < bound : v > bound))
-			rc = ft_buf_printf(why, "%s%s is %.6g, %s %.6g", why->len ? "; " : "", name, v,
-			                   below ? "below" : "above", bound);
-		free(name);
-		if (rc < 0)
-			return rc;
-	}
-	return FT_OK;
-}
-
-static int judge_all(const json_t *result)
-{
-	struct ft_buf why = { 0 };
-	int rc = judge("fail-below", &fail_below, result, &why);
-	if (rc == FT_OK)
-		rc = judge("fail-above", &fail_above, result, &why);
-	if (rc == FT_OK && why.len)
-		rc = ft_fail(FT_ECRITERION, "%.*s", (int)why.len, (char *)why.data);
-	ft_buf_free(&why);
-	return rc;
-}
 
 /* ---- predictions ---- */
 
@@ -161,7 +87,7 @@ static int put_truth(struct run *r, const struct ft_batch *b, size_t i, size_t n
 		if (b->labels[i] < 0)
 			return ft_buf_append(t, "null", 4);
 		return ft_put_label(t, r->labels, (size_t)b->labels[i]);
-	case FT_TASK_MULTILABEL: return ft_put_labels(t, r->labels, b->targets + i * n, n, 0.5);
+	case FT_TASK_MULTILABEL: return ft_put_labels(t, r->labels, b->targets + i * n, n, NULL);
 	default: return n == 1 ? ft_put_float(t, b->targets[i]) : ft_put_floats(t, b->targets + i * n, n);
 	}
 }
@@ -171,7 +97,7 @@ static int put_prediction(struct run *r, const float *logits, size_t n)
 	struct ft_buf *t = &r->text;
 	switch (r->task) {
 	case FT_TASK_CLASSIFY: return ft_put_label(t, r->labels, ft_argmax(logits, n));
-	case FT_TASK_MULTILABEL: return ft_put_labels(t, r->labels, r->probability, n, threshold);
+	case FT_TASK_MULTILABEL: return ft_put_labels(t, r->labels, r->probability, n, r->threshold);
 	default: return n == 1 ? ft_put_float(t, r->probability[0]) : ft_put_floats(t, r->probability, n);
 	}
 }
@@ -208,14 +134,36 @@ static int write_predictions(struct run *r, size_t least)
 	return rc;
 }
 
-static int put_predictions(struct run *r, const struct ft_batch *b)
+/* As put_line(), of a sentence; *logits are those of the labels not yet written. */
+static int put_sentence(struct run *r, const struct ft_batch *b, size_t i, const float **logits, size_t n)
+{
+	struct ft_buf *t = &r->text;
+	int rc = ft_buf_printf(t, "{\"src\":");
+	if (rc == FT_OK)
+		rc = ft_put_string(t, b->src ? b->src[i].p : "", b->src ? b->src[i].n : 0);
+	if (rc == FT_OK)
+		rc = ft_buf_append(t, ",", 1);
+	int64_t labels = rc == FT_OK ? ft_put_tag_row(t, r->labels, b, i, *logits, n) : rc;
+	if (labels < 0)
+		return (int)labels;
+	*logits += (size_t)labels * n;
+	return ft_buf_append(t, "}\n", 2);
+}
+
+static int put_predictions(struct run *r)
 {
 	const struct ft_output *out = &r->side[0].out;
+	const struct ft_batch *b = &r->side[0].batch;
+	const float *next = out->logits; /* of the labels of sentences */
 	int rc = FT_OK;
 	for (size_t i = 0; i < b->rows && rc == FT_OK; i++) {
-		const float *logits = out->logits + i * out->outputs;
-		ft_probabilities(r->task, logits, out->outputs, r->probability);
-		rc = put_line(r, b, i, logits, out->outputs);
+		if (r->task == FT_TASK_TAG) {
+			rc = put_sentence(r, b, i, &next, out->outputs);
+		} else {
+			const float *logits = out->logits + i * out->outputs;
+			ft_probabilities(r->task, logits, out->outputs, r->probability);
+			rc = put_line(r, b, i, logits, out->outputs);
+		}
 		if (rc == FT_OK)
 			rc = write_predictions(r, 1 << 20);
 	}
@@ -238,23 +186,37 @@ static void cut(struct ft_batch *b, size_t n)
 	b->rows = rows;
 }
 
+/* Runs the model, and measures documents: at most `left`, 0 for all. */
+static int eval_side(struct side *s, const struct ft_batch *b, size_t left)
+{
+	bool combined = ft_docs_takes(s->docs, b);
+	s->batch = *b;
+	if (left && !combined)
+		cut(&s->batch, left);
+	int rc = ft_docs_eval(s->docs, s->model, s->graph, &s->batch, &s->out);
+	if (rc == FT_OK && left && combined && s->batch.rows > left) {
+		cut(&s->batch, left);
+		s->out.units = left;
+	}
+	return rc == FT_OK ? ft_metric_add(s->metric, &s->out, &s->batch) : rc;
+}
+
 static int eval_batch(struct run *r, const struct ft_batch *b)
 {
-	bool by_label = r->task == FT_TASK_CLASSIFY || r->task == FT_TASK_LM;
+	bool by_label = r->task == FT_TASK_CLASSIFY || r->task == FT_TASK_TAG || r->task == FT_TASK_LM;
 	if (r->task != FT_TASK_EMBED && (by_label ? !b->labels : !b->targets))
 		return ft_fail(FT_EFORMAT, "%s: the examples have no labels to compare with; ft-predict works without",
 		               ft_reader_name(r->data));
-	for (size_t i = 0; i < r->sides; i++) {
-		struct side *s = &r->side[i];
-		int rc = ft_model_eval(s->model, s->graph, b, &s->out);
-		if (rc == FT_OK)
-			rc = ft_metric_add(s->metric, &s->out, b);
-		if (rc < 0)
-			return ft_context(rc, "%s", ft_reader_name(r->data));
-	}
-	r->rows += (int64_t)ft_batch_examples(b);
+	int rc = FT_OK;
+	for (size_t i = 0; i < r->sides && rc == FT_OK; i++)
+		rc = eval_side(&r->side[i], b, limit ? (size_t)(limit - r->rows) : 0);
+	if (rc == FT_OK && r->tuner)
+		rc = ft_tuner_add(r->tuner, &r->side[0].out, &r->side[0].batch);
+	if (rc < 0)
+		return ft_context(rc, "%s", ft_reader_name(r->data));
+	r->rows += (int64_t)ft_batch_examples(&r->side[0].batch);
 	r->tokens += (int64_t)b->tokens;
-	return r->file ? put_predictions(r, b) : FT_OK;
+	return r->file ? put_predictions(r) : FT_OK;
 }
 
 static int eval_all(struct run *r)
@@ -263,8 +225,6 @@ static int eval_all(struct run *r)
 	double start = ft_now();
 	int rc;
 	while ((rc = ft_batch_read(r->data, &b)) > 0) {
-		if (limit)
-			cut(&b, (size_t)(limit - r->rows));
 		rc = eval_batch(r, &b);
 		if (rc < 0)
 			return rc;
@@ -273,7 +233,7 @@ static int eval_all(struct run *r)
 		if (limit && r->rows >= limit)
 			return ft_reader_drain(r->data);
 	}
-	return rc;
+	return rc < 0 ? rc : ft_docs_end(r->side[0].docs);
 }
 
 /* ---- the report ---- */
@@ -304,6 +264,11 @@ static json_t *result_of(struct run *r, size_t side)
 {
 	json_t *result = ft_metric_result(r->side[side].metric, r->labels);
 	const char *name = ft_public_name(ft_model_name(r->side[side].model));
+	int64_t windows = ft_docs_windows(r->side[side].docs);
+	if (result && windows && ft_json_set(result, "windows", json_integer(windows)) < 0) {
+		json_decref(result);
+		return NULL;
+	}
 	if (!result)
 		ft_context(ft_last_error(), "%s", ft_reader_name(r->data));
 	else if (json_object_set_new(result, "model", json_string(name)) < 0)
@@ -323,7 +288,7 @@ static int report(struct run *r)
 	if (rc == FT_OK)
 		rc = print_report(result, baseline, comparison);
 	if (rc == FT_OK)
-		rc = judge_all(result);
+		rc = ft_criteria_judge(result, &fail_below, &fail_above);
 	json_decref(result);
 	json_decref(baseline);
 	json_decref(comparison);
@@ -346,10 +311,35 @@ static int open_side(struct run *r, const char *path)
 		return rc;
 	s->graph = ft_graph_new();
 	s->metric = ft_metric_new(task, ft_model_outputs(s->model), (int)resamples, (uint64_t)seed);
-	if (!s->graph || !s->metric)
+	s->docs = s->graph && s->metric ? ft_docs_new(task, ft_model_outputs(s->model), combine) : NULL;
+	if (!s->docs)
 		return ft_last_error();
-	ft_metric_threshold(s->metric, threshold);
-	return FT_OK;
+	const json_t *head = json_object_get(ft_model_meta(s->model), "head");
+	return ft_metric_tags(s->metric, json_object_get(head, "labels"), strict);
+}
+
+/* From which probabilities on labels are predicted, and whether to choose them. */
+static int open_thresholds(struct run *r)
+{
+	size_t n = ft_model_outputs(r->side[0].model);
+	if (r->task != FT_TASK_MULTILABEL)
+		return thresholds_path || tuned_path ? ft_fail(FT_EUSAGE, "thresholds are for multi-label models; %s is of the "
+		                                               "task %s", model_path, ft_task_name(r->task)) : FT_OK;
+	r->threshold = ft_thresholds(thresholds_path, r->labels, n, isnan(threshold) ? 0.5 : threshold);
+	if (!r->threshold)
+		return ft_last_error();
+	for (size_t i = 0; i < r->sides; i++)
+		ft_metric_thresholds(r->side[i].metric, r->threshold);
+	r->tuner = tuned_path ? ft_tuner_new(n) : NULL;
+	return r->tuner || !tuned_path ? FT_OK : ft_last_error();
+}
+
+static int write_thresholds(const struct run *r)
+{
+	json_t *tuned = r->tuner ? ft_tuner_result(r->tuner, r->labels) : NULL;
+	int rc = tuned ? ft_json_save(tuned_path, tuned) : r->tuner ? ft_last_error() : FT_OK;
+	json_decref(tuned);
+	return rc;
 }
 
 static int open_predictions(struct run *r)
@@ -363,6 +353,16 @@ static int open_predictions(struct run *r)
 	r->probability = ft_alloc(ft_model_outputs(r->side[0].model), sizeof(float));
 	r->file = r->probability ? ft_outfile_open(predictions) : NULL;
 	return r->file ? FT_OK : ft_last_error();
+}
+
+static int find_classes(struct run *r)
+{
+	struct ft_tags *tags = r->task == FT_TASK_TAG && r->labels ? ft_tags_new(r->labels) : NULL;
+	if (r->task == FT_TASK_TAG && r->labels && !tags)
+		return ft_last_error();
+	r->classes = json_incref(tags ? (json_t *)ft_tags_types(tags) : r->labels);
+	ft_tags_free(tags);
+	return FT_OK;
 }
 
 static int evaluate(struct run *r, const char *path)
@@ -380,9 +380,13 @@ static int evaluate(struct run *r, const char *path)
 	if (rc == FT_OK)
 		r->labels = ft_label_names(r->side[0].model, &rc);
 	if (rc == FT_OK)
-		rc = check_criteria("fail-below", &fail_below, r);
+		rc = find_classes(r);
 	if (rc == FT_OK)
-		rc = check_criteria("fail-above", &fail_above, r);
+		rc = open_thresholds(r);
+	if (rc == FT_OK)
+		rc = ft_criteria_check("fail-below", &fail_below, r->task, r->classes);
+	if (rc == FT_OK)
+		rc = ft_criteria_check("fail-above", &fail_above, r->task, r->classes);
 	if (rc == FT_OK)
 		rc = open_predictions(r);
 	if (rc == FT_OK)
@@ -391,6 +395,8 @@ static int evaluate(struct run *r, const char *path)
 		rc = write_predictions(r, 1);
 	if (rc == FT_OK && r->file)
 		rc = ft_outfile_commit(r->file);
+	if (rc == FT_OK)
+		rc = write_thresholds(r);
 	return rc == FT_OK ? report(r) : rc;
 }
 
@@ -409,6 +415,21 @@ static void print_metrics(void)
 	}
 }
 
+static int check_options(int operands)
+{
+	if (!model_path)
+		return ft_fail(FT_EUSAGE, "which model? give -m MODEL");
+	if (operands > 1)
+		return ft_fail(FT_EUSAGE, "one batches stream at a time, not %d", operands);
+	if (resamples < 0 || resamples > 1000000 || limit < 0 || threshold <= 0.0 || threshold >= 1.0)
+		return ft_fail(FT_EUSAGE, "--bootstrap, --limit or --threshold is out of range");
+	if (thresholds_path && !isnan(threshold))
+		return ft_fail(FT_EUSAGE, "--threshold and --thresholds exclude each other");
+	int how = ft_combine_parse("combine", combine_name);
+	combine = (enum ft_combine)(how < 0 ? 0 : how);
+	return how < 0 ? how : FT_OK;
+}
+
 static int run_eval(int argc, char **argv)
 {
 	struct run r = { 0 };
@@ -416,22 +437,22 @@ static int run_eval(int argc, char **argv)
 		print_metrics();
 		return FT_OK;
 	}
-	if (!model_path)
-		return ft_fail(FT_EUSAGE, "which model? give -m MODEL");
-	if (argc > 1)
-		return ft_fail(FT_EUSAGE, "one batches stream at a time, not %d", argc);
-	if (resamples < 0 || resamples > 1000000 || limit < 0 || !(threshold > 0.0 && threshold < 1.0))
-		return ft_fail(FT_EUSAGE, "--bootstrap, --limit or --threshold is out of range");
-	int rc = evaluate(&r, argc ? argv[0] : NULL);
+	int rc = check_options(argc);
+	if (rc == FT_OK)
+		rc = evaluate(&r, argc ? argv[0] : NULL);
 	for (size_t i = 0; i < r.sides; i++) {
 		ft_metric_free(r.side[i].metric);
+		ft_docs_free(r.side[i].docs);
 		ft_graph_free(r.side[i].graph);
 		ft_model_free(r.side[i].model);
 	}
 	ft_outfile_free(r.file);
 	ft_reader_close(r.data);
 	json_decref(r.labels);
+	json_decref(r.classes);
 	ft_buf_free(&r.text);
+	ft_tuner_free(r.tuner);
+	free(r.threshold);
 	free(r.probability);
 	return rc;
 }

@@ -23,8 +23,9 @@ static bool normalize, symmetric, distinct, init, show, json;
 static const struct ft_opt options[] = {
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "What the model is for", 0 },
 	{ "head", 'H', FT_OPT_STR, &head, "HEAD",
-	  "classify:LABEL,LABEL..., multilabel:LABEL,..., regress[:OUTPUTS], mlm, embed[:POOLING] or none; @FILE for the "
-	  "labels reads them from a file, one a line (default: the head that the model has)", 0 },
+	  "classify:LABEL,LABEL..., multilabel:LABEL,..., regress[:OUTPUTS], tag:O,B-LABEL,I-LABEL,..., mlm, "
+	  "embed[:POOLING] or none; @FILE for the labels reads them from a file, one a line (default: the head that the "
+	  "model has)", 0 },
 	{ "pooling", 0, FT_OPT_STR, &pooling, "MODE,...",
 	  "what a new head sees of a text: cls, max, mean, mean_sqrt_len_tokens, weightedmean or lasttoken of the last "
 	  "layer, several side by side; auto: as MODEL says (default: embed: auto; others: the model's pooler)", 0 },
@@ -110,10 +111,11 @@ static json_t *parse_head(const char *text)
 	switch (task) {
 	case FT_TASK_CLASSIFY:
 	case FT_TASK_MULTILABEL:
+	case FT_TASK_TAG:
 		labels = rest ? ft_label_list("head", rest) : NULL;
 		if (!rest)
 			ft_fail(FT_EUSAGE, "--head: labels are missing: --head %s:LABEL,LABEL", text);
-		else if (labels && task == FT_TASK_CLASSIFY && json_array_size(labels) < 2) {
+		else if (labels && task != FT_TASK_MULTILABEL && json_array_size(labels) < 2) {
 			json_decref(labels);
 			labels = NULL;
 			ft_fail(FT_EUSAGE, "--head: a classifier needs two labels at least");
@@ -136,8 +138,8 @@ static json_t *parse_head(const char *text)
 			return json_pack("{s:s}", "type", ft_task_name(task));
 		break;
 	}
-	ft_fail(FT_EUSAGE, "--head: '%s' is not classify:LABELS, multilabel:LABELS, regress[:OUTPUTS], mlm, embed[:POOLING] "
-	        "or none", text);
+	ft_fail(FT_EUSAGE, "--head: '%s' is not classify:LABELS, multilabel:LABELS, regress[:OUTPUTS], tag:LABELS, mlm, "
+	        "embed[:POOLING] or none", text);
 	return NULL;
 }
 

@@ -1,6 +1,9 @@
 /* ft-predict - what a model says of each row of text: one JSON line a row, in
  * order, written as soon as a group of rows has been run. */
+#include "ft/batch.h"
 #include "ft/cli.h"
+#include "ft/docs.h"
+#include "ft/entity.h"
 #include "ft/err.h"
 #include "ft/graph.h"
 #include "ft/metric.h"
@@ -14,11 +17,12 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *model_path, *base, *format, *vectors, *policy = "truncate";
+static const char *model_path, *base, *format, *vectors, *policy = "truncate", *combine_name = "mean", *thresholds;
 static struct ft_text_options columns = { .header = -1 };
 static bool header, no_header, tokens_in, normalize, keep_text;
-static int64_t group_rows, max_length, max_line = 16 << 20;
-static double threshold = 0.5;
+static int64_t group_rows, max_length, stride = -1, max_line = 16 << 20;
+static double threshold = NAN;
+static enum ft_combine combine;
 
 static const struct ft_opt options[] = {
 	{ "model", 'm', FT_OPT_STR, &model_path, "MODEL",
@@ -26,7 +30,7 @@ static const struct ft_opt options[] = {
 	{ "base", 0, FT_OPT_STR, &base, "DIR", "where the base model of a stream lies here", FT_OPT_QUIET },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Input", 0 },
 	{ "format", 'f', FT_OPT_STR, &format, "FORMAT",
-	  "tsv, csv, jsonl or lines (default: by the file's name, else lines)", 0 },
+	  "tsv, csv, jsonl, conll, lines, or file: each file is one text (default: by its name, else lines)", 0 },
 	{ "text", 't', FT_OPT_STR, &columns.text, "COLUMN",
 	  "column of the text: a name, or a number from 1 (default: as ft-tokenize)", 0 },
 	{ "pair", 'p', FT_OPT_STR, &columns.pair, "COLUMN", "column of a second text (default: none)", 0 },
@@ -34,15 +38,22 @@ static const struct ft_opt options[] = {
 	  "the first line names the columns (default: when a column is asked for by name)", 0 },
 	{ "no-header", 0, FT_OPT_FLAG, &no_header, NULL, "the first line is a row", 0 },
 	{ "member", 0, FT_OPT_STR, &columns.member, "GLOB", "files to read of an archive (default: all)", 0 },
-	{ "max-line", 0, FT_OPT_INT, &max_line, "N", "refuse lines of more than N bytes (default: 16777216)", 0 },
+	{ "max-line", 0, FT_OPT_INT, &max_line, "N",
+	  "refuse lines, and files that are one text, of more than N bytes (default: 16777216)", 0 },
 	{ "tokens", 0, FT_OPT_FLAG, &tokens_in, NULL, "stdin is a tokens stream (a file is looked at)", 0 },
 	{ "max-length", 0, FT_OPT_INT, &max_length, "N",
 	  "most tokens of a row, with special tokens (default: as many as MODEL takes)", 0 },
 	{ "long", 0, FT_OPT_STR, &policy, "POLICY",
-	  "what to do with a longer row: truncate or error (default: truncate)", 0 },
+	  "what to do with a longer row: truncate, split or error (default: truncate)", 0 },
+	{ "stride", 0, FT_OPT_INT, &stride, "N",
+	  "tokens by which windows overlap, with --long split (default: 0)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Output", 0 },
 	{ "threshold", 0, FT_OPT_REAL, &threshold, "P",
 	  "probability from which on a label of a multi-label model is predicted (default: 0.5)", 0 },
+	{ "thresholds", 0, FT_OPT_STR, &thresholds, "FILE",
+	  "the same for each label, from a file that ft-eval has tuned", 0 },
+	{ "combine", 0, FT_OPT_STR, &combine_name, "HOW",
+	  "one answer for a row of several windows: mean, max, first or none (default: mean)", 0 },
 	{ "vectors", 0, FT_OPT_STR, &vectors, "POOLING",
 	  "print a vector instead of a prediction: auto, as the model says, mean (over the tokens), cls, max, "
 	  "mean_sqrt_len_tokens, weightedmean, lasttoken or pooler (default: auto for a model that makes vectors)", 0 },
@@ -53,18 +64,10 @@ static const struct ft_opt options[] = {
 	{ 0 },
 };
 
-/* Rows that are run together; the bytes of their names and texts in `bytes`. */
-struct row {
-	size_t src, src_n, text, text_n, pair, pair_n;
+/* The texts of a row that is not answered yet, in `bytes` of the run. */
+struct kept {
+	size_t text, text_n, pair, pair_n;
 	bool has_pair;
-};
-
-struct group {
-	int32_t *ids, *offsets; /* [tokens], [rows + 1] */
-	uint8_t *types;         /* [tokens] */
-	struct row *row;        /* [rows] */
-	struct ft_buf bytes;
-	size_t tokens, rows, ids_cap, types_cap, offsets_cap, row_cap;
 };
 
 struct run {
@@ -73,10 +76,19 @@ struct run {
 	struct ft_tok *tok;
 	enum ft_task task;
 	json_t *labels;
+	struct ft_tags *tags;  /* with the task tag, else NULL */
 	struct ft_tok_limit limit;
-	struct group group;
-	struct ft_buf out;
-	float *probability;    /* [outputs] */
+	struct ft_pack *pack;  /* rows, or windows of them, that are run together */
+	struct ft_docs *docs;  /* made when the width of the outputs is known */
+	struct kept *kept;     /* [nkept], with --keep-text */
+	size_t nkept, kept_cap;
+	struct ft_words *words; /* [rows of the pack]: of sentences, with the task tag */
+	size_t words_cap;
+	struct ft_arena arena; /* what these consist of */
+	struct ft_buf bytes, out;
+	float *row;            /* probabilities, or a vector, of one row */
+	size_t row_cap;
+	double *threshold;     /* [outputs]: multilabel */
 	struct ft_tok_text first, second, whole;
 	int64_t rows, cut, blank, invalid;
 };
@@ -88,168 +100,160 @@ static int put(struct ft_buf *b, const char *text)
 	return ft_buf_append(b, text, strlen(text));
 }
 
-static const char *bytes_at(const struct group *g, size_t at)
+static int put_member(struct run *r, const char *name, size_t at, size_t n)
 {
-	return (const char *)g->bytes.data + at;
+	int rc = put(&r->out, name);
+	return rc == FT_OK ? ft_put_string(&r->out, (const char *)r->bytes.data + at, n) : rc;
 }
 
-/* {"src":…[,"text":…][,"pair":…] */
-static int put_row(struct ft_buf *b, const struct group *g, const struct row *row)
+/* {"src":…[,"window":…,"windows":…][,"text":…][,"pair":…] */
+static int put_row(struct run *r, const struct ft_batch *b, size_t i)
 {
-	int rc = put(b, "{\"src\":");
+	const struct kept *k = keep_text ? &r->kept[i] : NULL;
+	int rc = put(&r->out, "{\"src\":");
 	if (rc == FT_OK)
-		rc = ft_put_string(b, bytes_at(g, row->src), row->src_n);
-	if (rc < 0 || !keep_text)
-		return rc;
-	rc = put(b, ",\"text\":");
-	if (rc == FT_OK)
-		rc = ft_put_string(b, bytes_at(g, row->text), row->text_n);
-	if (rc < 0 || !row->has_pair)
-		return rc;
-	rc = put(b, ",\"pair\":");
-	return rc == FT_OK ? ft_put_string(b, bytes_at(g, row->pair), row->pair_n) : rc;
-}
-
-static int put_class(struct run *r, const float *logits, size_t n)
-{
-	size_t top = ft_argmax(logits, n);
-	int rc = put(&r->out, ",\"label\":");
-	if (rc == FT_OK)
-		rc = ft_put_label(&r->out, r->labels, top);
-	if (rc == FT_OK)
-		rc = put(&r->out, ",\"score\":");
-	if (rc == FT_OK)
-		rc = ft_put_float(&r->out, r->probability[top]);
-	if (rc == FT_OK)
-		rc = put(&r->out, ",\"probabilities\":");
-	return rc == FT_OK ? ft_put_probabilities(&r->out, r->labels, r->probability, n) : rc;
-}
-
-static int put_multilabel(struct run *r, size_t n)
-{
-	int rc = put(&r->out, ",\"labels\":");
-	if (rc == FT_OK)
-		rc = ft_put_labels(&r->out, r->labels, r->probability, n, threshold);
-	if (rc == FT_OK)
-		rc = put(&r->out, ",\"probabilities\":");
-	return rc == FT_OK ? ft_put_probabilities(&r->out, r->labels, r->probability, n) : rc;
-}
-
-static int put_values(struct run *r, const float *v, size_t n)
-{
-	int rc = put(&r->out, n == 1 ? ",\"value\":" : ",\"values\":");
-	if (rc == FT_OK)
-		rc = n == 1 ? ft_put_float(&r->out, *v) : ft_put_floats(&r->out, v, n);
+		rc = ft_put_string(&r->out, b->src ? b->src[i].p : "", b->src ? b->src[i].n : 0);
+	if (rc == FT_OK && b->windows)
+		rc = ft_buf_printf(&r->out, ",\"window\":%lld,\"windows\":%lld", (long long)b->windows[i].index,
+		                   (long long)b->windows[i].count);
+	if (rc == FT_OK && k && (!r->tags || k->text_n)) /* what came in words is repeated anyway */
+		rc = put_member(r, ",\"text\":", k->text, k->text_n);
+	if (rc == FT_OK && k && k->has_pair)
+		rc = put_member(r, ",\"pair\":", k->pair, k->pair_n);
 	return rc;
 }
 
-static int put_prediction(struct run *r, const float *logits, size_t n)
+/* Sentence i of the batch; what it consists of is numbered as its tokens are. */
+static int put_sentence(struct run *r, const struct ft_batch *b, size_t i, const float *logits)
 {
-	ft_probabilities(r->task, logits, n, r->probability);
-	switch (r->task) {
-	case FT_TASK_CLASSIFY: return put_class(r, logits, n);
-	case FT_TASK_MULTILABEL: return put_multilabel(r, n);
-	default: return put_values(r, logits, n);
-	}
+	size_t at = (size_t)b->offsets[i], end = (size_t)b->offsets[i + 1];
+	struct ft_tagged s = { &r->words[i], b->words + at, logits + at * ft_tags_count(r->tags), end - at };
+	return ft_put_tagged(&r->out, r->tags, &s, &r->arena);
 }
 
 static int put_vector(struct run *r, const float *v, size_t n)
 {
-	int rc = put(&r->out, ",\"vector\":");
-	return rc == FT_OK ? ft_put_floats(&r->out, v, n) : rc;
+	int rc = ft_grow(&r->row, &r->row_cap, n, sizeof *r->row);
+	if (rc < 0)
+		return rc;
+	memcpy(r->row, v, n * sizeof *v);
+	if (normalize)
+		ft_vectors_normalize(r->row, 1, n);
+	rc = put(&r->out, "\"vector\":");
+	return rc == FT_OK ? ft_put_floats(&r->out, r->row, n) : rc;
 }
 
 /* Numbers that are not finite would be written as null, which nobody expects. */
-static int check_finite(const struct group *g, const float *v, size_t n)
+static int check_finite(const struct ft_batch *b, const float *v, size_t n, bool by_token)
 {
-	for (size_t i = 0; i < g->rows * n; i++) {
-		const struct row *row = &g->row[i / n];
+	size_t row = 0;
+	for (size_t i = 0; i < (by_token ? b->tokens : b->rows) * n; i++) {
+		while (by_token ? i / n >= (size_t)b->offsets[row + 1] : i / n > row)
+			row++;
 		if (!isfinite(v[i]))
-			return ft_fail(FT_ECRITERION, "%.*s: the model's output is not finite", (int)row->src_n,
-			               bytes_at(g, row->src));
+			return ft_fail(FT_ECRITERION, "%.*s: the model's output is not finite",
+			               b->src ? (int)b->src[row].n : 0, b->src ? b->src[row].p : "");
 	}
 	return FT_OK;
 }
 
-/* ---- running a group ---- */
-
-static int run_model(struct run *r, const struct ft_batch *b, const float **v, size_t *n)
+/* What the model says of row i; v are the outputs of all, n of each row or token. */
+static int put_answer(struct run *r, const struct ft_batch *b, size_t i, const float *v, size_t n)
 {
+	int rc = put(&r->out, ",");
+	if (rc < 0)
+		return rc;
+	if (r->tags)
+		return put_sentence(r, b, i, v);
 	if (vectors)
-		return ft_model_vectors(r->model, r->graph, b, vectors, normalize, v, n);
-	struct ft_output out;
-	int rc = ft_model_eval(r->model, r->graph, b, &out);
-	*v = out.logits;
-	*n = out.outputs;
-	return rc;
+		return put_vector(r, v + i * n, n);
+	return ft_put_prediction(&r->out, r->task, r->labels, v + i * n, n, r->threshold, r->row);
+}
+
+/* ---- running what has gathered ---- */
+
+/* The outputs [rows, *n] of whole rows, to which *b is narrowed. */
+static int run_model(struct run *r, struct ft_batch *b, const float **v, size_t *n)
+{
+	struct ft_output out = { 0 };
+	int rc = vectors ? ft_model_vectors(r->model, r->graph, b, vectors, false, v, n)
+	                 : ft_model_eval(r->model, r->graph, b, &out);
+	if (!vectors) {
+		*v = out.logits;
+		*n = out.outputs;
+	}
+	if (rc == FT_OK && !r->docs && !(r->docs = ft_docs_new(vectors ? FT_TASK_REGRESS : r->task, *n, combine)))
+		rc = ft_last_error();
+	return rc == FT_OK ? ft_docs_add(r->docs, b, v) : rc;
+}
+
+/* Forgets the texts of the first n rows, which have been answered. */
+static void drop_kept(struct run *r, size_t n)
+{
+	if (!keep_text || n == 0)
+		return;
+	size_t from = n < r->nkept ? r->kept[n].text : r->bytes.len;
+	if (from)
+		memmove(r->bytes.data, r->bytes.data + from, r->bytes.len - from);
+	memmove(r->kept, r->kept + n, (r->nkept - n) * sizeof *r->kept);
+	r->bytes.len -= from;
+	r->nkept -= n;
+	for (size_t i = 0; i < r->nkept; i++) {
+		r->kept[i].text -= from;
+		r->kept[i].pair -= from;
+	}
 }
 
 static int run_group(struct run *r)
 {
-	struct group *g = &r->group;
-	struct ft_batch b = {
-		.ids = g->ids,
-		.types = g->types,
-		.offsets = g->offsets,
-		.tokens = g->tokens,
-		.rows = g->rows,
-		.epoch = -1,
-	};
+	struct ft_batch b = { 0 };
 	const float *v = NULL;
 	size_t n = 0;
-	if (g->rows == 0)
+	if (ft_pack_examples(r->pack) == 0)
 		return FT_OK;
-	int rc = run_model(r, &b, &v, &n);
+	int rc = ft_pack_batch(r->pack, &b);
 	if (rc == FT_OK)
-		rc = check_finite(g, v, n);
-	for (size_t i = 0; i < g->rows && rc == FT_OK; i++) {
-		rc = put_row(&r->out, g, &g->row[i]);
+		rc = run_model(r, &b, &v, &n);
+	if (rc == FT_OK)
+		rc = check_finite(&b, v, n, r->tags != NULL);
+	for (size_t i = 0; i < b.rows && rc == FT_OK; i++) {
+		rc = put_row(r, &b, i);
 		if (rc == FT_OK)
-			rc = vectors ? put_vector(r, v + i * n, n) : put_prediction(r, v + i * n, n);
+			rc = put_answer(r, &b, i, v, n);
 		if (rc == FT_OK)
 			rc = put(&r->out, "}\n");
 	}
-	if (rc == FT_OK)
+	if (rc == FT_OK && r->out.len)
 		rc = ft_write_all(STDOUT_FILENO, r->out.data, r->out.len, "stdout");
-	r->rows += (int64_t)g->rows;
-	r->out.len = g->bytes.len = g->rows = g->tokens = 0;
+	if (rc == FT_OK)
+		drop_kept(r, b.rows);
+	r->rows += (int64_t)b.rows;
+	r->out.len = 0;
+	ft_pack_clear(r->pack);
+	ft_arena_reset(&r->arena);
 	ft_progress("%lld rows", (long long)r->rows);
 	return rc;
 }
 
-/* Copies bytes into the group; *at is where they lie. */
-static int keep(struct group *g, const char *p, size_t n, size_t *at)
+/* Runs what is left; nothing of it may lack a part. */
+static int end_group(struct run *r)
 {
-	*at = g->bytes.len;
-	return n ? ft_buf_append(&g->bytes, p, n) : FT_OK;
+	int rc = run_group(r);
+	return rc == FT_OK && r->docs ? ft_docs_end(r->docs) : rc;
 }
 
-static int add_row(struct run *r, struct row row, const int32_t *ids, const uint8_t *types, size_t n)
+/* `words`: of a sentence, or NULL. */
+static int add_example(struct run *r, const struct ft_example *e, const struct ft_words *words)
 {
-	struct group *g = &r->group;
-	if (n == 0)
-		return ft_fail(FT_EFORMAT, "%.*s: a row without any token", (int)row.src_n, bytes_at(g, row.src));
-	if (n > INT32_MAX - g->tokens)
-		return ft_fail(FT_EFORMAT, "a group of more than %d tokens; a smaller --group helps", INT32_MAX);
-	int rc = ft_grow(&g->ids, &g->ids_cap, g->tokens + n, sizeof *g->ids);
+	size_t rows = ft_pack_examples(r->pack);
+	if (e->n == 0)
+		return ft_fail(FT_EFORMAT, "%.*s: a row without any token", (int)e->src.n, e->src.n ? e->src.p : "");
+	int rc = words ? ft_grow(&r->words, &r->words_cap, rows + 1, sizeof *r->words) : FT_OK;
 	if (rc == FT_OK)
-		rc = ft_grow(&g->types, &g->types_cap, g->tokens + n, 1);
-	if (rc == FT_OK)
-		rc = ft_grow(&g->offsets, &g->offsets_cap, g->rows + 2, sizeof *g->offsets);
-	if (rc == FT_OK)
-		rc = ft_grow(&g->row, &g->row_cap, g->rows + 1, sizeof *g->row);
-	if (rc < 0)
-		return rc;
-	memcpy(g->ids + g->tokens, ids, n * sizeof *ids);
-	if (types)
-		memcpy(g->types + g->tokens, types, n);
-	else
-		memset(g->types + g->tokens, 0, n);
-	g->offsets[g->rows] = (int32_t)g->tokens;
-	g->tokens += n;
-	g->row[g->rows++] = row;
-	g->offsets[g->rows] = (int32_t)g->tokens;
-	return g->rows >= (size_t)group_rows ? run_group(r) : FT_OK;
+		rc = ft_pack_add(r->pack, e);
+	if (rc == FT_OK && words)
+		r->words[rows] = *words;
+	return rc == FT_OK && rows + 1 >= (size_t)group_rows ? run_group(r) : rc;
 }
 
 /* ---- text ---- */
@@ -268,39 +272,87 @@ static int encode_text(struct run *r, struct ft_span text)
 	return rc;
 }
 
-static int encode(struct run *r, const struct ft_row *text)
+/* Copies a text; *at is where it lies. */
+static int keep_bytes(struct run *r, struct ft_span text, size_t *at, size_t *n)
 {
-	bool pair = text->pair.p != NULL;
-	r->first.n = r->second.n = r->whole.n = 0;
-	int rc = encode_text(r, text->text);
-	if (rc == FT_OK && pair)
-		rc = ft_tok_encode(r->tok, text->pair.p, text->pair.n, 1, &r->second);
-	if (rc < 0)
-		return rc;
+	*at = r->bytes.len;
+	*n = text.n;
+	return text.n ? ft_buf_append(&r->bytes, text.p, text.n) : FT_OK;
+}
+
+static int keep(struct run *r, const struct ft_row *text)
+{
+	struct kept k = { .has_pair = text->pair.p != NULL };
+	int rc = ft_grow(&r->kept, &r->kept_cap, r->nkept + 1, sizeof *r->kept);
+	if (rc == FT_OK)
+		rc = keep_bytes(r, text->text, &k.text, &k.text_n);
+	if (rc == FT_OK)
+		rc = keep_bytes(r, text->pair, &k.pair, &k.pair_n);
+	if (rc == FT_OK)
+		r->kept[r->nkept++] = k;
+	return rc;
+}
+
+/* Which word each token of a sentence is of; NULL: out of memory. */
+static int32_t *number_tokens(struct run *r, const struct ft_words *words, const struct ft_tok_slice *a)
+{
+	struct ft_words_part whole = { a, 0, 1, 0 };
+	int32_t *number = ft_arena_get(&r->arena, r->whole.n * sizeof *number);
+	if (number)
+		ft_words_align(r->tok, words, &whole, NULL, number, NULL);
+	return number;
+}
+
+/* One window of a row, or the whole row; `words`: of a sentence, or NULL. */
+static int add_part(struct run *r, const struct ft_row *text, const struct ft_words *words, const struct ft_window *w)
+{
 	struct ft_tok_slice a = { &r->first, 0, r->first.n }, b = { &r->second, 0, r->second.n };
-	int64_t parts = ft_tok_parts(r->tok, &r->limit, a.n, pair, b.n);
-	if (parts < 0)
-		return ft_context((int)parts, "%.*s", (int)text->src.n, text->src.p);
-	r->cut += ft_tok_is_long(r->tok, &r->limit, a.n, pair, b.n);
-	r->invalid += ft_utf8_invalid(text->text.p, text->text.n) || ft_utf8_invalid(text->pair.p, text->pair.n);
-	ft_tok_part(r->tok, &r->limit, 0, &a, pair ? &b : NULL);
-	return ft_tok_wrap(r->tok, &a, pair ? &b : NULL, &r->whole);
+	bool pair = text->pair.p != NULL;
+	ft_tok_part(r->tok, &r->limit, (size_t)w->index, &a, pair ? &b : NULL);
+	int rc = ft_tok_wrap(r->tok, &a, pair ? &b : NULL, &r->whole);
+	if (rc == FT_OK && keep_text && (w->index == 0 || combine == FT_COMBINE_NONE))
+		rc = keep(r, text);
+	struct ft_example e = { .ids = r->whole.ids, .types = r->whole.types, .n = r->whole.n, .src = text->src,
+	                        .window = w->count > 1 ? w : NULL };
+	if (rc == FT_OK && words && !(e.words = number_tokens(r, words, &a)))
+		rc = FT_EFAIL;
+	return rc == FT_OK ? add_example(r, &e, words) : rc;
+}
+
+/* Into first and second; the words of a sentence into *words. */
+static int encode(struct run *r, const struct ft_row *text, struct ft_words *words)
+{
+	int rc;
+	r->first.n = r->second.n = 0;
+	if (r->tags) {
+		rc = ft_words_read(text, NULL, &r->arena, words);
+		rc = rc < 0 ? rc : ft_words_encode(r->tok, words, &r->first);
+	} else {
+		rc = encode_text(r, text->text);
+	}
+	return rc == FT_OK && text->pair.p ? ft_tok_encode(r->tok, text->pair.p, text->pair.n, 1, &r->second) : rc;
 }
 
 static int add_text(struct run *r, const struct ft_row *text)
 {
-	struct row row = { .src_n = text->src.n, .has_pair = text->pair.p != NULL };
-	int rc = encode(r, text);
-	if (rc == FT_OK)
-		rc = keep(&r->group, text->src.p, text->src.n, &row.src);
-	if (rc == FT_OK && keep_text) {
-		row.text_n = text->text.n;
-		row.pair_n = text->pair.n;
-		rc = keep(&r->group, text->text.p, text->text.n, &row.text);
-		if (rc == FT_OK && row.has_pair)
-			rc = keep(&r->group, text->pair.p, text->pair.n, &row.pair);
-	}
-	return rc == FT_OK ? add_row(r, row, r->whole.ids, r->whole.types, r->whole.n) : rc;
+	bool pair = text->pair.p != NULL;
+	struct ft_words words = { 0 };
+	if (text->words && !r->tags)
+		return ft_fail(FT_EFORMAT, "%.*s: is a sentence in words, which are for models that give tags",
+		               (int)text->src.n, text->src.p);
+	int rc = encode(r, text, &words);
+	if (rc < 0)
+		return rc;
+	struct ft_window w = { .count = ft_tok_parts(r->tok, &r->limit, r->first.n, pair, r->second.n) };
+	if (w.count < 0)
+		return ft_context((int)w.count, "%.*s", (int)text->src.n, text->src.p);
+	if (w.count > 1)
+		w.doc = ft_window_doc(r->first.ids, r->first.n, r->second.ids, r->second.n);
+	r->cut += ft_tok_is_long(r->tok, &r->limit, r->first.n, pair, r->second.n);
+	r->invalid += ft_utf8_invalid(text->text.p, text->text.n) || ft_utf8_invalid(text->pair.p, text->pair.n);
+	for (; w.index < w.count && rc == FT_OK; w.index++)
+		rc = add_part(r, text, r->tags ? &words : NULL, &w);
+	return rc;
 }
 
 static int predict_text(struct run *r, const char *path)
@@ -316,13 +368,28 @@ static int predict_text(struct run *r, const char *path)
 			break;
 	}
 	if (rc == FT_OK)
-		rc = run_group(r); /* what the next file says of itself comes after these rows */
+		rc = end_group(r); /* what the next file says of itself comes after these rows */
 	r->blank += ft_text_blank(t);
 	ft_text_close(t);
 	return rc;
 }
 
 /* ---- a tokens stream ---- */
+
+/* A sentence of a stream: its words as the tokenizer spells them; each token is
+ * one when the stream does not say. */
+static int add_sentence(struct run *r, struct ft_example *e)
+{
+	struct ft_words words = { 0 };
+	int32_t *number = ft_arena_get(&r->arena, e->n * sizeof *number);
+	if (!number)
+		return FT_EFAIL;
+	for (size_t i = 0; i < e->n; i++)
+		number[i] = e->words ? e->words[i] : ft_tok_is_special(r->tok, e->ids[i]) ? -1 : (int32_t)i;
+	int rc = ft_words_decode(r->tok, e->ids, number, e->n, &r->arena, &words);
+	e->words = number;
+	return rc == FT_OK ? add_example(r, e, &words) : rc;
+}
 
 static int predict_tokens(struct run *r, const char *path)
 {
@@ -334,20 +401,20 @@ static int predict_tokens(struct run *r, const char *path)
 		return ft_last_error();
 	int rc = ft_model_match(r->model, in);
 	while (rc == FT_OK && (rc = ft_example_read(in, &e)) > 0) {
-		struct row row = { .src_n = e.src.n };
+		e.labels = NULL; /* what is so does not matter here */
+		e.targets = NULL;
+		e.nlabels = e.ntargets = 0;
 		if (ft_example_texts(&e) > 1)
 			rc = ft_reader_fail(in, FT_EMATCH, "an example of %zu texts; answers are of one", ft_example_texts(&e));
+		else if (e.n > r->limit.max)
+			rc = ft_reader_fail(in, FT_EMATCH, "%zu tokens, and the limit is %zu", e.n, r->limit.max);
 		else
-			rc = e.n > r->limit.max
-		             ? ft_reader_fail(in, FT_EMATCH, "%zu tokens, and the limit is %zu", e.n, r->limit.max)
-		             : keep(&r->group, e.src.p, e.src.n, &row.src);
-		if (rc == FT_OK)
-			rc = add_row(r, row, e.ids, e.types, e.n);
+			rc = r->tags ? add_sentence(r, &e) : add_example(r, &e, NULL);
 		if (rc < 0)
 			break;
 	}
 	if (rc == FT_OK)
-		rc = run_group(r);
+		rc = end_group(r);
 	ft_reader_close(in);
 	return rc;
 }
@@ -358,7 +425,7 @@ static int parse_format(void)
 {
 	int parsed = format ? ft_text_format_parse(format) : FT_TEXT_AUTO;
 	if (parsed < 0)
-		return ft_fail(FT_EUSAGE, "--format: '%s' is not one of tsv, csv, jsonl, lines", format);
+		return ft_fail(FT_EUSAGE, "--format: '%s' is not one of tsv, csv, jsonl, conll, lines, file", format);
 	columns.format = (enum ft_text_format)parsed;
 	columns.header = header ? 1 : no_header ? 0 : -1;
 	columns.max_line = (size_t)max_line;
@@ -369,9 +436,17 @@ static int check_options(void)
 {
 	if (!model_path)
 		return ft_fail(FT_EUSAGE, "which model? give -m MODEL");
-	if (strcmp(policy, "truncate") != 0 && strcmp(policy, "error") != 0)
-		return ft_fail(FT_EUSAGE, "--long: '%s' is neither truncate nor error", policy);
-	if (!(threshold > 0.0 && threshold < 1.0) || group_rows < 0 || group_rows > 1 << 20 || max_length < 0 ||
+	int p = ft_tok_long_parse(policy), how = ft_combine_parse("combine", combine_name);
+	if (how < 0)
+		return how;
+	combine = (enum ft_combine)how;
+	if (p < 0 || p == FT_TOK_DROP)
+		return ft_fail(FT_EUSAGE, "--long: '%s' is not truncate, split or error", policy);
+	if (stride >= 0 && p != FT_TOK_SPLIT)
+		return ft_fail(FT_EUSAGE, "--stride is for --long split");
+	if (thresholds && !isnan(threshold))
+		return ft_fail(FT_EUSAGE, "--threshold and --thresholds exclude each other");
+	if (threshold <= 0.0 || threshold >= 1.0 || group_rows < 0 || group_rows > 1 << 20 || max_length < 0 ||
 	    max_line < 1)
 		return ft_fail(FT_EUSAGE, "--threshold, --group, --max-length or --max-line is out of range");
 	if (group_rows == 0)
@@ -386,9 +461,12 @@ static int find_limit(struct run *r)
 	if (length < 0)
 		return (int)length;
 	r->limit.max = (size_t)length;
-	r->limit.policy = strcmp(policy, "error") == 0 ? FT_TOK_ERROR : FT_TOK_TRUNCATE;
-	if (r->limit.max <= ft_tok_specials(r->tok, columns.pair != NULL))
-		return ft_fail(FT_EUSAGE, "--max-length: %zu tokens leave no room for text", r->limit.max);
+	r->limit.policy = (enum ft_tok_long)ft_tok_long_parse(policy);
+	r->limit.stride = stride > 0 ? (size_t)stride : 0;
+	size_t specials = ft_tok_specials(r->tok, columns.pair != NULL);
+	if (r->limit.max <= specials || r->limit.max - specials <= r->limit.stride)
+		return ft_fail(FT_EUSAGE, "--max-length: %zu tokens%s leave no room for text", r->limit.max,
+		               r->limit.stride ? " and the overlap" : "");
 	return FT_OK;
 }
 
@@ -409,6 +487,17 @@ static int open_tokenizer(struct run *r)
 	return rc < 0 ? rc : find_limit(r);
 }
 
+static int open_tags(struct run *r)
+{
+	if (r->limit.policy == FT_TOK_SPLIT)
+		return ft_fail(FT_EUSAGE, "--long split: %s gives tags, and a sentence is answered whole", model_path);
+	columns.words = true;
+	if (!r->labels)
+		r->labels = ft_names_choose(r->model, r->task, NULL);
+	r->tags = r->labels ? ft_tags_new(r->labels) : NULL;
+	return r->tags ? FT_OK : ft_last_error();
+}
+
 static int open_model(struct run *r)
 {
 	r->model = ft_model_open(model_path, base, 0);
@@ -419,6 +508,8 @@ static int open_model(struct run *r)
 		vectors = "auto";
 	if (normalize && !vectors)
 		return ft_fail(FT_EUSAGE, "--normalize is about --vectors, which was not asked for");
+	if (vectors && strcmp(vectors, "auto") == 0) /* so it stays where windows are combined */
+		normalize |= ft_model_pooling(r->model)->normalize;
 	if (columns.pair && r->task == FT_TASK_EMBED)
 		return ft_fail(FT_EUSAGE, "--pair: a vector is of one text");
 	if (!vectors && (r->task == FT_TASK_NONE || r->task == FT_TASK_LM))
@@ -427,12 +518,20 @@ static int open_model(struct run *r)
 	int rc = open_tokenizer(r);
 	if (rc < 0)
 		return rc;
+	size_t outputs = ft_model_outputs(r->model);
 	r->graph = ft_graph_new();
-	r->probability = r->graph ? ft_alloc(ft_model_outputs(r->model), sizeof(float)) : NULL;
-	if (!r->probability)
+	r->pack = ft_pack_new();
+	if (!r->graph || !r->pack || ft_grow(&r->row, &r->row_cap, outputs, sizeof *r->row) < 0)
 		return ft_last_error();
 	r->labels = ft_label_names(r->model, &rc);
-	return rc;
+	if (rc < 0)
+		return rc;
+	if (r->task != FT_TASK_MULTILABEL && thresholds)
+		return ft_fail(FT_EUSAGE, "--thresholds: %s is no multi-label model", model_path);
+	if (r->task != FT_TASK_MULTILABEL)
+		return r->task == FT_TASK_TAG && !vectors ? open_tags(r) : FT_OK;
+	r->threshold = ft_thresholds(thresholds, r->labels, outputs, isnan(threshold) ? 0.5 : threshold);
+	return r->threshold ? FT_OK : ft_last_error();
 }
 
 /* What a person should know of the rows. */
@@ -442,9 +541,9 @@ static void print_notes(const struct run *r)
 		ft_warn("%lld rows are not all UTF-8; what is not was read as U+FFFD", (long long)r->invalid);
 	if (r->blank)
 		ft_note("%lld empty lines have no answer", (long long)r->blank);
-	if (r->cut)
-		ft_note("%lld of %lld rows were longer than %zu tokens and were cut", (long long)r->cut,
-		        (long long)r->rows, r->limit.max);
+	if (r->cut && r->limit.policy == FT_TOK_TRUNCATE)
+		ft_note("%lld of %lld rows were longer than %zu tokens and were cut",
+		        (long long)r->cut, (long long)r->rows, r->limit.max);
 }
 
 static int predict(struct run *r, int argc, char **argv)
@@ -476,13 +575,16 @@ static int run_predict(int argc, char **argv)
 	ft_tok_free(r.tok);
 	ft_model_free(r.model);
 	json_decref(r.labels);
+	ft_tags_free(r.tags);
+	ft_arena_free(&r.arena);
+	ft_docs_free(r.docs);
+	ft_pack_free(r.pack);
 	ft_buf_free(&r.out);
-	ft_buf_free(&r.group.bytes);
-	free(r.group.ids);
-	free(r.group.types);
-	free(r.group.offsets);
-	free(r.group.row);
-	free(r.probability);
+	ft_buf_free(&r.bytes);
+	free(r.kept);
+	free(r.words);
+	free(r.threshold);
+	free(r.row);
 	return rc;
 }
 

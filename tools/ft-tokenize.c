@@ -12,6 +12,7 @@
 #include "ft/text.h"
 #include "ft/thread.h"
 #include "ft/tok.h"
+#include "ft/words.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@
 static const char *model_path, *base, *output, *format, *member;
 static const char *text_column, *pair_column, *negative_column, *label_column;
 static const char *label_names, *task_name, *long_name = "truncate";
-static bool header, no_header, no_labels;
+static bool header, no_header, no_labels, label_all;
 static int64_t max_length, stride = -1, max_line = 16 << 20, outputs = 1;
 
 static const struct ft_opt options[] = {
@@ -31,30 +32,32 @@ static const struct ft_opt options[] = {
 	 FT_OPT_QUIET },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Input", 0 },
 	{ "format", 'f', FT_OPT_STR, &format, "FORMAT",
-	  "tsv, csv, jsonl or lines (default: by the name of the file, else lines)", 0 },
+	  "tsv, csv, jsonl, conll, lines, or file: each file is one text (default: by its name, else lines)", 0 },
 	{ "header", 0, FT_OPT_FLAG, &header, NULL,
 	  "the first line names the columns (default: when a column is asked for by name, or when it names "
 	  "'text' or 'sentence' and 'label')", 0 },
 	{ "no-header", 0, FT_OPT_FLAG, &no_header, NULL, "the first line is a row", 0 },
 	{ "text", 't', FT_OPT_STR, &text_column, "COLUMN",
 	  "column of the text: a name, or a number from 1 (default: 'text' or 'sentence'; without a "
-	  "header 2, or 1 when there is only one)", 0 },
+	  "header 2, or 1 when there is only one; conll: 1)", 0 },
 	{ "pair", 'p', FT_OPT_STR, &pair_column, "COLUMN",
 	  "column of a second text; embed: of the text that belongs to the first (default: none)", 0 },
 	{ "negative", 0, FT_OPT_STR, &negative_column, "COLUMN",
 	  "embed: column of a text that does not, though it is like it (default: none)", 0 },
 	{ "label", 'l', FT_OPT_STR, &label_column, "COLUMN",
-	  "column of the label (default: 'label'; without a header 1, when there are two or more; embed: of the score, "
-	  "and without it none are read)", 0 },
+	  "column of the label (default: 'label'; without a header 1, when there are two or more; conll: the last; "
+	  "embed: of the score, and without it none are read)", 0 },
 	{ "member", 0, FT_OPT_STR, &member, "GLOB", "files to read of an archive (default: all)", 0 },
-	{ "max-line", 0, FT_OPT_INT, &max_line, "N", "refuse lines of more than N bytes (default: 16777216)",
-	 0 },
+	{ "max-line", 0, FT_OPT_INT, &max_line, "N",
+	  "refuse lines, and files that are one text, of more than N bytes (default: 16777216)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Labels", 0 },
 	{ "labels", 0, FT_OPT_STR, &label_names, "NAMES",
 	  "names of the classes, A,B...; or @FILE, which holds one a line (default: those of MODEL)", 0 },
 	{ "task", 0, FT_OPT_STR, &task_name, "TASK",
-	  "classify, multilabel, regress, mlm, embed or none (default: that of MODEL; classify with --labels)", 0 },
+	  "classify, multilabel, regress, tag, mlm, embed or none (default: that of MODEL; classify with --labels)", 0 },
 	{ "outputs", 0, FT_OPT_INT, &outputs, "N", "numbers of a row, with --task regress (default: 1)", 0 },
+	{ "label-all", 0, FT_OPT_FLAG, &label_all, NULL,
+	  "with --task tag: a label for every token of a word, I-X behind B-X (default: for its first)", 0 },
 	{ "no-labels", 0, FT_OPT_FLAG, &no_labels, NULL, "read the text alone", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Length", 0 },
 	{ "max-length", 0, FT_OPT_INT, &max_length, "N",
@@ -62,7 +65,7 @@ static const struct ft_opt options[] = {
 	{ "long", 0, FT_OPT_STR, &long_name, "POLICY",
 	  "what becomes of longer texts: truncate, drop, split or error (default: truncate)", 0 },
 	{ "stride", 0, FT_OPT_INT, &stride, "N",
-	  "tokens by which the parts overlap, with --long split (default: 0)", 0 },
+	  "tokens by which windows overlap, with --long split (default: 0)", 0 },
 	{ 0 },
 };
 
@@ -76,6 +79,7 @@ struct item {               /* a row */
 	struct ft_span text, pair, negative, src; /* in the group's arena */
 	int32_t label;
 	float *targets;         /* there, too; or NULL */
+	struct ft_words words;  /* instead of text, with the task tag */
 	size_t from, n, pair_from, pair_n, negative_from, negative_n; /* its tokens among those of its chunk; the third
 	                                                      text's stand behind the second's */
 	size_t invalid;         /* pieces that are not UTF-8 */
@@ -96,7 +100,8 @@ struct group {
 
 /* X(name): what the end of the stream counts. */
 #define COUNTED(X)                                                                                             \
-	X(rows) X(examples) X(tokens) X(truncated) X(dropped) X(split) X(empty) X(blank) X(invalid_utf8)
+	X(rows) X(examples) X(tokens) X(truncated) X(dropped) X(split) X(empty) X(blank) X(invalid_utf8)     \
+	X(words) X(words_without_tokens) X(comments)
 enum {
 #define X(name) n_##name,
 	COUNTED(X)
@@ -113,78 +118,36 @@ struct run {
 	size_t targets; /* floats of a row: regress and multilabel; else 0 */
 	int64_t vocab;  /* rows of the model's embedding; 0: not known */
 	struct ft_labels *labels; /* NULL: none are read */
+	int32_t *rest;  /* of each label, that of a word's other tokens; or NULL */
 	struct ft_writer *out;
 	json_t *inputs;
 	struct group *group;
 	struct ft_tok_text example; /* with its special tokens */
 	struct ft_pack *texts;      /* of an example of several */
+	int32_t *word, *label;      /* [tokens of it]: with the task tag */
+	size_t word_cap, label_cap;
 	int64_t n[COUNTS], unread; /* unread: labels that nobody asked for */
 };
 
 /* ---- task and labels ---- */
 
-static int fail_differs(const struct run *r, const char *option, const char *value)
-{
-	return ft_fail(FT_EMATCH, "--%s %s: %s says otherwise; leave the option out, or make another plan",
-	               option, value, ft_model_name(r->model));
-}
-
-static int choose_task(struct run *r)
-{
-	bool plan = ft_model_reader(r->model) != NULL;
-	r->task = ft_model_task(r->model);
-	bool free_choice = !plan || r->task == FT_TASK_NONE;
-	if (task_name) {
-		int t = ft_task_parse(task_name);
-		if (t < 0)
-			return ft_fail(FT_EUSAGE, "--task: '%s' is not a task", task_name);
-		if (!free_choice && (enum ft_task)t != r->task)
-			return fail_differs(r, "task", task_name);
-		r->task = (enum ft_task)t;
-	} else if (label_names && free_choice && r->task != FT_TASK_MULTILABEL) {
-		r->task = FT_TASK_CLASSIFY;
-	}
-	if (label_names && r->task != FT_TASK_CLASSIFY && r->task != FT_TASK_MULTILABEL)
-		return ft_fail(FT_EUSAGE, "--labels: labels of the task %s have no names", ft_task_name(r->task));
-	return FT_OK;
-}
-
-/* Names of the labels, for the two tasks that have them. */
-static int choose_names(struct run *r)
-{
-	const json_t *own = json_object_get(json_object_get(ft_model_meta(r->model), "head"), "labels");
-	size_t n = ft_model_task(r->model) == r->task ? ft_model_outputs(r->model) : 0;
-	if (label_names) {
-		r->names = ft_label_list("labels", label_names);
-		if (!r->names)
-			return ft_last_error();
-		bool plan = ft_model_reader(r->model) != NULL;
-		return plan && own && !json_equal(own, r->names) ? fail_differs(r, "labels", label_names) : FT_OK;
-	}
-	if (json_is_array(own)) {
-		r->names = json_incref((json_t *)own);
-		return FT_OK;
-	}
-	if (!n)
-		return ft_fail(FT_EUSAGE, "--labels is needed: %s names no classes", ft_model_name(r->model));
-	r->names = json_array(); /* a head whose classes have only numbers */
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(r->names, json_sprintf("%zu", i));
-	return json_array_size(r->names) == n ? FT_OK : ft_fail(FT_EFAIL, "out of memory for labels");
-}
-
 static int choose_labels(struct run *r)
 {
-	int rc = choose_task(r);
-	if (rc < 0)
-		return rc;
+	int t = ft_task_choose(r->model, task_name, label_names), rc = FT_OK;
+	if (t < 0)
+		return t;
+	r->task = (enum ft_task)t;
+	if (label_all && r->task != FT_TASK_TAG)
+		return ft_fail(FT_EUSAGE, "--label-all is for the task tag");
+	if (pair_column && r->task == FT_TASK_TAG)
+		return ft_fail(FT_EUSAGE, "--pair: the task tag takes one text");
 	size_t own = ft_model_task(r->model) == r->task ? ft_model_outputs(r->model) : 0;
 	if (r->task == FT_TASK_REGRESS)
 		r->targets = own ? own : (size_t)outputs;
 	if (outputs < 1 || outputs > 1 << 20)
 		return ft_fail(FT_EUSAGE, "--outputs must be from 1 to 1048576");
-	if (r->task == FT_TASK_CLASSIFY || r->task == FT_TASK_MULTILABEL)
-		rc = choose_names(r);
+	if (ft_task_has_names(r->task) && !(r->names = ft_names_choose(r->model, r->task, label_names)))
+		return ft_last_error();
 	if (r->task == FT_TASK_MULTILABEL)
 		r->targets = json_array_size(r->names);
 	bool scored = r->task == FT_TASK_EMBED && label_column;
@@ -193,6 +156,8 @@ static int choose_labels(struct run *r)
 	if (rc < 0 || no_labels || r->task == FT_TASK_NONE || r->task == FT_TASK_LM || (r->task == FT_TASK_EMBED && !scored))
 		return rc;
 	r->labels = ft_labels_new(scored ? FT_TASK_REGRESS : r->task, r->names, r->targets);
+	if (r->labels && label_all && !(r->rest = ft_words_rest(r->names)))
+		return ft_last_error();
 	return r->labels ? FT_OK : ft_last_error();
 }
 
@@ -272,7 +237,8 @@ static void encode_chunk(void *ctx, size_t i)
 		struct item *it = &r->group->item[k];
 		it->from = c->text.n;
 		it->pair_from = c->pair.n;
-		c->rc = ft_tok_encode(r->tok, it->text.p, it->text.n, 0, &c->text);
+		c->rc = it->words.first ? ft_words_encode(r->tok, &it->words, &c->text)
+		                        : ft_tok_encode(r->tok, it->text.p, it->text.n, 0, &c->text);
 		if (c->rc == FT_OK && it->pair.p)
 			c->rc = ft_tok_encode(r->tok, it->pair.p, it->pair.n, r->task != FT_TASK_EMBED, &c->pair);
 		it->n = c->text.n - it->from;
@@ -283,12 +249,14 @@ static void encode_chunk(void *ctx, size_t i)
 		it->negative_n = c->pair.n - it->negative_from;
 		it->invalid = ft_utf8_invalid(it->text.p, it->text.n) + ft_utf8_invalid(it->pair.p, it->pair.n) +
 		              ft_utf8_invalid(it->negative.p, it->negative.n);
+		for (size_t w = 0; w < it->words.n; w++)
+			it->invalid += ft_utf8_invalid(it->words.word[w].p, it->words.word[w].n);
 	}
 	if (c->rc < 0)
 		snprintf(c->message, sizeof c->message, "%s", ft_message());
 }
 
-/* The example is there but for its label. */
+/* The example is there but for its source, and its label unless it has one a token. */
 static int write_example(struct run *r, const struct item *it, struct ft_example *e)
 {
 	for (size_t i = 0; i < e->n; i++)
@@ -299,7 +267,7 @@ static int write_example(struct run *r, const struct item *it, struct ft_example
 	if (r->labels && it->targets) {
 		e->targets = it->targets;
 		e->ntargets = r->targets;
-	} else if (r->labels) {
+	} else if (r->labels && !it->words.first) {
 		e->labels = &it->label;
 		e->nlabels = 1;
 	}
@@ -308,8 +276,25 @@ static int write_example(struct run *r, const struct item *it, struct ft_example
 	return ft_example_write(r->out, e);
 }
 
-static int write_part(struct run *r, const struct item *it, const struct ft_tok_slice *a, const struct ft_tok_slice *b)
+/* Words and labels of the example that is one part of a sentence. */
+static int align(struct run *r, const struct item *it, const struct ft_words_part *p, struct ft_example *e)
 {
+	int rc = ft_grow(&r->word, &r->word_cap, e->n, sizeof *r->word);
+	if (rc == FT_OK)
+		rc = ft_grow(&r->label, &r->label_cap, e->n, sizeof *r->label);
+	if (rc < 0)
+		return rc;
+	ft_words_align(r->tok, &it->words, p, r->rest, r->word, r->label);
+	e->words = r->word;
+	e->labels = r->labels ? r->label : NULL;
+	e->nlabels = r->labels ? e->n : 0;
+	return FT_OK;
+}
+
+static int write_part(struct run *r, const struct item *it, const struct ft_words_part *p, const struct ft_tok_slice *b,
+                      const struct ft_window *window)
+{
+	const struct ft_tok_slice *a = p->slice;
 	struct ft_tok_text *x = &r->example;
 	int rc = ft_tok_wrap(r->tok, a, b, x);
 	if (rc < 0 || !x->n)
@@ -317,7 +302,11 @@ static int write_part(struct run *r, const struct item *it, const struct ft_tok_
 	bool typed = false;
 	for (size_t i = 0; i < x->n; i++)
 		typed |= x->types[i] != 0;
-	return write_example(r, it, &(struct ft_example){ .ids = x->ids, .n = x->n, .types = typed ? x->types : NULL });
+	struct ft_example e = { .ids = x->ids, .n = x->n, .types = typed ? x->types : NULL,
+	                        .window = window->count > 1 ? window : NULL };
+	if (it->words.first && (rc = align(r, it, p, &e)) < 0)
+		return rc;
+	return write_example(r, it, &e);
 }
 
 /* Texts that are looked at one by one and belong together. */
@@ -360,6 +349,8 @@ static int write_item(struct run *r, const struct item *it, const struct chunk *
 	}
 	int64_t parts = ft_tok_parts(r->tok, &r->limit, a.n, pair, b.n);
 	r->n[n_invalid_utf8] += it->invalid > 0;
+	r->n[n_words] += (int64_t)it->words.n;
+	r->n[n_words_without_tokens] += it->words.first ? (int64_t)ft_words_silent(&it->words) : 0;
 	r->n[n_empty] += a.n == 0 || (pair && b.n == 0);
 	if (ft_tok_is_long(r->tok, &r->limit, a.n, pair, b.n)) {
 		r->n[n_truncated] += r->limit.policy == FT_TOK_TRUNCATE;
@@ -367,10 +358,14 @@ static int write_item(struct run *r, const struct item *it, const struct chunk *
 		r->n[n_split] += r->limit.policy == FT_TOK_SPLIT;
 	}
 	int rc = parts < 0 ? (int)parts : FT_OK;
-	for (int64_t i = 0; i < parts && rc == FT_OK; i++) {
+	struct ft_window w = { .count = parts };
+	if (parts > 1)
+		w.doc = ft_window_doc(c->text.ids + a.from, a.n, c->pair.ids + b.from, b.n);
+	for (; w.index < parts && rc == FT_OK; w.index++) {
 		struct ft_tok_slice pa = a, pb = b;
-		ft_tok_part(r->tok, &r->limit, (size_t)i, &pa, pair ? &pb : NULL);
-		rc = write_part(r, it, &pa, pair ? &pb : NULL);
+		ft_tok_part(r->tok, &r->limit, (size_t)w.index, &pa, pair ? &pb : NULL);
+		const struct ft_words_part p = { &pa, (size_t)w.index, (size_t)parts, r->limit.stride };
+		rc = write_part(r, it, &p, pair ? &pb : NULL, &w);
 	}
 	return rc < 0 ? ft_context(rc, "%.*s", (int)it->src.n, it->src.p) : FT_OK;
 }
@@ -418,11 +413,21 @@ static int add_row(struct run *r, const struct ft_row *row)
 	*it = (struct item){ 0 };
 	if (r->labels && r->targets && !(it->targets = ft_arena_get(&g->arena, r->targets * sizeof *it->targets)))
 		return FT_EFAIL;
-	if (r->labels && (rc = ft_labels_read(r->labels, row, &it->label, it->targets)) < 0)
+	if (r->task == FT_TASK_TAG)
+		rc = ft_words_read(row, r->labels, &g->arena, &it->words);
+	else if (row->words)
+		rc = ft_fail(FT_EFORMAT, "%.*s: is a sentence in words, for --task tag", (int)row->src.n,
+		             row->src.p);
+	else
+		rc = r->labels ? ft_labels_read(r->labels, row, &it->label, it->targets) : FT_OK;
+	if (rc < 0)
 		return rc;
 	r->unread += !r->labels && (row->label.p || row->json);
 	const char *prompt = r->task == FT_TASK_EMBED ? ft_model_pooling(r->model)->prompt : NULL;
-	if ((rc = copy_span(g, row->text, prompt, &it->text)) < 0 || (rc = copy_span(g, row->pair, prompt, &it->pair)) < 0
+	for (size_t i = 0; i < it->words.n; i++)
+		g->bytes += it->words.word[i].n + sizeof it->words;
+	if ((!it->words.first && (rc = copy_span(g, row->text, prompt, &it->text)) < 0)
+	    || (rc = copy_span(g, row->pair, prompt, &it->pair)) < 0
 	    || (rc = copy_span(g, row->negative, prompt, &it->negative)) < 0
 	    || (rc = copy_span(g, row->src, NULL, &it->src)) < 0)
 		return rc;
@@ -441,8 +446,10 @@ static int read_file(struct run *r, const char *path, const struct ft_text_optio
 	json_t *inputs = rc == 0 ? ft_text_inputs(t) : NULL;
 	if (rc == 0 && (!inputs || json_array_extend(r->inputs, inputs) < 0))
 		rc = ft_fail(FT_EFAIL, "out of memory");
-	if (t)
+	if (t) {
 		r->n[n_blank] += ft_text_blank(t);
+		r->n[n_comments] += ft_text_comments(t);
+	}
 	json_decref(inputs);
 	ft_text_close(t);
 	return rc;
@@ -452,7 +459,7 @@ static int text_options(struct ft_text_options *o)
 {
 	int f = format ? ft_text_format_parse(format) : FT_TEXT_AUTO;
 	if (f < 0)
-		return ft_fail(FT_EUSAGE, "--format: '%s' is not tsv, csv, jsonl, lines or auto", format);
+		return ft_fail(FT_EUSAGE, "--format: '%s' is not tsv, csv, jsonl, conll, lines, file or auto", format);
 	if (header && no_header)
 		return ft_fail(FT_EUSAGE, "--header and --no-header contradict each other");
 	if (max_line < 1)
@@ -481,10 +488,15 @@ static void report(const struct run *r)
 		ft_note("%lld of %lld rows were dropped: more than %zu tokens", (long long)n[n_dropped], rows,
 		        r->limit.max);
 	if (n[n_split])
-		ft_note("%lld of %lld rows were split into parts of %zu tokens", (long long)n[n_split], rows,
+		ft_note("%lld of %lld rows were split into windows of %zu tokens", (long long)n[n_split], rows,
 		        r->limit.max);
 	if (n[n_empty])
 		ft_note("%lld of %lld rows have an empty text", (long long)n[n_empty], rows);
+	if (n[n_words_without_tokens])
+		ft_note("%lld of %lld words have no token, so their tags are not seen",
+		        (long long)n[n_words_without_tokens], (long long)n[n_words]);
+	if (n[n_comments])
+		ft_note("%lld comments were passed over", (long long)n[n_comments]);
 	if (r->unread && r->task == FT_TASK_NONE && !no_labels)
 		ft_note("labels were not read: %s has no head; see --task and --labels", ft_model_name(r->model));
 	if (!rows)
@@ -500,7 +512,7 @@ static int write_end(struct run *r)
 	};
 	json_t *counts = json_object();
 	int rc = 0;
-	for (int i = 0; i < COUNTS; i++)
+	for (int i = 0; i < (r->task == FT_TASK_TAG ? COUNTS : n_words); i++)
 		rc |= json_object_set_new(counts, names[i], json_integer(r->n[i]));
 	if (rc < 0) {
 		json_decref(counts);
@@ -542,6 +554,9 @@ static void close_run(struct run *r)
 {
 	ft_writer_free(r->out);
 	ft_labels_free(r->labels);
+	free(r->rest);
+	free(r->word);
+	free(r->label);
 	ft_tok_free(r->tok);
 	ft_model_free(r->model);
 	ft_tok_text_free(&r->example);
@@ -566,6 +581,7 @@ static int run(int argc, char **argv)
 	int rc = text_options(&o);
 	if (rc == FT_OK)
 		rc = open_run(&r);
+	o.words = r.task == FT_TASK_TAG;
 	for (int i = 0; rc == FT_OK && i < (argc ? argc : 1); i++)
 		rc = read_file(&r, argc ? argv[i] : NULL, &o);
 	if (rc == FT_OK)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *model, *base, *output = "-";
+static const char *model, *base, *output = "-", *combine = "mean";
 static struct ft_list class_weights;
 static double smoothing;
 static struct ft_train_options o = {
@@ -42,13 +42,15 @@ static const struct ft_opt options[] = {
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Regularisation", 0 },
 	{ "dropout", 0, FT_OPT_REAL, &o.dropout, "P", "for every dropout (default: as the configuration says)", 0 },
 	{ "seed", 0, FT_OPT_INT, &o.seed, "N", "seed of dropout (default: 0)", 0 },
-	{ "label-smoothing", 0, FT_OPT_REAL, &smoothing, "X", "classify: share spread over all classes (default: 0)", 0 },
+	{ "label-smoothing", 0, FT_OPT_REAL, &smoothing, "X", "classify and tag: share spread over all classes (default: 0)", 0 },
 	{ "class-weight", 0, FT_OPT_LIST, &class_weights, "LABEL=X",
 	  "weight of a class in the loss; multilabel: of its positives (default: 1); may be repeated", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Validation", 0 },
 	{ "valid", 0, FT_OPT_STR, &o.valid, "FILE", "batches to validate on; the best weights are kept", FT_OPT_QUIET },
 	{ "valid-every", 0, FT_OPT_INT, &o.valid_every, "N", "validate every N steps (default: after each epoch)", 0 },
 	{ "metric", 0, FT_OPT_STR, &o.metric, "NAME", "what is best, as ft-eval names it (default: loss)", 0 },
+	{ "combine", 0, FT_OPT_STR, &combine, "HOW",
+	  "one answer for a document of several windows: mean, max, first or none (default: mean)", 0 },
 	{ "patience", 0, FT_OPT_INT, &o.patience, "N", "stop after N validations without a better one (default: never)", 0 },
 	{ 0 },
 };
@@ -80,7 +82,9 @@ static int check_options(void)
 		rc = check_range("dropout", o.dropout, 0, 0.99);
 	if (rc == FT_OK && !o.valid && o.patience)
 		rc = ft_fail(FT_EUSAGE, "--patience needs --valid FILE");
-	return rc;
+	int how = ft_combine_parse("combine", combine);
+	o.combine = (enum ft_combine)(how < 0 ? 0 : how);
+	return rc < 0 ? rc : how < 0 ? how : FT_OK;
 }
 
 static int set_weight(const struct ft_model *m, float *weights, const char *text)

@@ -24,8 +24,9 @@
 /* ---- what to keep, by content ----
  * An example's place is a hash of its token ids (XXH3-64, seeded), so copies
  * of one text always fall on the same side, whatever their labels and
- * wherever they stand; of an example of several texts, of the ids of the first. {0}
- * keeps everything. */
+ * wherever they stand; of an example of several texts, of the ids of the first. That of
+ * a window is a hash of its document's number: all windows of a document fall on the
+ * same side. {0} keeps everything. */
 struct ft_keep {
 	enum { FT_KEEP_ALL, FT_KEEP_TRAIN, FT_KEEP_REST } part;
 	double fraction;        /* of the whole that is FT_KEEP_TRAIN */
@@ -40,8 +41,9 @@ bool ft_keep_test(const struct ft_keep *k, const struct ft_example *e);
 
 /* ---- examples in memory ----
  * Two bytes a token (four where ids exceed 65535; one more where types are not all
- * 0), and for each example 24 bytes, its labels (two or four bytes each), its targets
- * and the text of its source; four bytes a text, and eight, where it has several. */
+ * 0), and for each example 24 bytes (48 for a window), its labels (two or four bytes each; as
+ * much for a token's word), its targets and the text of its source; four bytes a text, and
+ * eight, where it has several. */
 struct ft_pool;
 struct ft_pool *ft_pool_new(void); /* NULL: out of memory */
 void ft_pool_free(struct ft_pool *p);
@@ -105,8 +107,9 @@ int ft_mask_apply(struct ft_mask *m, uint64_t example, uint64_t pass, struct ft_
 struct ft_pack;
 struct ft_pack *ft_pack_new(void); /* NULL: out of memory */
 void ft_pack_free(struct ft_pack *p);
-/* Adds an example, copied: a row for each of its texts. FT_EFORMAT, naming its source,
- * when its labels or its number of texts are not as of those before it. */
+/* Adds an example, copied: a row for each of its texts; one of a document (ft/docs.h)
+ * has no tokens. FT_EFORMAT, naming its source, when its labels or its number of texts
+ * are not as of those before it. */
 int ft_pack_add(struct ft_pack *p, const struct ft_example *e);
 size_t ft_pack_examples(const struct ft_pack *p);
 size_t ft_pack_tokens(const struct ft_pack *p);

@@ -31,10 +31,13 @@ const struct ft_metric_info *ft_metric_info(size_t i);
 struct ft_metric;
 /* For a model's task and outputs. `bootstrap` resamples for standard errors; 0: none. */
 struct ft_metric *ft_metric_new(enum ft_task task, size_t outputs, int bootstrap, uint64_t seed);
-/* The probability from which on a label of a multi-label model is predicted;
- * 0.5 unless set. Before the first row. */
-void ft_metric_threshold(struct ft_metric *t, double threshold);
-/* Adds the rows of one batch; rows without a label are passed over. A loss or
+/* The probability from which on each label of a multi-label model is predicted:
+ * [outputs], borrowed; 0.5 each unless set. Before the first row. */
+void ft_metric_thresholds(struct ft_metric *t, const double *threshold);
+/* What the labels of a tag model mean (entity.h): its names, or NULL, without which
+ * there are no entities; and whether these are counted strictly. Before the first row. */
+int ft_metric_tags(struct ft_metric *t, const json_t *labels, bool strict);
+/* Adds the rows of one batch, which may be none; rows without a label are passed over. A loss or
  * a logit that is not finite is FT_ECRITERION and names the row. */
 int ft_metric_add(struct ft_metric *t, const struct ft_output *out, const struct ft_batch *b);
 /* The results; new reference: {task, examples, loss, accuracy, …, stderr: {…}}.
@@ -55,9 +58,37 @@ int ft_metric_table(struct ft_buf *out, const json_t *result, const json_t *base
  * names may themselves contain dots). FT_EUSAGE when there is none. */
 int ft_metric_lookup(const json_t *result, const char *path, double *value);
 
+/* ---- criteria: bounds as options give them, "METRIC=X" ---- */
+struct ft_list;
+/* Whether they can be judged, to be known before the work: FT_EUSAGE names what is
+ * no metric of the task. `classes`: the names below "classes" in results (labels, or
+ * types of entities), or NULL. */
+int ft_criteria_check(const char *option, const struct ft_list *list, enum ft_task task, const json_t *classes);
+/* FT_ECRITERION says what of a result is below or above its bound, or undefined. */
+int ft_criteria_judge(const json_t *result, const struct ft_list *below, const struct ft_list *above);
+
 /* Two-sided exact p of McNemar's test: of a + b rows that just one of two
  * models got right, a fell to the first. */
 double ft_mcnemar(uint64_t a, uint64_t b);
+
+/* ---- thresholds of a multi-label model ---- */
+/* [n], each in (0, 1): those of a file of ft_tuner_result(), or with `path` NULL `all`
+ * for each. FT_EMATCH when the file's labels are not these. From malloc; NULL on
+ * failure. */
+double *ft_thresholds(const char *path, const json_t *labels, size_t n, double all);
+/* Chooses for each label the threshold with the highest F1 on the rows added, in the
+ * middle between the two neighbouring probabilities that it separates; 0.5 if that
+ * lies between them. Of equal F1 the one nearest to 0.5, then the higher. A label
+ * that no row has keeps 0.5. Needs 4 bytes for each row and label. */
+struct ft_tuner;
+struct ft_tuner *ft_tuner_new(size_t outputs);
+void ft_tuner_free(struct ft_tuner *t); /* NULL is fine */
+/* Adds rows that ft_metric_add() has accepted. */
+int ft_tuner_add(struct ft_tuner *t, const struct ft_output *out, const struct ft_batch *b);
+/* threshold and f1: [outputs]. */
+int ft_tuner_best(const struct ft_tuner *t, double *threshold, double *f1);
+/* {examples, thresholds: {LABEL: P, …}, f1: {LABEL: F1, …}}; new reference. */
+json_t *ft_tuner_result(const struct ft_tuner *t, const json_t *labels);
 
 /* ---- predictions ---- */
 /* Softmax (classify), sigmoid (multilabel) or identity (regress) of one row. */
@@ -73,11 +104,16 @@ int ft_put_string(struct ft_buf *b, const char *s, size_t n);
 /* [v0,v1,…] */
 int ft_put_floats(struct ft_buf *b, const float *v, size_t n);
 /* Of an array of names `labels`: the i-th ("neg"), or i itself without names; a
- * list of those with p of at least `least` (["a","b"]); an object with all of p
+ * list of those with p[i] of at least least[i], NULL: 0.5 (["a","b"]); an object with all of p
  * ({"neg":0.1,…}), or an array of them without names. */
 int ft_put_label(struct ft_buf *b, const json_t *labels, size_t i);
-int ft_put_labels(struct ft_buf *b, const json_t *labels, const float *p, size_t n, double least);
+int ft_put_labels(struct ft_buf *b, const json_t *labels, const float *p, size_t n, const double *least);
 int ft_put_probabilities(struct ft_buf *b, const json_t *labels, const float *p, size_t n);
+/* Appends what a model with one row of outputs a text says: "label":…,"score":…,
+ * "probabilities":…; "labels":…,"probabilities":…; or "value":… or "values":….
+ * `least` [n]: as of ft_put_labels(), where there are several labels; scratch [n]. */
+int ft_put_prediction(struct ft_buf *b, enum ft_task task, const json_t *labels, const float *logits, size_t n,
+                      const double *least, float *scratch);
 /* The names of a model's outputs for these; NULL: it has no names, or failure
  * (*err set). New reference. */
 json_t *ft_label_names(const struct ft_model *m, int *err);

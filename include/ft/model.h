@@ -56,10 +56,12 @@ struct ft_param *ft_model_param(const struct ft_model *m, size_t i);
 struct ft_param *ft_model_find(const struct ft_model *m, const char *name); /* by `name`; or NULL */
 
 /* ---- the head ---- */
-enum ft_task { FT_TASK_NONE, FT_TASK_CLASSIFY, FT_TASK_MULTILABEL, FT_TASK_REGRESS, FT_TASK_LM, FT_TASK_EMBED };
+enum ft_task {
+	FT_TASK_NONE, FT_TASK_CLASSIFY, FT_TASK_MULTILABEL, FT_TASK_REGRESS, FT_TASK_TAG, FT_TASK_LM, FT_TASK_EMBED
+};
 enum ft_task ft_model_task(const struct ft_model *m);
 /* Names of the task as they stand in meta and on command lines. */
-const char *ft_task_name(enum ft_task t);  /* "none", "classify", "multilabel", "regress", "mlm", "embed" */
+const char *ft_task_name(enum ft_task t);  /* "none", "classify", "multilabel", "regress", "tag", "mlm", "embed" */
 int ft_task_parse(const char *name);       /* an ft_task, or -1 */
 size_t ft_model_outputs(const struct ft_model *m);                /* classes, labels or values */
 /* How vectors are made of texts, as the head says; modes 0: it does not. Borrowed. */
@@ -110,8 +112,8 @@ struct ft_output {
 	const float *logits; /* [units, outputs]; NULL for a language-model head */
 	const float *vectors; /* [rows, width] of a head that makes vectors, else NULL */
 	const float *loss;   /* [units], unreduced; NULL without labels or targets */
-	size_t units, outputs; /* units: rows of the batch, or supervised tokens (mlm), or examples
-	                          (embed), of which CoSENT makes one */
+	size_t units, outputs; /* units: rows of the batch; supervised tokens (mlm, tag); all tokens (tag
+	                          without labels); or examples (embed), of which CoSENT makes one */
 	size_t width;
 	double loss_sum;
 	int64_t supervised;  /* units with a label */
@@ -120,12 +122,19 @@ struct ft_output {
 };
 int ft_model_eval(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_output *out);
 
+/* What ft_model_eval() would give if the logits of the rows of b were these:
+ * [rows, outputs]. For the tasks classify, multilabel and regress. */
+int ft_model_judge(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, const float *logits,
+                   struct ft_output *out);
+
 /* One vector a row from the last hidden states: out [rows, width]. `pooling` is one
  * of sentence.h, "mean" or "cls"; "pooler", the family's pooler; or "auto" or NULL,
  * what the model's head says. With `normalize` scaled to length 1, as they are
  * without where the head says so. */
 int ft_model_vectors(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
                      const char *pooling, bool normalize, const float **out, size_t *width);
+/* Scales each row of v [rows, cols] to length 1. */
+void ft_vectors_normalize(float *v, size_t rows, size_t cols);
 
 /* Forward in a pass that the caller has begun (ft_graph_begin): *loss is the
  * tensor that ft_backward() may start from; NULL without labels. */

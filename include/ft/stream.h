@@ -98,6 +98,15 @@ void ft_writer_free(struct ft_writer *w);
 
 /* ---- examples (records of a tokens stream) ---- */
 #define FT_IGNORE (-100) /* a label that is not supervised */
+/* Which part of a document an example is, when texts were split into windows.
+ * Windows of one document have equal `doc` and `src`; so have those of a copy of
+ * it equal `doc`. */
+struct ft_window {
+	int64_t doc;            /* from the document's tokens; 0 .. 2^53 - 1 */
+	int64_t index, count;   /* 0 .. count - 1; count 1: the whole */
+};
+/* The number of a document of these ids, and those of its second text (n 0: none). */
+int64_t ft_window_doc(const int32_t *a, size_t na, const int32_t *b, size_t nb);
 struct ft_example {
 	const int32_t *ids;     /* [n], of all its texts end to end */
 	const int32_t *offsets; /* [texts + 1]: text t is offsets[t] .. offsets[t+1]-1; NULL: one text */
@@ -105,9 +114,11 @@ struct ft_example {
 	size_t n;
 	const int32_t *labels;  /* [nlabels]: 1 class, or n (one a token), FT_IGNORE = none */
 	size_t nlabels;
+	const int32_t *words;   /* [n]: the number of each token's word in its sentence, -1 none; or NULL */
 	const float *targets;   /* [ntargets]: one per output (regression, multi-label) */
 	size_t ntargets;
 	size_t texts;           /* that belong together, as anchor and positive; with offsets */
+	const struct ft_window *window; /* NULL: a whole text */
 	struct ft_span src;     /* "file:line" */
 };
 static inline size_t ft_example_texts(const struct ft_example *e) { return e->offsets ? e->texts : 1; }
@@ -124,7 +135,9 @@ struct ft_batch {
 	const uint8_t *types;    /* [tokens], or NULL: all 0 */
 	const int32_t *offsets;  /* [rows + 1]; row r is offsets[r] .. offsets[r+1]-1 */
 	const int32_t *labels;   /* [nlabels]: examples or tokens of them; or NULL */
+	const int32_t *words;    /* [tokens]: as of examples; or NULL */
 	const float *targets;    /* [examples * outputs], or NULL */
+	const struct ft_window *windows; /* [rows], or NULL: whole texts */
 	const struct ft_span *src; /* [examples], "file:line"; or NULL */
 	size_t tokens, rows, nlabels, ntargets;
 	size_t texts;            /* of each example, alike; 0 is 1 */

@@ -7,6 +7,7 @@
 #ifndef FT_TRAIN_H
 #define FT_TRAIN_H
 
+#include "ft/docs.h"
 #include "ft/model.h"
 #include "ft/optim.h"
 #include "ft/stream.h"
@@ -28,6 +29,7 @@ struct ft_train_options {
 	const char *valid;       /* batches stream to validate on, or NULL */
 	int64_t valid_every;     /* steps; 0: after each epoch */
 	const char *metric;      /* what is best: "loss" or a name of metric.h */
+	enum ft_combine combine; /* of windows in validation */
 	int64_t patience;        /* validations without a better one until it stops; 0: never */
 };
 

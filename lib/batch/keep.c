@@ -4,7 +4,8 @@
  * position, one copy would be trained on and the other tested on; dealt out by
  * a hash of their ids they stay together, and adding examples to the file
  * moves none of the others. Of examples of several texts the first decides: all
- * pairs of one anchor stay together.
+ * pairs of one anchor stay together. Windows of one document are dealt out by the
+ * document, so that a text is not trained on in part and tested on in part.
  */
 #include "ft/digest.h"
 #include "ft/batch.h"
@@ -19,9 +20,11 @@ enum { SPLIT = 0x5350, FOLD = 0x464f };
 
 static uint64_t place(const struct ft_keep *k, uint64_t use, const struct ft_example *e)
 {
+	uint64_t seed = ft_mix(k->seed, use);
 	size_t n = e->offsets ? (size_t)e->offsets[1] : e->n;
 
-	return ft_hash(e->ids, n * sizeof *e->ids, ft_mix(k->seed, use));
+	return e->window ? ft_hash(&e->window->doc, sizeof e->window->doc, seed)
+	                 : ft_hash(e->ids, n * sizeof *e->ids, seed);
 }
 
 int ft_keep_split(struct ft_keep *k, const char *text)

@@ -9,15 +9,18 @@
 #include <string.h>
 
 struct ft_pack {
-	int32_t *ids, *offsets, *labels;
+	int32_t *ids, *offsets, *labels, *words;
 	uint8_t *types;
 	float *targets;
+	struct ft_window *windows;
 	struct ft_span *src;
 	size_t *src_at;         /* where each example's source begins in text */
 	struct ft_buf text;     /* the sources; spans are made when it no longer moves */
-	size_t ids_cap, offsets_cap, labels_cap, types_cap, targets_cap, src_cap, src_at_cap;
+	size_t ids_cap, offsets_cap, labels_cap, words_cap, types_cap, targets_cap, windows_cap, src_cap, src_at_cap;
 	size_t rows, examples, texts, tokens, nlabels, ntargets, outputs; /* texts: rows of an example */
 	bool typed, sourced;    /* some token's type is not 0; some example has a source */
+	bool worded;            /* some example came in words */
+	bool windowed;          /* some example is a window of a longer text */
 	bool by_row, by_token;  /* every example so far has one label; one a token */
 };
 
@@ -37,8 +40,10 @@ void ft_pack_free(struct ft_pack *p)
 	free(p->ids);
 	free(p->offsets);
 	free(p->labels);
+	free(p->words);
 	free(p->types);
 	free(p->targets);
+	free(p->windows);
 	free(p->src);
 	free(p->src_at);
 	ft_buf_free(&p->text);
@@ -48,7 +53,7 @@ void ft_pack_free(struct ft_pack *p)
 void ft_pack_clear(struct ft_pack *p)
 {
 	p->rows = p->examples = p->texts = p->tokens = p->nlabels = p->ntargets = p->outputs = p->text.len = 0;
-	p->typed = p->sourced = false;
+	p->typed = p->sourced = p->worded = p->windowed = false;
 	p->by_row = p->by_token = true;
 }
 
@@ -91,15 +96,17 @@ static int reserve(struct ft_pack *p, const struct ft_example *e)
 	size_t tokens, src, rows;
 
 	if (!ft_add(p->tokens, e->n, &tokens) || tokens > INT32_MAX)
-		return ft_fail(FT_EUSAGE, "a batch of more than %d tokens; lower --rows or give --tokens", INT32_MAX);
+		return ft_fail(FT_EUSAGE, "a batch of more than %d tokens; fewer rows at a time help", INT32_MAX);
 	if (!ft_add(p->rows, ft_example_texts(e) + 1, &rows))
 		return ft_fail_memory(p->rows);
 	src = p->examples + 1;
 	return ft_grow(&p->ids, &p->ids_cap, tokens, sizeof *p->ids)
 		|| ft_grow(&p->types, &p->types_cap, tokens, sizeof *p->types)
+		|| ft_grow(&p->words, &p->words_cap, tokens, sizeof *p->words)
 		|| ft_grow(&p->offsets, &p->offsets_cap, rows, sizeof *p->offsets)
 		|| ft_grow(&p->labels, &p->labels_cap, p->nlabels + e->nlabels, sizeof *p->labels)
 		|| ft_grow(&p->targets, &p->targets_cap, p->ntargets + e->ntargets, sizeof *p->targets)
+		|| ft_grow(&p->windows, &p->windows_cap, rows, sizeof *p->windows)
 		|| ft_grow(&p->src, &p->src_cap, src, sizeof *p->src)
 		|| ft_grow(&p->src_at, &p->src_at_cap, src + 1, sizeof *p->src_at)
 		|| ft_buf_append(&p->text, e->src.p, e->src.n) ? FT_EFAIL : 0;
@@ -111,19 +118,25 @@ int ft_pack_add(struct ft_pack *p, const struct ft_example *e)
 
 	if (rc < 0 || (rc = reserve(p, e)) < 0)
 		return rc;
-	memcpy(p->ids + p->tokens, e->ids, e->n * sizeof *e->ids);
+	if (e->n)
+		memcpy(p->ids + p->tokens, e->ids, e->n * sizeof *e->ids);
 	for (size_t i = 0; i < e->n; i++) {
 		p->types[p->tokens + i] = e->types ? e->types[i] : 0;
 		p->typed |= p->types[p->tokens + i] != 0;
+		p->words[p->tokens + i] = e->words ? e->words[i] : -1;
 	}
 	if (e->nlabels)
 		memcpy(p->labels + p->nlabels, e->labels, e->nlabels * sizeof *e->labels);
 	if (e->ntargets)
 		memcpy(p->targets + p->ntargets, e->targets, e->ntargets * sizeof *e->targets);
 	p->texts = ft_example_texts(e);
-	for (size_t t = 0; t < p->texts; t++)
+	for (size_t t = 0; t < p->texts; t++) {
+		p->windows[p->rows] = e->window ? *e->window : (struct ft_window){ .count = 1 };
 		p->offsets[p->rows++] = (int32_t)p->tokens + (e->offsets ? e->offsets[t] : 0);
+	}
 	p->src_at[p->examples++] = p->text.len - e->src.n;
+	p->windowed |= e->window != NULL;
+	p->worded |= e->words != NULL;
 	p->sourced |= e->src.n > 0;
 	p->tokens += e->n;
 	p->nlabels += e->nlabels;
@@ -146,7 +159,9 @@ int ft_pack_batch(struct ft_pack *p, struct ft_batch *b)
 		.types = p->typed ? p->types : NULL,
 		.offsets = p->offsets,
 		.labels = p->nlabels ? p->labels : NULL,
+		.words = p->worded ? p->words : NULL,
 		.targets = p->ntargets ? p->targets : NULL,
+		.windows = p->windowed ? p->windows : NULL,
 		.src = p->sourced ? p->src : NULL,
 		.tokens = p->tokens,
 		.rows = p->rows,

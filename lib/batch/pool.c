@@ -3,10 +3,10 @@
  * A shuffle needs every example at hand, so they are kept as small as is
  * simple: one growing block of bytes holds them end to end, each as
  *
- *	struct head | texts | ids | types | labels | targets | source
+ *	struct head | texts | ids | types | labels | words | targets | window | source
  *
- * without padding, ids and labels as 16-bit numbers where they fit; texts is there
- * for an example of several, as their count and offsets. An index
+ * without padding, ids, labels and words as 16-bit numbers where they fit; texts is
+ * there for an example of several, as their count and offsets. An index
  * of offsets finds example i.
  */
 #include "ft/batch.h"
@@ -14,8 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDE_IDS = 1, HAS_TYPES = 2, WIDE_LABELS = 4, HAS_TEXTS = 8, FLAG_BITS = 4 };
+enum {
+	WIDE_IDS = 1, HAS_TYPES = 2, WIDE_LABELS = 4, HAS_WORDS = 8, WIDE_WORDS = 16, HAS_WINDOW = 32, HAS_TEXTS = 64,
+	FLAG_BITS = 7
+};
 #define LABEL_BIAS 32768 /* labels may be negative (FT_IGNORE) */
+#define WORD_BIAS 1      /* and so may words (-1) */
 
 struct head {
 	uint32_t n, labels, targets;
@@ -26,10 +30,11 @@ struct ft_pool {
 	struct ft_buf data;
 	uint64_t *at;   /* [count]: offset of each example in data */
 	size_t count, cap;
-	int32_t *ids, *labels, *offsets;
+	int32_t *ids, *labels, *words, *offsets;
 	uint8_t *types;
 	float *targets;
-	size_t ids_cap, labels_cap, offsets_cap, types_cap, targets_cap;
+	struct ft_window window;
+	size_t ids_cap, labels_cap, words_cap, offsets_cap, types_cap, targets_cap;
 };
 
 struct ft_pool *ft_pool_new(void)
@@ -46,6 +51,7 @@ void ft_pool_free(struct ft_pool *p)
 	free(p->ids);
 	free(p->labels);
 	free(p->offsets);
+	free(p->words);
 	free(p->types);
 	free(p->targets);
 	free(p);
@@ -148,7 +154,10 @@ int ft_pool_add(struct ft_pool *p, const struct ft_example *e)
 {
 	size_t offsets = e->offsets ? (e->texts + 2) * sizeof *e->offsets : 0;
 	unsigned flags = (is_narrow(e->ids, e->n, 0) ? 0 : WIDE_IDS) | (any(e->types, e->n) ? HAS_TYPES : 0)
-		| (is_narrow(e->labels, e->nlabels, LABEL_BIAS) ? 0 : WIDE_LABELS) | (e->offsets ? HAS_TEXTS : 0);
+		| (is_narrow(e->labels, e->nlabels, LABEL_BIAS) ? 0 : WIDE_LABELS) | (e->words ? HAS_WORDS : 0)
+		| (e->words && !is_narrow(e->words, e->n, WORD_BIAS) ? WIDE_WORDS : 0) | (e->window ? HAS_WINDOW : 0)
+		| (e->offsets ? HAS_TEXTS : 0);
+	size_t window = e->window ? sizeof *e->window : 0;
 	struct head h = { (uint32_t)e->n, (uint32_t)e->nlabels, (uint32_t)e->ntargets,
 	                  (uint32_t)e->src.n << FLAG_BITS | flags };
 	unsigned char *to;
@@ -159,7 +168,8 @@ int ft_pool_add(struct ft_pool *p, const struct ft_example *e)
 	if (p->count == UINT32_MAX)
 		return ft_fail(FT_EFAIL, "more than %u examples do not fit; batch the files one by one", UINT32_MAX);
 	if (ft_grow(&p->at, &p->cap, p->count + 1, sizeof *p->at)
-	    || ft_buf_reserve(&p->data, sizeof h + offsets + e->n * 5 + e->nlabels * 4 + e->ntargets * 4 + e->src.n))
+	    || ft_buf_reserve(&p->data, sizeof h + offsets + e->n * 9 + e->nlabels * 4 + e->ntargets * 4 + window
+	                      + e->src.n))
 		return FT_EFAIL;
 	to = put_bytes(p->data.data + p->data.len, &h, sizeof h);
 	if (flags & HAS_TEXTS)
@@ -168,7 +178,10 @@ int ft_pool_add(struct ft_pool *p, const struct ft_example *e)
 	if (flags & HAS_TYPES)
 		to = put_bytes(to, e->types, e->n);
 	to = put_ints(to, e->labels, e->nlabels, flags & WIDE_LABELS, LABEL_BIAS);
+	if (flags & HAS_WORDS)
+		to = put_ints(to, e->words, e->n, flags & WIDE_WORDS, WORD_BIAS);
 	to = put_bytes(to, e->targets, e->ntargets * sizeof *e->targets);
+	to = put_bytes(to, e->window, window);
 	to = put_bytes(to, e->src.p, e->src.n);
 	p->at[p->count++] = p->data.len;
 	p->data.len = (size_t)(to - p->data.data);
@@ -185,6 +198,7 @@ int ft_pool_get(struct ft_pool *p, size_t i, struct ft_example *e)
 	    || ft_grow(&p->types, &p->types_cap, h.n, sizeof *p->types)
 	    || ft_grow(&p->labels, &p->labels_cap, h.labels, sizeof *p->labels)
 	    || ft_grow(&p->offsets, &p->offsets_cap, texts + 1, sizeof *p->offsets)
+	    || ft_grow(&p->words, &p->words_cap, h.n, sizeof *p->words)
 	    || ft_grow(&p->targets, &p->targets_cap, h.targets, sizeof *p->targets))
 		return FT_EFAIL;
 	*e = (struct ft_example){ .ids = p->ids, .n = h.n, .nlabels = h.labels, .ntargets = h.targets, .texts = texts };
@@ -201,9 +215,18 @@ int ft_pool_get(struct ft_pool *p, size_t i, struct ft_example *e)
 		from += h.n;
 	}
 	from = get_ints(from, p->labels, h.labels, h.src_flags & WIDE_LABELS, LABEL_BIAS);
+	if (h.src_flags & HAS_WORDS) {
+		from = get_ints(from, p->words, h.n, h.src_flags & WIDE_WORDS, WORD_BIAS);
+		e->words = p->words;
+	}
 	if (h.targets)
 		memcpy(p->targets, from, h.targets * sizeof *p->targets);
 	from += h.targets * sizeof *p->targets;
+	if (h.src_flags & HAS_WINDOW) {
+		memcpy(&p->window, from, sizeof p->window);
+		e->window = &p->window;
+		from += sizeof p->window;
+	}
 	e->labels = h.labels ? p->labels : NULL;
 	e->targets = h.targets ? p->targets : NULL;
 	e->src = (struct ft_span){ (const char *)from, h.src_flags >> FLAG_BITS };

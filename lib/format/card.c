@@ -88,6 +88,8 @@ static const struct {
 	  "probabilities = model(**inputs).logits.sigmoid()" },
 	{ FT_TASK_REGRESS, "text-classification", "AutoModelForSequenceClassification",
 	  "values = model(**inputs).logits" },
+	{ FT_TASK_TAG, "token-classification", "AutoModelForTokenClassification",
+	  "tags = [model.config.id2label[i] for i in model(**inputs).logits.argmax(-1)[0].tolist()]" },
 	{ FT_TASK_LM, "fill-mask", "AutoModelForMaskedLM", "logits = model(**inputs).logits" },
 };
 

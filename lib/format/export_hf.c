@@ -22,7 +22,7 @@
 
 /* ---- config.json ---- */
 
-/* What transformers calls the loss of a task; NULL: it has no labels. */
+/* What transformers calls the loss of a task; NULL: there is no choice. */
 static const char *problem_type(enum ft_task t)
 {
 	switch (t) {
@@ -64,8 +64,9 @@ static int set_labels(json_t *config, const struct ft_model *m)
 static int set_head(json_t *config, const struct ft_model *m)
 {
 	const char *problem = problem_type(ft_model_task(m));
-	static const char *const of_a_head[] = { "num_labels", "id2label", "label2id", "problem_type" };
-	if (!problem)
+	bool labelled = ft_model_outputs(m) > 0;
+	static const char *const of_a_head[] = { "num_labels", "id2label", "label2id" };
+	if (!labelled)
 		for (size_t i = 0; i < sizeof of_a_head / sizeof *of_a_head; i++)
 			json_object_del(config, of_a_head[i]);
 	json_object_del(config, "num_labels"); /* implied by id2label */
@@ -73,9 +74,12 @@ static int set_head(json_t *config, const struct ft_model *m)
 	if (ft_model_task(m) == FT_TASK_LM && json_is_false(json_object_get(config, "tie_word_embeddings")))
 		json_object_set_new(config, "tie_word_embeddings", json_true());
 	int rc = json_object_set_new(config, "architectures", json_pack("[s]", ft_model_architecture(m)));
+	if (labelled)
+		rc |= set_labels(config, m);
 	if (problem)
-		rc |= set_labels(config, m) |
-		      json_object_set_new(config, "problem_type", json_string(problem));
+		rc |= json_object_set_new(config, "problem_type", json_string(problem));
+	else
+		json_object_del(config, "problem_type");
 	return rc;
 }
 

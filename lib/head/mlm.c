@@ -7,23 +7,6 @@ static int describe(struct ft_model *m)
 	return m->family->describe_mlm(m);
 }
 
-/* The tokens that have a label, and their labels: [*n] each, of the pass. */
-static int32_t *supervised(struct ft_graph *g, const struct ft_batch *b, int32_t **labels, int64_t *n)
-{
-	int32_t *index = ft_graph_alloc(g, b->tokens * sizeof *index);
-	*labels = ft_graph_alloc(g, b->tokens * sizeof **labels);
-	*n = 0;
-	if (!index || !*labels)
-		return NULL;
-	for (size_t t = 0; t < b->tokens; t++) {
-		if (b->labels[t] == FT_IGNORE)
-			continue;
-		index[*n] = (int32_t)t;
-		(*labels)[(*n)++] = b->labels[t];
-	}
-	return index;
-}
-
 static int run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *hidden,
                struct head_output *out)
 {
@@ -33,7 +16,7 @@ static int run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
 		return ft_fail(FT_EMATCH, "labels of rows, for a head that has one label a token; ft-batch --mask makes them");
 	int32_t *labels;
 	int64_t n;
-	int32_t *index = supervised(g, b, &labels, &n);
+	int32_t *index = head_supervised(g, b, &labels, &n);
 	if (!index || n == 0)
 		return ft_graph_error(g);
 	struct ft_tensor *x = ft_gather(g, hidden, index, n);

@@ -16,10 +16,15 @@ static struct ft_tensor *logits(struct ft_model *m, struct ft_graph *g, const st
 	return site_linear(m, g, x, "head");
 }
 
-static int run_classify(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *hidden,
-                        struct head_output *out)
+static int run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *hidden,
+               struct head_output *out)
 {
 	out->logits = logits(m, g, b, hidden);
+	return m->head->loss(m, g, b, out);
+}
+
+static int classify_loss(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct head_output *out)
+{
 	if (!b->labels)
 		return ft_graph_error(g);
 	if (b->nlabels != b->rows)
@@ -34,23 +39,12 @@ static int run_classify(struct ft_model *m, struct ft_graph *g, const struct ft_
 	return ft_graph_error(g);
 }
 
-/* Targets of a batch for a head with m->outputs; FT_OK without any too. */
-static int check_targets(const struct ft_model *m, const struct ft_batch *b)
+static int targets_loss(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct head_output *out)
 {
-	if (b->targets && b->ntargets != b->rows * m->outputs)
-		return ft_fail(FT_EMATCH, "%zu targets a row; the head has %zu outputs", b->ntargets / b->rows, m->outputs);
-	return FT_OK;
-}
-
-static int run_targets(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *hidden,
-                       struct head_output *out)
-{
-	int rc = check_targets(m, b);
-	if (rc < 0)
-		return rc;
-	out->logits = logits(m, g, b, hidden);
 	if (!b->targets)
 		return ft_graph_error(g);
+	if (b->ntargets != b->rows * m->outputs)
+		return ft_fail(FT_EMATCH, "%zu targets a row; the head has %zu outputs", b->ntargets / b->rows, m->outputs);
 	out->loss = m->head->task == FT_TASK_REGRESS ? ft_squared_error(g, out->logits, b->targets)
 	                                             : ft_binary_cross_entropy(g, out->logits, b->targets, &m->loss);
 	out->supervised = (int64_t)b->rows;
@@ -63,7 +57,8 @@ const struct ft_head head_classify = {
 	.task = FT_TASK_CLASSIFY,
 	.architecture = "ForSequenceClassification",
 	.describe = describe,
-	.run = run_classify,
+	.run = run,
+	.loss = classify_loss,
 };
 
 const struct ft_head head_multilabel = {
@@ -71,7 +66,8 @@ const struct ft_head head_multilabel = {
 	.task = FT_TASK_MULTILABEL,
 	.architecture = "ForSequenceClassification",
 	.describe = describe,
-	.run = run_targets,
+	.run = run,
+	.loss = targets_loss,
 };
 
 const struct ft_head head_regress = {
@@ -79,5 +75,6 @@ const struct ft_head head_regress = {
 	.task = FT_TASK_REGRESS,
 	.architecture = "ForSequenceClassification",
 	.describe = describe,
-	.run = run_targets,
+	.run = run,
+	.loss = targets_loss,
 };

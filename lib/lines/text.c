@@ -15,6 +15,7 @@ struct writer {
 	const struct ft_tok *tok;
 	const struct ft_lines_row *row;
 	bool colour;
+	int32_t *mark;              /* [n] */
 	struct ft_buf before, both; /* decoded: the run before, and with this one */
 };
 
@@ -30,13 +31,25 @@ int ft_lines_clean(struct ft_buf *b, const char *p, size_t n)
 	return rc;
 }
 
-/* The label that marks token i, FT_IGNORE when there is none. With names, equal
- * labels make one run; of hidden tokens, neighbours do. */
-static int32_t mark_of(const struct ft_lines_row *row, size_t i)
+/* For each token the label that marks it, FT_IGNORE when there is none. With names,
+ * equal labels make one run, and a word's tokens have the label of its first; of
+ * hidden tokens, neighbours make one. */
+static void find_marks(const struct ft_lines_row *row, int32_t *mark)
 {
-	if (!row->labels || row->labels[i] == FT_IGNORE)
-		return FT_IGNORE;
-	return row->names ? row->labels[i] : 0;
+	for (size_t i = 0; i < row->n; i++) {
+		int32_t label = row->labels ? row->labels[i] : FT_IGNORE;
+		bool within = i && row->words && row->names && row->words[i] >= 0 && row->words[i] == row->words[i - 1];
+
+		mark[i] = label == FT_IGNORE && within ? mark[i - 1] : label == FT_IGNORE || row->names ? label : 0;
+	}
+}
+
+/* Green for hidden text; else the labels take turns, and what is outside is grey. */
+static int put_colour(struct writer *w, int32_t label)
+{
+	const char *name = json_string_value(json_array_get(w->row->names, (size_t)label));
+	int colour = !w->row->names ? 32 : name && !strcmp(name, "O") ? 90 : 31 + (int)((uint32_t)label % 6);
+	return ft_buf_printf(w->out, "\033[%dm", colour);
 }
 
 static int put_name(struct writer *w, int32_t label)
@@ -74,7 +87,7 @@ static bool begins_with(const struct ft_buf *b, const struct ft_buf *with)
 static int put_run(struct writer *w, size_t last, size_t from, size_t to)
 {
 	const int32_t *ids = w->row->ids;
-	int32_t mark = mark_of(w->row, from);
+	int32_t mark = w->mark[from];
 	size_t skip = 0;
 	int rc;
 
@@ -93,7 +106,7 @@ static int put_run(struct writer *w, size_t last, size_t from, size_t to)
 	for (; !rc && skip < w->both.len && w->both.data[skip] == ' '; skip++)
 		rc = ft_buf_append(w->out, " ", 1); /* spaces stay outside the marks */
 	if (!rc && mark != FT_IGNORE)
-		rc = ft_buf_printf(w->out, "%s", w->colour ? "\033[32m" : "«");
+		rc = w->colour ? put_colour(w, mark) : ft_buf_printf(w->out, "«");
 	if (!rc)
 		rc = ft_lines_clean(w->out, (const char *)w->both.data + skip, w->both.len - skip);
 	if (!rc && mark != FT_IGNORE)
@@ -108,11 +121,16 @@ int ft_lines_text(struct ft_buf *b, const struct ft_tok *t, const struct ft_line
 	struct writer w = { .out = b, .tok = t, .row = row, .colour = colour };
 	int rc = FT_OK;
 
+	w.mark = ft_alloc(row->n, sizeof *w.mark);
+	if (!w.mark)
+		return FT_EFAIL;
+	find_marks(row, w.mark);
 	for (size_t last = 0, from = 0, to; from < row->n && !rc; last = from, from = to) {
-		for (to = from + 1; to < row->n && mark_of(row, to) == mark_of(row, from); to++)
+		for (to = from + 1; to < row->n && w.mark[to] == w.mark[from]; to++)
 			;
 		rc = put_run(&w, last, from, to);
 	}
+	free(w.mark);
 	ft_buf_free(&w.before);
 	ft_buf_free(&w.both);
 	return rc;

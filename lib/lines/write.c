@@ -14,8 +14,8 @@ static const struct {
 	const char *key;
 	enum ft_dtype dtype;
 } bins[] = {
-	{ "ids", FT_I32 }, { "types", FT_U8 }, { "labels", FT_I32 },
-	{ "offsets", FT_I32 }, { "targets", FT_F32 }, { "shape", FT_I64 },
+	{ "ids", FT_I32 }, { "types", FT_U8 }, { "labels", FT_I32 }, { "words", FT_I32 },
+	{ "offsets", FT_I32 }, { "targets", FT_F32 }, { "shape", FT_I64 }, { "window", FT_I64 },
 };
 
 int lines_dtype(struct ft_span key, int data)

@@ -331,6 +331,7 @@ static int put_others(struct ft_buf *out, const struct ft_run *run, size_t runs)
 {
 	static const struct figure figure[] = {
 		{ "Validation: accuracy", NULL, "valid.accuracy", 0.0 },
+		{ "Validation: F1 of entities", NULL, "valid.f1", 0.0 },
 		{ "Validation: macro F1", NULL, "valid.macro.f1", 0.0 },
 		{ "Validation: subset accuracy", NULL, "valid.subset_accuracy", 0.0 },
 		{ "Validation: R²", NULL, "valid.r2", 0.0 },

@@ -11,6 +11,7 @@
 #define C (1u << FT_TASK_CLASSIFY)
 #define M (1u << FT_TASK_MULTILABEL)
 #define R (1u << FT_TASK_REGRESS)
+#define T (1u << FT_TASK_TAG)
 #define L (1u << FT_TASK_LM)
 #define E (1u << FT_TASK_EMBED)
 static const struct ft_metric_info info[METRIC_COUNT] = {
@@ -23,6 +24,7 @@ static const struct metric_kind *const kinds[] = {
 	[FT_TASK_CLASSIFY] = &metric_classify,
 	[FT_TASK_MULTILABEL] = &metric_multilabel,
 	[FT_TASK_REGRESS] = &metric_regress,
+	[FT_TASK_TAG] = &metric_tag,
 	[FT_TASK_LM] = &metric_lm,
 	[FT_TASK_EMBED] = &metric_embed,
 };
@@ -46,13 +48,23 @@ struct ft_metric *ft_metric_new(enum ft_task task, size_t outputs, int bootstrap
 	t->outputs = outputs;
 	t->resamples = bootstrap;
 	t->seed = seed;
-	t->threshold = 0.5;
 	return t;
 }
 
-void ft_metric_threshold(struct ft_metric *t, double threshold)
+void ft_metric_thresholds(struct ft_metric *t, const double *threshold)
 {
 	t->threshold = threshold;
+}
+
+int ft_metric_tags(struct ft_metric *t, const json_t *labels, bool strict)
+{
+	if (t->task != FT_TASK_TAG)
+		return strict ? ft_fail(FT_EUSAGE, "only the entities of a tag model can be counted strictly") : FT_OK;
+	t->tag.strict = strict;
+	if (!labels)
+		return strict ? ft_fail(FT_EUSAGE, "labels without names have no entities") : FT_OK;
+	t->tag.tags = ft_tags_new(labels);
+	return !t->tag.tags ? ft_last_error() : strict ? ft_tags_strict(t->tag.tags) : FT_OK;
 }
 
 void ft_metric_free(struct ft_metric *t)
@@ -65,13 +77,16 @@ void ft_metric_free(struct ft_metric *t)
 
 int ft_metric_add(struct ft_metric *t, const struct ft_output *out, const struct ft_batch *b)
 {
+	bool by_token = t->task == FT_TASK_LM || t->task == FT_TASK_TAG;
+	if (b->rows == 0)
+		return FT_OK;
 	if (t->task == FT_TASK_EMBED)
 		return t->kind->add(t, out, b);
 	if (t->task != FT_TASK_LM && out->logits && out->outputs != t->outputs)
 		return ft_fail(FT_EMATCH, "%zu outputs a row where %zu were expected", out->outputs, t->outputs);
-	if (t->task == FT_TASK_LM && b->labels && out->units == 0)
+	if (by_token && b->labels && out->units == 0)
 		return FT_OK; /* nothing supervised in this batch */
-	if (!out->loss || (t->task != FT_TASK_LM && (!out->logits || out->units != b->rows)))
+	if (!out->loss || (t->task != FT_TASK_LM && !out->logits) || (!by_token && out->units != b->rows))
 		return ft_fail(FT_EFORMAT, "rows without labels cannot be measured");
 	return t->kind->add(t, out, b);
 }
@@ -204,6 +219,10 @@ json_t *ft_metric_compare(struct ft_metric *t, struct ft_metric *baseline)
 		return NULL;
 	if (metric_values(t, v) < 0 || metric_values(baseline, w) < 0)
 		return NULL;
+	if (t->task == FT_TASK_TAG && !tag_same_rows(t, baseline)) {
+		ft_fail(FT_EMATCH, "the two models were measured on different rows");
+		return NULL;
+	}
 	for (size_t i = 0; i < METRIC_COUNT; i++)
 		v[i] -= w[i];
 	json_t *result = json_object(), *difference = json_object();

@@ -10,15 +10,9 @@
 #define TRUE_BIT 1u
 #define PREDICTED_BIT 2u
 
-/* The logit of the threshold, so that rows need no exponential. */
-static double cut(double threshold)
-{
-	return log(threshold) - log1p(-threshold);
-}
-
 static int add(struct ft_metric *t, const struct ft_output *out, const struct ft_batch *b)
 {
-	size_t values, bits;
+	size_t n = t->outputs, bits;
 	if (!b->targets || b->ntargets != b->rows * t->outputs)
 		return ft_fail(FT_EFORMAT, "a batch has %zu targets for %zu rows of %zu labels", b->ntargets, b->rows,
 		               t->outputs);
@@ -27,16 +21,18 @@ static int add(struct ft_metric *t, const struct ft_output *out, const struct ft
 	int rc = ft_grow(&t->multilabel.loss, &t->multilabel.loss_cap, t->rows + b->rows, sizeof(float));
 	if (rc == FT_OK)
 		rc = ft_grow(&t->multilabel.bits, &t->multilabel.bits_cap, bits, 1);
-	double least = cut(t->threshold);
-	values = t->outputs;
+	if (rc == FT_OK)
+		rc = ft_grow(&t->multilabel.p, &t->multilabel.p_cap, t->outputs, sizeof(float));
 	for (size_t r = 0; r < b->rows && rc == FT_OK; r++) {
-		uint8_t *bit = t->multilabel.bits + t->rows * values;
-		for (size_t k = 0; k < values; k++) {
-			float logit = out->logits[r * values + k];
-			if (!isfinite(logit))
+		uint8_t *bit = t->multilabel.bits + t->rows * n;
+		float *p = t->multilabel.p;
+		ft_probabilities(FT_TASK_MULTILABEL, out->logits + r * n, n, p);
+		for (size_t k = 0; k < n; k++) {
+			if (!isfinite(out->logits[r * n + k]))
 				return metric_not_finite(b, r, "a logit");
-			bit[k] = (uint8_t)((b->targets[r * values + k] >= 0.5f ? TRUE_BIT : 0) |
-			                   ((double)logit >= least ? PREDICTED_BIT : 0));
+			double least = t->threshold ? t->threshold[k] : 0.5;
+			bit[k] = (uint8_t)((b->targets[r * n + k] >= 0.5f ? TRUE_BIT : 0) |
+			                   ((double)p[k] >= least ? PREDICTED_BIT : 0));
 		}
 		if (!isfinite(out->loss[r]))
 			return metric_not_finite(b, r, "the loss");
@@ -99,6 +95,7 @@ static void release(struct ft_metric *t)
 {
 	free(t->multilabel.loss);
 	free(t->multilabel.bits);
+	free(t->multilabel.p);
 }
 
 const struct metric_kind metric_multilabel = {

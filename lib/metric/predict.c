@@ -18,7 +18,7 @@ size_t ft_argmax(const float *v, size_t n)
 
 void ft_probabilities(enum ft_task task, const float *logits, size_t n, float *out)
 {
-	if (task == FT_TASK_CLASSIFY) {
+	if (task == FT_TASK_CLASSIFY || task == FT_TASK_TAG) {
 		double top = n ? (double)logits[ft_argmax(logits, n)] : 0.0, sum = 0.0;
 		for (size_t i = 0; i < n; i++)
 			sum += exp((double)logits[i] - top);
@@ -191,11 +191,11 @@ int ft_put_label(struct ft_buf *b, const json_t *labels, size_t i)
 	return ft_put_string(b, json_string_value(name), json_string_length(name));
 }
 
-int ft_put_labels(struct ft_buf *b, const json_t *labels, const float *p, size_t n, double least)
+int ft_put_labels(struct ft_buf *b, const json_t *labels, const float *p, size_t n, const double *least)
 {
 	int rc = ft_buf_append(b, "[", 1);
 	for (size_t i = 0, count = 0; i < n && rc == FT_OK; i++) {
-		if ((double)p[i] < least)
+		if ((double)p[i] < (least ? least[i] : 0.5))
 			continue;
 		rc = count++ ? ft_buf_append(b, ",", 1) : FT_OK;
 		if (rc == FT_OK)
@@ -219,4 +219,54 @@ int ft_put_probabilities(struct ft_buf *b, const json_t *labels, const float *p,
 			rc = ft_put_float(b, p[i]);
 	}
 	return rc == FT_OK ? ft_buf_append(b, "}", 1) : rc;
+}
+
+/* ---- predictions ---- */
+
+static int put(struct ft_buf *b, const char *text)
+{
+	return ft_buf_append(b, text, strlen(text));
+}
+
+static int put_class(struct ft_buf *b, const json_t *labels, const float *p, size_t n, size_t top)
+{
+	int rc = put(b, "\"label\":");
+	if (rc == FT_OK)
+		rc = ft_put_label(b, labels, top);
+	if (rc == FT_OK)
+		rc = put(b, ",\"score\":");
+	if (rc == FT_OK)
+		rc = ft_put_float(b, p[top]);
+	if (rc == FT_OK)
+		rc = put(b, ",\"probabilities\":");
+	return rc == FT_OK ? ft_put_probabilities(b, labels, p, n) : rc;
+}
+
+static int put_set(struct ft_buf *b, const json_t *labels, const float *p, size_t n, const double *least)
+{
+	int rc = put(b, "\"labels\":");
+	if (rc == FT_OK)
+		rc = ft_put_labels(b, labels, p, n, least);
+	if (rc == FT_OK)
+		rc = put(b, ",\"probabilities\":");
+	return rc == FT_OK ? ft_put_probabilities(b, labels, p, n) : rc;
+}
+
+static int put_values(struct ft_buf *b, const float *v, size_t n)
+{
+	int rc = put(b, n == 1 ? "\"value\":" : "\"values\":");
+	if (rc == FT_OK)
+		rc = n == 1 ? ft_put_float(b, *v) : ft_put_floats(b, v, n);
+	return rc;
+}
+
+int ft_put_prediction(struct ft_buf *b, enum ft_task task, const json_t *labels, const float *logits, size_t n,
+                      const double *least, float *scratch)
+{
+	ft_probabilities(task, logits, n, scratch);
+	switch (task) {
+	case FT_TASK_CLASSIFY: return put_class(b, labels, scratch, n, ft_argmax(logits, n));
+	case FT_TASK_MULTILABEL: return put_set(b, labels, scratch, n, least);
+	default: return put_values(b, logits, n);
+	}
 }

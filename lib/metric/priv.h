@@ -6,6 +6,7 @@
 #ifndef FT_METRIC_PRIV_H
 #define FT_METRIC_PRIV_H
 
+#include "ft/entity.h"
 #include "ft/metric.h"
 
 enum metric_id {
@@ -45,6 +46,22 @@ struct lm_row {
 	uint32_t tokens, right;
 };
 
+struct tag_row {             /* a sentence */
+	double loss;         /* summed over labels */
+	uint64_t digest;     /* of the labels of its words */
+	size_t from;         /* its cells: [types] */
+	uint32_t labels, words, right, types;
+};
+
+struct tag_open {            /* the sentence that is being read */
+	bool is_open;
+	int32_t *actual, *predicted; /* [n] */
+	size_t n, actual_cap, predicted_cap, entity_cap;
+	int32_t last;        /* number of its last word, -1: not known */
+	struct ft_buf src;
+	struct ft_entity *entity[2];
+};
+
 /* Sums over (x predicted, y target), x and y less an offset near their means,
  * so that variances do not drown in rounding. */
 struct moments {
@@ -57,7 +74,7 @@ struct ft_metric {
 	size_t outputs;
 	int resamples;
 	uint64_t seed;
-	double threshold;
+	const double *threshold; /* [outputs] or NULL: multilabel */
 	size_t rows; /* kept */
 	struct embed_rows *embed; /* of the task embed; the scores of its pairs are in regress */
 	union {
@@ -68,7 +85,8 @@ struct ft_metric {
 		struct {
 			float *loss;   /* [rows] */
 			uint8_t *bits; /* [rows, outputs]: bit 0 true, bit 1 predicted */
-			size_t loss_cap, bits_cap;
+			float *p;      /* [outputs]: probabilities of a row */
+			size_t loss_cap, bits_cap, p_cap;
 		} multilabel;
 		struct {
 			struct regress_row *row;
@@ -78,6 +96,14 @@ struct ft_metric {
 			size_t row_cap, value_cap;
 		} regress;
 		struct {
+			struct ft_tags *tags; /* NULL: labels have no names, so there are no entities */
+			bool strict;
+			struct tag_row *row;
+			struct tag_cell *cell; /* [cells]: entities of a type in a sentence */
+			size_t row_cap, cells, cell_cap;
+			struct tag_open open;
+		} tag;
+		struct {
 			struct lm_row *row;
 			size_t cap;
 			bool unscored; /* a batch came without logits: no accuracy */
@@ -85,7 +111,7 @@ struct ft_metric {
 	};
 };
 
-extern const struct metric_kind metric_classify, metric_multilabel, metric_regress, metric_lm, metric_embed;
+extern const struct metric_kind metric_classify, metric_multilabel, metric_regress, metric_tag, metric_lm, metric_embed;
 
 /* ---- regress.c, whose rows embed.c has too ---- */
 int regress_reserve(struct ft_metric *t, size_t rows);
@@ -101,6 +127,10 @@ void regress_free(struct ft_metric *t);
 struct prf {
 	uint64_t both, predicted, actual; /* both: true positives */
 };
+struct tag_cell {
+	int32_t type;
+	struct prf count;
+};
 double prf_precision(const struct prf *c);
 double prf_recall(const struct prf *c);
 double prf_f1(const struct prf *c);
@@ -114,6 +144,9 @@ int prf_detail(const struct prf *c, size_t n, const json_t *labels, json_t *resu
 int metric_bootstrap(struct ft_metric *t, struct ft_metric *base, double *error);
 /* The values themselves. */
 int metric_values(struct ft_metric *t, double *v);
+
+/* Whether two metrics of tags saw the same labels. */
+bool tag_same_rows(const struct ft_metric *a, const struct ft_metric *b);
 
 /* FT_ECRITERION naming row r of the batch. */
 int metric_not_finite(const struct ft_batch *b, size_t r, const char *what);

@@ -145,7 +145,7 @@ static struct ft_tensor *encode(struct ft_model *m, struct ft_graph *g, const st
 	return site_norm(m, g, x, "final.norm");
 }
 
-/* ---- heads: both go through one transform, which a new head keeps ---- */
+/* ---- heads: all go through one transform, which a new head keeps ---- */
 static int describe_transform(struct ft_model *m)
 {
 	int top = (int)m->shape.layers, err = 0;
@@ -203,6 +203,8 @@ const struct ft_family family_modernbert = {
 	.describe_rows = describe_rows,
 	.rows = rows,
 	.classifier = "@classifier",
+	.describe_tokens = describe_transform,
+	.tokens = transform,
 	.describe_mlm = describe_mlm,
 	.mlm = transform,
 	.prefix = "model.",

@@ -30,6 +30,9 @@ struct ft_family {
 	int (*describe_rows)(struct ft_model *m);
 	struct ft_tensor *(*rows)(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x);
 	const char *classifier; /* its name in checkpoints, for param_linear() */
+	/* What the last layer of a head for tokens sees; NULL: the hidden states. */
+	int (*describe_tokens)(struct ft_model *m);
+	struct ft_tensor *(*tokens)(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x);
 	/* What the tied decoder of a masked-LM head sees: [n, width]. */
 	int (*describe_mlm)(struct ft_model *m);
 	struct ft_tensor *(*mlm)(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x);
@@ -54,6 +57,9 @@ struct ft_head {
 	int (*describe)(struct ft_model *m);
 	int (*run)(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *hidden,
 	           struct head_output *out);
+	/* The part of run() that follows the logits, for heads that have logits of
+	 * rows: out->logits is there, the rest is filled in. NULL: there is none. */
+	int (*loss)(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct head_output *out);
 };
 
 /* Sizes that several families share; what else one needs, it reads itself. */
@@ -135,6 +141,9 @@ struct ft_tensor *site_norm(struct ft_model *m, struct ft_graph *g, struct ft_te
 /* One vector a row of the last hidden states. */
 struct ft_tensor *vectors_make(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *hidden,
                                const struct ft_pooling *p);
+
+/* The tokens that have a label, and their labels: [*n] each, of the pass. */
+int32_t *head_supervised(struct ft_graph *g, const struct ft_batch *b, int32_t **labels, int64_t *n);
 
 /* A member of config.json that must be a whole number in [least, most]; sets
  * *err as ft_json_int. `absent` < least means it must be there. */

@@ -49,6 +49,21 @@ int ft_model_eval(struct ft_model *m, struct ft_graph *g, const struct ft_batch 
 	return rc < 0 ? rc : fill_output(m, g, &h, out);
 }
 
+int ft_model_judge(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, const float *logits,
+                   struct ft_output *out)
+{
+	struct head_output h = { 0 };
+	if (!m->head->loss)
+		return ft_fail(FT_EUSAGE, "%s: the head '%s' has no logits of rows", m->name, m->head->name);
+	ft_graph_begin(g, FT_INFER, 0, 0);
+	h.logits = ft_graph_tensor(g, (int64_t)b->rows, (int64_t)m->outputs);
+	if (!h.logits)
+		return ft_graph_error(g);
+	memcpy(h.logits->data, logits, b->rows * m->outputs * sizeof *logits);
+	int rc = m->head->loss(m, g, b, &h);
+	return rc < 0 ? rc : fill_output(m, g, &h, out);
+}
+
 int ft_model_forward(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_output *out,
                      struct ft_tensor **loss)
 {

@@ -67,6 +67,19 @@ static json_t *sequence_head(const json_t *config)
 	return json_pack("{s:s, s:o}", "type", name, "labels", labels);
 }
 
+static json_t *token_head(const json_t *config)
+{
+	int err = 0;
+	json_t *labels = labels_of_config(config);
+	if (!labels)
+		return NULL;
+	if (json_array_size(labels))
+		return json_pack("{s:s, s:o}", "type", head_tag.name, "labels", labels);
+	json_decref(labels);
+	int64_t n = ft_json_int(config, "num_labels", 2, &err);
+	return err ? NULL : json_pack("{s:s, s:I}", "type", head_tag.name, "outputs", (json_int_t)n);
+}
+
 static bool has_architecture(const json_t *config, const char *end)
 {
 	size_t i;
@@ -83,6 +96,8 @@ json_t *head_of_config(const json_t *config)
 {
 	if (has_architecture(config, head_classify.architecture))
 		return sequence_head(config);
+	if (has_architecture(config, head_tag.architecture))
+		return token_head(config);
 	const char *type = has_architecture(config, head_mlm.architecture) ? head_mlm.name : head_none.name;
 	json_t *head = json_pack("{s:s}", "type", type);
 	if (!head)

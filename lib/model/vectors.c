@@ -151,6 +151,16 @@ static int find_pooling(const struct ft_model *m, const char *name, struct ft_po
 	                                  m->name);
 }
 
+void ft_vectors_normalize(float *v, size_t rows, size_t cols)
+{
+	for (size_t r = 0; r < rows; r++) {
+		float *row = v + r * cols;
+		double norm = sqrt(ft_kernels()->sum_squares(row, cols));
+		for (size_t c = 0; norm > 0 && c < cols; c++)
+			row[c] = (float)(row[c] / norm);
+	}
+}
+
 int ft_model_vectors(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, const char *pooling,
                      bool normalize, const float **out, size_t *width)
 {

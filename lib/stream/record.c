@@ -1,5 +1,6 @@
 /* record.c - what the records of the three streams hold: examples, batches,
  * tensors. */
+#include "ft/digest.h"
 #include "ft/err.h"
 #include "ft/stream.h"
 #include "ft/tensor.h"
@@ -40,6 +41,46 @@ static int check_offsets(const struct ft_reader *r, const int32_t *offsets, size
 	return FT_OK;
 }
 
+/* The field `words` of n tokens; NULL when absent, or wrong (*err is set). */
+static const int32_t *read_words(const struct ft_reader *r, const struct ft_rec *rec, size_t n, int *err)
+{
+	size_t count;
+	const int32_t *words = ft_rec_array(rec, "words", sizeof *words, &count, err);
+	if (words && count != n)
+		*err = ft_reader_fail(r, FT_EFORMAT, "words has %zu entries, expected %zu", count, n);
+	for (size_t i = 0; words && i < n && !*err; i++)
+		if (words[i] < -1)
+			*err = ft_reader_fail(r, FT_EFORMAT, "words: number %zu is %d; the least is -1", i, words[i]);
+	return *err ? NULL : words;
+}
+
+/* ---- windows: three int64 for each row, as struct ft_window lies in memory ---- */
+_Static_assert(sizeof(struct ft_window) == 3 * sizeof(int64_t), "a window is three numbers");
+
+int64_t ft_window_doc(const int32_t *a, size_t na, const int32_t *b, size_t nb)
+{
+	uint64_t hash = ft_hash(a, na * sizeof *a, 0);
+	if (nb)
+		hash = ft_hash(b, nb * sizeof *b, hash);
+	return (int64_t)(hash & ((1ull << DOC_BITS) - 1));
+}
+
+/* The field `window` of `rows` rows; NULL when absent, or wrong (*err is set). */
+static const struct ft_window *read_windows(const struct ft_reader *r, const struct ft_rec *rec, size_t rows, int *err)
+{
+	size_t n;
+	const struct ft_window *w = ft_rec_array(rec, "window", sizeof(int64_t), &n, err);
+	if (!w)
+		return NULL;
+	if (n != 3 * rows)
+		*err = ft_reader_fail(r, FT_EFORMAT, "window has %zu entries, expected %zu", n, 3 * rows);
+	for (size_t i = 0; i < rows && !*err; i++)
+		if (w[i].doc < 0 || w[i].doc >> DOC_BITS || w[i].index < 0 || w[i].index >= w[i].count)
+			*err = ft_reader_fail(r, FT_EFORMAT, "window: %lld of %lld, of document %lld, is not possible",
+			                      (long long)w[i].index, (long long)w[i].count, (long long)w[i].doc);
+	return *err ? NULL : w;
+}
+
 /* ---- examples ---- */
 int ft_example_read(struct ft_reader *r, struct ft_example *e)
 {
@@ -59,6 +100,11 @@ int ft_example_read(struct ft_reader *r, struct ft_example *e)
 	const struct ft_field *src = ft_rec_find(&rec, "src");
 	if (src && src->type == FT_STR)
 		e->src = src->bytes;
+	e->words = read_words(r, &rec, e->n, &err);
+	if (!err)
+		e->window = read_windows(r, &rec, 1, &err);
+	if (err)
+		return err;
 	if (!e->n)
 		return ft_reader_fail(r, FT_EFORMAT, "ids: there are none");
 	if (e->offsets && (rc = check_offsets(r, e->offsets, noffsets, e->n, "texts")) < 0)
@@ -84,8 +130,12 @@ int ft_example_write(struct ft_writer *w, const struct ft_example *e)
 		ft_rec_bin(&rec, "types", e->types, e->n);
 	if (e->labels)
 		ft_rec_bin(&rec, "labels", e->labels, e->nlabels * sizeof *e->labels);
+	if (e->words)
+		ft_rec_bin(&rec, "words", e->words, e->n * sizeof *e->words);
 	if (e->targets)
 		ft_rec_bin(&rec, "targets", e->targets, e->ntargets * sizeof *e->targets);
+	if (e->window)
+		ft_rec_bin(&rec, "window", e->window, sizeof *e->window);
 	if (e->src.p)
 		ft_rec_str(&rec, "src", e->src);
 	return ft_writer_put(w, &rec);
@@ -139,6 +189,11 @@ int ft_batch_read(struct ft_reader *r, struct ft_batch *b)
 	if (epoch && epoch->type == FT_INT)
 		b->epoch = epoch->i;
 	b->rows = noffsets ? noffsets - 1 : 0;
+	b->words = read_words(r, &rec, b->tokens, &err);
+	if (!err)
+		b->windows = read_windows(r, &rec, b->rows, &err);
+	if (err)
+		return err;
 	rc = check_batch(r, b, ntypes, noffsets, b->src ? src->nstrs : 0);
 	return rc < 0 ? rc : 1;
 }
@@ -154,8 +209,12 @@ int ft_batch_write(struct ft_writer *w, const struct ft_batch *b)
 		ft_rec_bin(&rec, "types", b->types, b->tokens);
 	if (b->labels)
 		ft_rec_bin(&rec, "labels", b->labels, b->nlabels * sizeof *b->labels);
+	if (b->words)
+		ft_rec_bin(&rec, "words", b->words, b->tokens * sizeof *b->words);
 	if (b->targets)
 		ft_rec_bin(&rec, "targets", b->targets, b->ntargets * sizeof *b->targets);
+	if (b->windows)
+		ft_rec_bin(&rec, "window", b->windows, b->rows * sizeof *b->windows);
 	if (b->src)
 		ft_rec_strs(&rec, "src", b->src, ft_batch_examples(b));
 	if (b->epoch >= 0)

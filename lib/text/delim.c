@@ -132,12 +132,6 @@ static size_t find_field(const struct ft_text *t, const char *name)
 	return NO_COLUMN;
 }
 
-/* A column asked for by its number, from 1. */
-static bool is_number(const char *column)
-{
-	return column && *column && strspn(column, "0123456789") == strlen(column);
-}
-
 static bool has_header(const struct ft_text *t)
 {
 	if (t->header >= 0)
@@ -145,7 +139,7 @@ static bool has_header(const struct ft_text *t)
 	bool asked = false;
 	for (int i = 0; i < COLUMNS; i++) {
 		asked |= t->column[i] != NULL;
-		if (t->column[i] && !is_number(t->column[i]))
+		if (t->column[i] && !text_is_number(t->column[i]))
 			return true;
 	}
 	bool text = find_field(t, "text") != NO_COLUMN || find_field(t, "sentence") != NO_COLUMN;
@@ -167,7 +161,7 @@ static int find_column(struct ft_text *t, int which, bool header)
 {
 	const char *column = t->column[which];
 	char names[200];
-	if (is_number(column)) {
+	if (text_is_number(column)) {
 		unsigned long i = strtoul(column, NULL, 10);
 		if (i < 1 || i > t->nfields)
 			return text_fail(t, FT_EFORMAT, "there is no column %s; there are %zu", column, t->nfields);

@@ -27,10 +27,90 @@ static int text_member(const struct ft_text *t, const char *key, struct ft_span 
 	return FT_OK;
 }
 
+/* ---- sentences in words ---- */
+
+/* The member asked for, else the first of these that is there; NULL: none. */
+static const json_t *find_member(const struct ft_text *t, int column, const char *const *names, size_t n,
+                                 const char **name)
+{
+	const json_t *v = NULL;
+	*name = t->column[column];
+	if (*name)
+		return json_object_get(t->object, *name);
+	for (size_t i = 0; i < n && !v; i++)
+		v = json_object_get(t->object, *name = names[i]);
+	return v;
+}
+
+static int take_array(struct ft_text *t, const char *name, const json_t *array, struct ft_row *row)
+{
+	struct words *w = &t->words;
+	size_t i, n = json_array_size(array);
+	json_t *v;
+	if (ft_grow(&w->span, &w->span_cap, n + 1, sizeof *w->span) < 0)
+		return FT_EFAIL;
+	json_array_foreach((json_t *)array, i, v) {
+		w->span[i] = (struct ft_span){ json_string_value(v), json_string_length(v) };
+		if (!json_is_string(v))
+			return text_fail(t, FT_EFORMAT, "'%s': word %zu is not a string", name, i + 1);
+		if (!w->span[i].n || memchr(w->span[i].p, '\0', w->span[i].n))
+			return text_fail(t, FT_EFORMAT, "'%s': word %zu %s", name, i + 1,
+			                 w->span[i].n ? "holds a NUL character" : "is empty");
+	}
+	row->words = w->span;
+	row->nwords = n;
+	return FT_OK;
+}
+
+static int take_words(struct ft_text *t, struct ft_row *row)
+{
+	static const char *const words[] = { "tokens", "words", "text" };
+	static const char *const tags[] = { "tags", "ner_tags", "labels", "label" };
+	const char *word_name, *tag_name;
+	const json_t *w = find_member(t, COLUMN_TEXT, words, 3, &word_name);
+	int rc = FT_OK;
+	if (!w || json_is_null(w))
+		return t->column[COLUMN_TEXT] ? text_fail(t, FT_EFORMAT, "has no '%s'", word_name)
+		                              : text_fail(t, FT_EFORMAT, "has no 'tokens', 'words' or 'text'");
+	row->json = find_member(t, COLUMN_LABEL, tags, 4, &tag_name);
+	if (json_is_null(row->json))
+		row->json = NULL;
+	if (!row->json && t->column[COLUMN_LABEL])
+		return text_fail(t, FT_EFORMAT, "has no '%s'", tag_name);
+	if (json_is_string(row->json))
+		rc = text_member(t, tag_name, &row->label);
+	if (rc < 0)
+		return rc;
+	return json_is_array(w) ? take_array(t, word_name, w, row) : text_member(t, word_name, &row->text);
+}
+
+/* ---- rows ---- */
+
 static int needed_member(const struct ft_text *t, const char *key, struct ft_span *out)
 {
 	int rc = text_member(t, key, out);
 	return rc == FT_OK && !out->p ? text_fail(t, FT_EFORMAT, "has no '%s'", key) : rc;
+}
+
+static int take_text(struct ft_text *t, struct ft_row *row)
+{
+	const char *text = t->column[COLUMN_TEXT] ? t->column[COLUMN_TEXT] : "text";
+	const char *label = t->column[COLUMN_LABEL] ? t->column[COLUMN_LABEL] : "label";
+	int rc = needed_member(t, text, &row->text);
+	if (rc == FT_OK && t->column[COLUMN_PAIR])
+		rc = needed_member(t, t->column[COLUMN_PAIR], &row->pair);
+	if (rc == FT_OK && t->column[COLUMN_NEGATIVE])
+		rc = needed_member(t, t->column[COLUMN_NEGATIVE], &row->negative);
+	if (rc < 0)
+		return rc;
+	row->json = json_object_get(t->object, label);
+	if (json_is_null(row->json))
+		row->json = NULL;
+	if (json_is_string(row->json))
+		rc = text_member(t, label, &row->label);
+	if (rc == FT_OK && !row->json && t->column[COLUMN_LABEL])
+		rc = text_fail(t, FT_EFORMAT, "has no '%s'", label);
+	return rc;
 }
 
 int jsonl_next(struct ft_text *t, struct ft_row *row)
@@ -48,21 +128,6 @@ int jsonl_next(struct ft_text *t, struct ft_row *row)
 		return ft_last_error();
 	if (!json_is_object(t->object))
 		return text_fail(t, FT_EFORMAT, "is not a JSON object");
-	const char *text = t->column[COLUMN_TEXT] ? t->column[COLUMN_TEXT] : "text";
-	const char *label = t->column[COLUMN_LABEL] ? t->column[COLUMN_LABEL] : "label";
-	rc = needed_member(t, text, &row->text);
-	if (rc == FT_OK && t->column[COLUMN_PAIR])
-		rc = needed_member(t, t->column[COLUMN_PAIR], &row->pair);
-	if (rc == FT_OK && t->column[COLUMN_NEGATIVE])
-		rc = needed_member(t, t->column[COLUMN_NEGATIVE], &row->negative);
-	if (rc < 0)
-		return rc;
-	row->json = json_object_get(t->object, label);
-	if (json_is_null(row->json))
-		row->json = NULL;
-	if (json_is_string(row->json))
-		rc = text_member(t, label, &row->label);
-	if (rc == FT_OK && !row->json && t->column[COLUMN_LABEL])
-		rc = text_fail(t, FT_EFORMAT, "has no '%s'", label);
+	rc = t->as_words ? take_words(t, row) : take_text(t, row);
 	return rc < 0 ? rc : 1;
 }

@@ -1,6 +1,6 @@
 /* label.c - what a row's label says: a class, a set of labels, or numbers. */
 #include "ft/err.h"
-#include "ft/text.h"
+#include "priv.h"
 
 #include <errno.h>
 #include <math.h>
@@ -133,6 +133,22 @@ void ft_labels_free(struct ft_labels *l)
 	free(l);
 }
 
+int32_t label_find(const struct ft_labels *l, const char *name, size_t n)
+{
+	const json_t *v = json_object_getn(l->index, name, n);
+	return v ? (int32_t)json_integer_value(v) : -1;
+}
+
+size_t label_count(const struct ft_labels *l)
+{
+	return l->count;
+}
+
+const char *label_names(const struct ft_labels *l)
+{
+	return l->known;
+}
+
 __attribute__((format(printf, 2, 3)))
 static int fail(const struct ft_row *row, const char *fmt, ...)
 {
@@ -146,10 +162,9 @@ static int fail(const struct ft_row *row, const char *fmt, ...)
 
 static int find(const struct ft_labels *l, const struct ft_row *row, const char *name, size_t n, int32_t *index)
 {
-	const json_t *v = json_object_getn(l->index, name, n);
-	if (!v)
+	*index = label_find(l, name, n);
+	if (*index < 0)
 		return fail(row, "unknown label '%.*s'; known: %s", (int)(n < 100 ? n : 100), name, l->known);
-	*index = (int32_t)json_integer_value(v);
 	return FT_OK;
 }
 

@@ -1,7 +1,7 @@
 /* priv.h - what the files of lib/text share.
  *
  * source.c gives the bytes of one file after another, text.c cuts them into
- * lines, delim.c and jsonl.c make rows of lines.
+ * lines, delim.c, jsonl.c and conll.c make rows of lines.
  */
 #ifndef FT_TEXT_PRIV_H
 #define FT_TEXT_PRIV_H
@@ -46,6 +46,13 @@ enum { COLUMN_TEXT, COLUMN_PAIR, COLUMN_NEGATIVE, COLUMN_LABEL, COLUMNS };
 #define NO_COLUMN SIZE_MAX
 struct field { size_t at, n; }; /* in `line` */
 
+struct words {           /* of one row */
+	struct place { struct field word, tag; } *place; /* [n] */
+	struct ft_span *span;  /* [2 n]: words, then tags */
+	size_t *line;          /* [n] */
+	size_t n, place_cap, span_cap, line_cap;
+};
+
 struct ft_text {
 	struct source *source;
 	enum ft_text_format wanted, format;
@@ -65,6 +72,9 @@ struct ft_text {
 	size_t index[COLUMNS];
 	bool pending;          /* the first line is a row, too */
 	json_t *object;        /* jsonl.c */
+	bool as_words;         /* texts come in words */
+	struct words words;    /* jsonl.c, conll.c */
+	int64_t comments;
 };
 
 /* Appends the next line, with its line end, to t->line: 1, 0: the file has
@@ -75,9 +85,20 @@ int text_plain_line(struct ft_text *t);
 /* Fails with "file:line: reason"; the line is the row's first. */
 int text_fail(const struct ft_text *t, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* ---- delim.c, jsonl.c: 1, 0, <0; begin is called before the first row of a file ---- */
+/* A column asked for by its number, from 1. */
+bool text_is_number(const char *column);
+
+/* ---- delim.c, jsonl.c, conll.c: 1, 0, <0; begin is called before the first row of a file ---- */
 int delim_begin(struct ft_text *t);
 int delim_next(struct ft_text *t, struct ft_row *row);
 int jsonl_next(struct ft_text *t, struct ft_row *row);
+int conll_begin(struct ft_text *t);
+int conll_next(struct ft_text *t, struct ft_row *row);
+
+/* ---- label.c ---- */
+/* The label of this name, -1: there is none. */
+int32_t label_find(const struct ft_labels *l, const char *name, size_t n);
+size_t label_count(const struct ft_labels *l);
+const char *label_names(const struct ft_labels *l); /* for messages */
 
 #endif

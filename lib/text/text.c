@@ -9,7 +9,7 @@
 
 static const char *const formats[] = {
 	[FT_TEXT_AUTO] = "auto", [FT_TEXT_TSV] = "tsv", [FT_TEXT_CSV] = "csv",
-	[FT_TEXT_JSONL] = "jsonl", [FT_TEXT_LINES] = "lines",
+	[FT_TEXT_JSONL] = "jsonl", [FT_TEXT_LINES] = "lines", [FT_TEXT_CONLL] = "conll", [FT_TEXT_FILE] = "file",
 };
 
 int ft_text_format_parse(const char *name)
@@ -25,6 +25,8 @@ static enum ft_text_format format_of(const char *name)
 	static const struct { const char *suffix; enum ft_text_format format; } known[] = {
 		{ ".tsv", FT_TEXT_TSV }, { ".tab", FT_TEXT_TSV }, { ".csv", FT_TEXT_CSV },
 		{ ".jsonl", FT_TEXT_JSONL }, { ".ndjson", FT_TEXT_JSONL },
+		{ ".conll", FT_TEXT_CONLL }, { ".bio", FT_TEXT_CONLL }, { ".iob", FT_TEXT_CONLL },
+		{ ".iob2", FT_TEXT_CONLL },
 	};
 	size_t n = strlen(name);
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -40,6 +42,7 @@ static int copy_options(struct ft_text *t, const struct ft_text_options *o)
 	const char *columns[COLUMNS] = { o->text, o->pair, o->negative, o->label };
 	t->wanted = o->format;
 	t->header = o->header;
+	t->as_words = o->words;
 	t->max_line = o->max_line ? o->max_line : (size_t)16 << 20;
 	for (int i = 0; i < COLUMNS; i++)
 		if (columns[i] && !(t->column[i] = ft_strdup(columns[i])))
@@ -69,6 +72,9 @@ void ft_text_close(struct ft_text *t)
 	ft_buf_free(&t->src);
 	free(t->fields);
 	json_decref(t->object);
+	free(t->words.place);
+	free(t->words.span);
+	free(t->words.line);
 	free(t);
 }
 
@@ -83,6 +89,16 @@ json_t *ft_text_inputs(const struct ft_text *t)
 int64_t ft_text_blank(const struct ft_text *t)
 {
 	return t->blank;
+}
+
+int64_t ft_text_comments(const struct ft_text *t)
+{
+	return t->comments;
+}
+
+bool text_is_number(const char *column)
+{
+	return column && *column && strspn(column, "0123456789") == strlen(column);
 }
 
 int text_fail(const struct ft_text *t, int code, const char *fmt, ...)
@@ -129,7 +145,8 @@ int text_line(struct ft_text *t)
 		const char *stop = memchr(t->block, '\n', t->block_n);
 		size_t n = stop ? (size_t)(stop - t->block) + 1 : t->block_n;
 		if (n > t->max_line - t->line.len)
-			return text_fail(t, FT_EFORMAT, "the line is longer than %zu bytes", t->max_line);
+			return text_fail(t, FT_EFORMAT, "the %s is longer than %zu bytes",
+			                 t->format == FT_TEXT_CONLL ? "sentence" : "line", t->max_line);
 		if ((rc = ft_buf_append(&t->line, t->block, n)) < 0)
 			return rc;
 		t->block += n;
@@ -151,6 +168,26 @@ int text_plain_line(struct ft_text *t)
 	return rc;
 }
 
+/* The whole file as one row; line ends are blanks like others. */
+static int whole_file(struct ft_text *t, struct ft_row *row)
+{
+	struct ft_buf *b = &t->line;
+	if (t->number)
+		return 0;
+	t->number = t->first = 1;
+	b->len = 0;
+	int rc = ft_buf_reserve(b, 1); /* of an empty file, too, the text is there */
+	while (rc == FT_OK && (rc = fill(t)) > 0) {
+		if (t->block_n > t->max_line - b->len)
+			return text_fail(t, FT_EFORMAT, "the file is longer than %zu bytes", t->max_line);
+		rc = ft_buf_append(b, t->block, t->block_n);
+		t->block_n = 0;
+	}
+	rc = rc < 0 ? rc : check_line(t, 0);
+	row->text = (struct ft_span){ (char *)b->data, b->len };
+	return rc;
+}
+
 /* ---- rows ---- */
 
 static int begin_file(struct ft_text *t)
@@ -163,6 +200,8 @@ static int begin_file(struct ft_text *t)
 	t->block_n = 0;
 	if (t->format == FT_TEXT_TSV || t->format == FT_TEXT_CSV)
 		rc = delim_begin(t);
+	else if (t->format == FT_TEXT_CONLL)
+		rc = conll_begin(t);
 	return rc < 0 ? rc : 1;
 }
 
@@ -172,6 +211,8 @@ static int next_in_file(struct ft_text *t, struct ft_row *row)
 	case FT_TEXT_TSV:
 	case FT_TEXT_CSV: return delim_next(t, row);
 	case FT_TEXT_JSONL: return jsonl_next(t, row);
+	case FT_TEXT_CONLL: return conll_next(t, row);
+	case FT_TEXT_FILE: return whole_file(t, row);
 	default: break;
 	}
 	int rc = text_plain_line(t);

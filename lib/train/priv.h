@@ -16,7 +16,7 @@ void log_free(struct log *l);
 
 /* ---- validate.c: the model on a stream that is read again each time ---- */
 struct validator;
-struct validator *validator_new(struct ft_model *m, const char *path, const char *metric);
+struct validator *validator_new(struct ft_model *m, const char *path, const char *metric, enum ft_combine combine);
 /* Runs over the stream. *better: the best so far. *result: new reference. */
 int validator_run(struct validator *v, struct ft_graph *g, int64_t step, json_t **result, bool *better);
 /* The weights of the best run come back. */

@@ -90,10 +90,11 @@ static int bad_loss(struct run *r, const struct ft_batch *b, const struct ft_out
 {
 	r->sources.len = 0;
 	size_t examples = ft_batch_examples(b);
-	for (size_t i = 0; i < out->units && out->units == examples; i++)
+	bool by_example = out->units == examples && (!b->labels || b->nlabels == examples);
+	for (size_t i = 0; i < out->units && by_example; i++)
 		if (!isfinite(out->loss[i]) && name_row(r, b, i) < 0)
 			return FT_EFAIL;
-	for (size_t i = 0; i < examples && out->units != examples; i++)
+	for (size_t i = 0; i < examples && !by_example; i++)
 		if (name_row(r, b, i) < 0)
 			return FT_EFAIL;
 	ft_optim_clear(r->optim);
@@ -163,10 +164,11 @@ static int validate(struct run *r)
 	r->unbettered = better ? 0 : r->unbettered + 1;
 	if (r->o->patience && r->unbettered >= r->o->patience)
 		r->stop = true;
-	const json_t *loss = json_object_get(result, "loss"), *accuracy = json_object_get(result, "accuracy");
-	if (accuracy)
-		ft_note("step %lld: validation loss %.4f, accuracy %.4f%s", (long long)r->step, json_number_value(loss),
-		        json_number_value(accuracy), better ? " (best)" : "");
+	const json_t *loss = json_object_get(result, "loss"), *f1 = json_object_get(result, "f1");
+	const json_t *score = json_is_number(f1) ? f1 : json_object_get(result, "accuracy");
+	if (score)
+		ft_note("step %lld: validation loss %.4f, %s %.4f%s", (long long)r->step, json_number_value(loss),
+		        score == f1 ? "F1" : "accuracy", json_number_value(score), better ? " (best)" : "");
 	else
 		ft_note("step %lld: validation loss %.4f%s", (long long)r->step, json_number_value(loss),
 		        better ? " (best)" : "");
@@ -269,7 +271,7 @@ static int open_run(struct run *r)
 	r->log = r->optim ? log_open(r->o->log) : NULL;
 	if (!r->log)
 		return ft_last_error();
-	if (r->o->valid && !(r->valid = validator_new(r->m, r->o->valid, r->o->metric)))
+	if (r->o->valid && !(r->valid = validator_new(r->m, r->o->valid, r->o->metric, r->o->combine)))
 		return ft_last_error();
 	r->began = ft_now();
 	return FT_OK;

@@ -1,4 +1,5 @@
 /* validate.c - validation during training, and the best weights. */
+#include "ft/docs.h"
 #include "ft/metric.h"
 #include "priv.h"
 
@@ -15,6 +16,7 @@ struct validator {
 	char *path;          /* what is opened each time */
 	int spool;           /* descriptor of the kept copy of a pipe; -1: none */
 	const char *metric;
+	enum ft_combine combine;
 	bool lower;          /* a lower value is better */
 	json_t *best;
 	double best_value;
@@ -63,7 +65,7 @@ static int find_metric(enum ft_task task, const char *metric, bool *lower)
 	               ft_task_name(task));
 }
 
-struct validator *validator_new(struct ft_model *m, const char *path, const char *metric)
+struct validator *validator_new(struct ft_model *m, const char *path, const char *metric, enum ft_combine combine)
 {
 	struct validator *v = ft_alloc(1, sizeof *v);
 	struct stat st;
@@ -72,6 +74,7 @@ struct validator *validator_new(struct ft_model *m, const char *path, const char
 	v->m = m;
 	v->spool = -1;
 	v->metric = metric;
+	v->combine = combine;
 	v->copy = ft_alloc(ft_model_params(m), sizeof *v->copy);
 	bool again = strcmp(path, "-") != 0 && stat(path, &st) == 0 && S_ISREG(st.st_mode);
 	int rc = v->copy ? find_metric(ft_model_task(m), metric, &v->lower) : FT_EFAIL;
@@ -92,11 +95,14 @@ static int run(struct validator *v, struct ft_graph *g, struct ft_metric *metric
 		return ft_last_error();
 	struct ft_batch b;
 	struct ft_output out;
-	int rc = ft_model_match(v->m, r);
+	struct ft_docs *docs = ft_docs_new(ft_model_task(v->m), ft_model_outputs(v->m), v->combine);
+	int rc = docs ? ft_model_match(v->m, r) : ft_last_error();
 	while (rc == FT_OK && (rc = ft_batch_read(r, &b)) > 0) {
-		rc = ft_model_eval(v->m, g, &b, &out);
+		rc = ft_docs_eval(docs, v->m, g, &b, &out);
 		rc = rc < 0 ? rc : ft_metric_add(metric, &out, &b);
 	}
+	rc = rc < 0 ? rc : ft_docs_end(docs);
+	ft_docs_free(docs);
 	ft_reader_close(r);
 	return rc;
 }
@@ -119,8 +125,11 @@ int validator_run(struct validator *v, struct ft_graph *g, int64_t step, json_t 
 {
 	*result = NULL;
 	struct ft_metric *metric = ft_metric_new(ft_model_task(v->m), ft_model_outputs(v->m), 0, 0);
-	int rc = metric ? run(v, g, metric) : ft_last_error();
-	*result = rc == FT_OK ? ft_metric_result(metric, json_object_get(json_object_get(ft_model_meta(v->m), "head"), "labels")) : NULL;
+	const json_t *labels = json_object_get(json_object_get(ft_model_meta(v->m), "head"), "labels");
+	int rc = metric ? ft_metric_tags(metric, labels, false) : ft_last_error();
+	if (rc == FT_OK)
+		rc = run(v, g, metric);
+	*result = rc == FT_OK ? ft_metric_result(metric, labels) : NULL;
 	ft_metric_free(metric);
 	if (rc < 0)
 		return ft_context(rc, "--valid");

@@ -24,7 +24,7 @@ fails 'an empty folder' 1 ft-tokenize -m "$T" a.tsv
 text a.tsv 'pos\tgood\n'
 refused 'a file that is not there' 1 'nowhere.tsv: No such file or directory' --task none nowhere.tsv
 refused 'a folder' 1 '.: is a folder' --task none .
-refused 'a format' 2 "--format: 'xml' is not tsv, csv, jsonl, lines or auto" -f xml --task none a.tsv
+refused 'a format' 2 "--format: 'xml' is not tsv, csv, jsonl, conll, lines, file or auto" -f xml --task none a.tsv
 refused 'a task' 2 "--task: 'guess' is not a task" --task guess a.tsv
 refused 'a policy' 2 "--long: 'wrap' is not truncate, drop, split or error" --long wrap --task none a.tsv
 refused 'a stride without a split' 2 '--stride is for --long split' --stride 3 --task none a.tsv

@@ -68,6 +68,9 @@ done >train.tsv
 	ft-freeze -q --head classify:neg,pos "$model" >plan.ft && ft-tokenize -q -m plan.ft train.tsv >train.tok &&
 		ft-batch -q -r 4 -e 2 -s 1 train.tok >train.bat && ft-train -q -m plan.ft train.bat >tuned.ft
 } || { fail 'streams'; done_testing; }
+tagger=$SRC/tests/ref/tiny-bert-tag
+printf 'the\tO\nplay\tB-LOC\nbook\tI-LOC\n\nwas\tO\n' >words.conll
+ft-tokenize -q -m "$tagger" words.conll >words.tok && ft-batch -q words.tok >words.bat || { fail 'words'; done_testing; }
 
 step=41
 [ -z "${FT_TEST_LONG:-}" ] || step=1
@@ -111,4 +114,8 @@ mkdir sentences/1_Pooling
 echo '{"embedding_dimension": 32, "pooling_mode": "mean"}' >sentences/1_Pooling/config.json
 echo '[{"path": "", "type": "a.Transformer"}, {"path": "1_Pooling", "type": "a.Pooling"}]' >sentences/modules.json
 tries out ft-export -q -m sentences out
+tries out ft-tokenize -q -m "$tagger" --label-all words.conll -o out
+tries - ft-eval -q -m "$tagger" --bootstrap 3 words.bat
+tries - ft-predict -q -m "$tagger" words.conll
+tries - ft-predict -q -m "$tagger" words.tok
 done_testing

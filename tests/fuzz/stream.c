@@ -37,6 +37,8 @@ static void check_example(const struct ft_example *e)
 	must(!e->labels || e->nlabels == 1 || e->nlabels == e->n);
 	touch(e->labels, e->nlabels * 4);
 	touch(e->types, e->types ? e->n : 0);
+	for (size_t i = 0; e->words && i < e->n; i++)
+		must(e->words[i] >= -1);
 	touch(e->src.p, e->src.n);
 	for (size_t i = 0; i < e->ntargets; i++)
 		must(isfinite(e->targets[i]));
@@ -55,6 +57,8 @@ static void check_batch(const struct ft_batch *b)
 	must(!b->targets || b->ntargets % examples == 0);
 	touch(b->labels, b->nlabels * 4);
 	touch(b->types, b->types ? b->tokens : 0);
+	for (size_t i = 0; b->words && i < b->tokens; i++)
+		must(b->words[i] >= -1);
 	touch(b->targets, b->ntargets * 4);
 }
 

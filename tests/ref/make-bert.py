@@ -21,12 +21,14 @@ import transformers
 from safetensors.torch import save_file
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from torch import nn
-from transformers import (BertConfig, BertForMaskedLM, BertForSequenceClassification, BertModel,
-                          get_linear_schedule_with_warmup)
+from transformers import (BertConfig, BertForMaskedLM, BertForSequenceClassification, BertForTokenClassification,
+                          BertModel, get_linear_schedule_with_warmup)
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PAD, UNK, CLS, SEP, MASK = range(5)
 CLASSES = ["bad", "fair", "good"]
+TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+TAG_WEIGHTS = [0.5, 1.0, 2.0, 1.0, 4.0]
 WORDS = """the a is was it not and but this that film book play story very quite too good bad fair dull
 bright long short slow quick end begin of in to with for we they he she never always well plain""".split()
 PIECES = ["##ing", "##ed", "##ly", "##er", "##est", "##ness", "##s"]
@@ -225,6 +227,30 @@ def mlm_case(mlm, batch, labels):
     return out.loss.item(), tensors
 
 
+def tag_labels(g, batch):
+    """A label for two tokens of three or so; the rows of one token have none."""
+    labels = []
+    for ids in batch["ids"]:
+        draw = torch.rand(len(ids), generator=g).tolist()
+        truth = numbers(g, len(ids), 0, len(TAGS))
+        labels.append([t if d < 0.65 and len(ids) > 1 else -100 for d, t in zip(draw, truth)])
+    return labels
+
+
+def make_tag(tag, batch, g, out):
+    """Logits of all tokens, and loss and gradients: without weights, and with them and label smoothing."""
+    labels = tag_labels(g, batch)
+    write_lines(os.path.join(out, "tag.jsonl"), [{**batch, "labels": labels}])
+    result = tag(**inputs(batch), labels=padded(labels, -100))
+    tensors = {"logits": packed(result.logits.detach(), batch)}
+    tensors.update({"grad." + k: v for k, v in gradients(tag, result.loss).items()})
+    criterion = nn.CrossEntropyLoss(weight=torch.tensor(TAG_WEIGHTS), label_smoothing=0.1)
+    weighted = criterion(tag(**inputs(batch)).logits.reshape(-1, len(TAGS)), padded(labels, -100).reshape(-1))
+    tensors.update({"weighted." + k: v for k, v in gradients(tag, weighted).items() if k.startswith("classifier.")})
+    save_tensors(tensors, os.path.join(out, "tag.safetensors"))
+    return {"tag": result.loss.item(), "tag_weighted": weighted.item()}
+
+
 # ---- training ----
 
 def groups(model, decay):
@@ -327,10 +353,13 @@ def main():
     classify = fill(BertForSequenceClassification(
         config(id2label=dict(enumerate(CLASSES)), label2id={c: i for i, c in enumerate(CLASSES)})), 2)
     mlm = fill(BertForMaskedLM(config()), 3)
-    # The three share their trunk, so one set of hidden states holds for all.
+    # All share their trunk, so one set of hidden states holds for all.
     classify.bert.load_state_dict(body.state_dict())
     mlm.bert.load_state_dict(body.state_dict(), strict=False)
-    for name, model in (("", body), ("-classify", classify), ("-mlm", mlm)):
+    tag = fill(BertForTokenClassification(
+        config(id2label=dict(enumerate(TAGS)), label2id={c: i for i, c in enumerate(TAGS)})), 5)
+    tag.bert.load_state_dict(body.state_dict(), strict=False)
+    for name, model in (("", body), ("-classify", classify), ("-mlm", mlm), ("-tag", tag)):
         save(model, os.path.join(folder, "tiny-bert" + name))
     save_legacy(mlm, body.pooler, os.path.join(folder, "tiny-bert-legacy"))
 
@@ -343,6 +372,7 @@ def main():
     write_lines(os.path.join(out, "forward.jsonl"), batches)
     save_tensors(forward(body, batches), os.path.join(out, "forward.safetensors"))
     losses = make_heads(classify, mlm, batches[0], g, out)
+    losses.update(make_tag(tag, batches[0], torch.Generator().manual_seed(6), out))
     write_json(os.path.join(out, "expected.json"), {
         "versions": {"python": sys.version.split()[0], "torch": torch.__version__,
                      "transformers": transformers.__version__, "tokenizers": tokenizers.__version__},

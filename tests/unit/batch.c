@@ -33,7 +33,9 @@ static int same(const struct ft_example *a, const struct ft_example *b)
 		&& !a->offsets == !b->offsets
 		&& (!a->offsets || (a->texts == b->texts && !memcmp(a->offsets, b->offsets, (a->texts + 1) * 4)))
 		&& (!a->nlabels || !memcmp(a->labels, b->labels, a->nlabels * 4))
+		&& !a->words == !b->words && (!a->words || !memcmp(a->words, b->words, a->n * 4))
 		&& (!a->ntargets || !memcmp(a->targets, b->targets, a->ntargets * 4))
+		&& !a->window == !b->window && (!a->window || !memcmp(a->window, b->window, sizeof *a->window))
 		&& (!a->src.n || !memcmp(a->src.p, b->src.p, a->src.n));
 }
 
@@ -41,17 +43,22 @@ static void test_pool(void)
 {
 	const int32_t small[] = { 0, 65535, 3 }, large[] = { 65536, INT32_MAX, 0 };
 	const int32_t tags[] = { FT_IGNORE, 32767, -32768 }, wide[] = { -32769, 0, 32768 };
+	const int32_t words[] = { -1, 0, 65534 }, far[] = { -1, 65535, INT32_MAX };
 	const uint8_t types[] = { 0, 1, 255 };
 	const float targets[] = { 1.5f, -0.0f };
 	const int32_t two[] = { 0, 1, 3 }, three[] = { 0, 1, 2, 3 };
+	const struct ft_window window = { (1ll << 53) - 1, 4, 5 };
 	const struct ft_example e[] = {
 		{ .ids = small, .n = 3, .src = { "a.tsv:1", 7 } },
 		{ .ids = large, .types = types, .n = 3, .labels = tags, .nlabels = 3 },
-		{ .ids = small, .n = 1, .labels = wide, .nlabels = 1, .src = { "b", 1 } },
+		{ .ids = small, .n = 1, .labels = wide, .nlabels = 1, .window = &window, .src = { "b", 1 } },
 		{ .ids = large, .n = 2, .targets = targets, .ntargets = 2, .src = { "", 0 } },
 		{ .ids = small, .types = types, .n = 3, .labels = wide, .nlabels = 3, .targets = targets, .ntargets = 1 },
 		{ .ids = small, .n = 3, .offsets = two, .texts = 2, .targets = targets, .ntargets = 1, .src = { "p", 1 } },
 		{ .ids = large, .types = types, .n = 3, .offsets = three, .texts = 3, .labels = wide, .nlabels = 1 },
+		{ .ids = small, .n = 3, .labels = tags, .nlabels = 3, .words = words, .src = { "a.conll:1", 9 } },
+		{ .ids = large, .n = 3, .words = far },
+		{ .ids = small, .n = 3, .words = far, .targets = targets, .ntargets = 2, .window = &window, .src = { "c", 1 } },
 	};
 	size_t n = sizeof e / sizeof *e;
 	struct ft_pool *p = ft_pool_new();
@@ -72,6 +79,10 @@ static void test_pool(void)
 	struct ft_example plain = { .ids = ids, .n = 100, .src = { "x:1", 3 } };
 	ft_pool_add(p, &plain);
 	is_int((long long)(ft_pool_bytes(p) - before), 2 * 100 + 24 + 3, "two bytes a token and 24 an example, as documented");
+	before = ft_pool_bytes(p);
+	plain.window = &window;
+	ft_pool_add(p, &plain);
+	is_int((long long)(ft_pool_bytes(p) - before), 2 * 100 + 48 + 3, "and 48 of a window");
 	ft_pool_free(p);
 }
 
@@ -415,7 +426,7 @@ static void test_keep(void)
 	size_t in_train = 0, both = 0, folds[5] = { 0 }, wrong = 0, moved = 0, everything = 0, joint = 0;
 	for (int32_t i = 0; i < 20000; i++) {
 		int32_t ids[] = { 101, i % 977, i, 102 };
-		const struct ft_example e = { .ids = ids, .n = 4 };
+		struct ft_example e = { .ids = ids, .n = 4 };
 		int a = ft_keep_test(&train, &e), b = ft_keep_test(&rest, &e), n = 0;
 		in_train += (size_t)a;
 		both += a == b;
@@ -532,10 +543,34 @@ static void test_mask(void)
 	json_decref(t);
 }
 
+/* Windows of one document, whose ids differ, stay together; documents do not. */
+static void test_keep_windows(void)
+{
+	struct ft_keep train = { 0 }, fold = { 0 };
+	ft_keep_split(&train, "train:0.7");
+	ft_keep_fold(&fold, "2/3", false);
+	int apart = 0, in = 0, in_fold = 0;
+	for (int64_t doc = 0; doc < 3000; doc++)
+		for (int32_t i = 0; i < 4; i++) {
+			int32_t ids[] = { i, (int32_t)doc, i * 7 };
+			struct ft_window first = { doc * 3, 0, 4 }, w = { doc * 3, i, 4 };
+			struct ft_example e = { .ids = ids, .n = 3, .window = &first };
+			bool side = ft_keep_test(&train, &e), part = ft_keep_test(&fold, &e);
+			e.window = &w;
+			apart += ft_keep_test(&train, &e) != side || ft_keep_test(&fold, &e) != part;
+			in += i == 0 && side;
+			in_fold += i == 0 && part;
+		}
+	is_int(apart, 0, "windows of a document stay on one side");
+	ok(in > 2000 && in < 2200, "seven of ten documents are kept (%d of 3000)", in);
+	ok(in_fold > 900 && in_fold < 1100, "a third is in a fold (%d of 3000)", in_fold);
+}
+
 /* ---- packing ---- */
 static void test_pack(void)
 {
 	const int32_t ids[] = { 2, 7, 3 }, tags[] = { 1, FT_IGNORE, 0 };
+	const int32_t words[] = { -1, 0, 0 };
 	const uint8_t types[] = { 0, 1, 1 };
 	struct ft_example a = { .ids = ids, .n = 3, .labels = tags, .nlabels = 3, .src = { "a:1", 3 } };
 	struct ft_example b = { .ids = ids, .types = types, .n = 2, .labels = tags, .nlabels = 2, .src = { "b:22", 4 } };
@@ -553,7 +588,18 @@ static void test_pack(void)
 	b.src = (struct ft_span){ 0 };
 	ft_pack_add(p, &b);
 	ft_pack_batch(p, &got);
-	ok(got.rows == 1 && !got.types && !got.src, "what no row has is left out");
+	ok(got.rows == 1 && !got.types && !got.src && !got.words && !got.windows, "what no row has is left out");
+	a.words = words;
+	ft_pack_add(p, &a);
+	ft_pack_batch(p, &got);
+	ok(got.words && !memcmp(got.words, (int32_t[]){ -1, -1, -1, 0, 0 }, 20), "a row without words has word -1");
+	ft_pack_clear(p);
+	ft_pack_add(p, &b);
+	b.window = &(struct ft_window){ 9, 1, 2 };
+	ft_pack_add(p, &b);
+	ft_pack_batch(p, &got);
+	ok(got.windows && got.windows[0].count == 1 && got.windows[0].doc == 0 && got.windows[1].doc == 9 &&
+	   got.windows[1].index == 1 && got.windows[1].count == 2, "a window beside a whole text");
 
 	struct ft_example whole = { .ids = ids, .n = 3, .labels = tags, .nlabels = 1, .src = { "c:3", 3 } };
 	struct ft_example bare = { .ids = ids, .n = 3, .src = { "d:4", 3 } };
@@ -576,6 +622,7 @@ int main(void)
 	test_balance();
 	test_texts();
 	test_keep();
+	test_keep_windows();
 	test_mask();
 	test_pack();
 	return tap_done();

@@ -1,4 +1,4 @@
-/* bert.c - BERT's oldest checkpoints, and whole training runs against PyTorch
+/* bert.c - BERT's tags and oldest checkpoints, and whole training runs against PyTorch
  * (tests/ref/README.md). */
 #include "ft/optim.h"
 #include "ft/train.h"
@@ -7,6 +7,102 @@
 #include <unistd.h>
 
 #define REF "tests/ref/"
+
+/* ---- a label for each token ---- */
+static void check_gradients(struct ft_model *m, struct ft_safetensors *want, const char *prefix, double scale,
+                            const char *what)
+{
+	int checked = 0;
+	double most = 0;
+	const char *which = "";
+	for (size_t i = 0; i < ft_model_params(m); i++) {
+		struct ft_param *p = ft_model_param(m, i);
+		char name[200];
+		snprintf(name, sizeof name, "%s%s", prefix, p->file);
+		const struct ft_stored *t = ft_safetensors_find(want, name);
+		if (!t)
+			continue;
+		checked++;
+		for (int64_t r = 0; r < p->t.rows; r++)
+			for (int64_t c = 0; c < p->t.cols; c++) {
+				bool zero = !p->t.has_grad || (p->t.touched && !p->t.dense && !p->t.touched[r]);
+				float *x = &p->t.grad[r * p->t.cols + c];
+				*x = zero ? 0 : *x * (float)scale;
+			}
+		double d = relative(p->t.grad, t);
+		if (!(d <= most)) {
+			most = d;
+			which = p->name;
+		}
+	}
+	ok(most < 1e-4 && checked > 0, "%s: %d gradients, worst %.2g of its norm (%s)", what, checked, most, which);
+}
+
+/* One step on the batch; logits of the supervised tokens, loss and gradients. */
+static void check_tag_step(struct ft_model *m, struct ft_graph *g, const struct held *h, struct ft_safetensors *want,
+                           const char *what, const char *prefix)
+{
+	struct ft_optim_options o = { .name = "sgd" };
+	struct ft_optim *optim = ft_optim_new(m, &o);
+	json_t *expected = ft_json_load(REF "tiny-bert-expected/expected.json");
+	const struct ft_stored *logits = ft_safetensors_find(want, "logits");
+	struct ft_output out = { 0 };
+	ft_graph_begin(g, FT_CHECK, 0, 0);
+	ok(optim && ft_model_step(m, g, &h->b, &out) == 0, "%s: step", what);
+	double most = 0;
+	size_t unit = 0;
+	for (size_t i = 0; i < h->b.tokens; i++) {
+		if (h->b.labels[i] == FT_IGNORE)
+			continue;
+		struct ft_stored one = *logits;
+		one.bytes = 4 * out.outputs;
+		one.data = (const char *)logits->data + i * one.bytes;
+		most = fmax(most, worst(out.logits + unit++ * out.outputs, &one));
+	}
+	ok(unit == out.units && unit == (size_t)out.supervised && most < 1e-5, "%s: logits of %zu supervised tokens", what, unit);
+	is_near(out.loss_sum / out.weight, json_number_value(json_object_get(json_object_get(expected, "loss"), what)), 1e-5,
+	        "loss");
+	check_gradients(m, want, prefix, 1 / out.weight, what);
+	json_decref(expected);
+	ft_optim_free(optim);
+}
+
+static void check_tag(void)
+{
+	static const float weights[5] = { 0.5f, 1, 2, 1, 4 };
+	static struct held h;
+	struct ft_model *m = ft_model_open(REF "tiny-bert-tag", NULL, 0);
+	struct ft_safetensors *want = ft_safetensors_open(REF "tiny-bert-expected/tag.safetensors");
+	struct ft_graph *g = ft_graph_new();
+	json_t *line = line_of(REF "tiny-bert-expected/tag.jsonl", 0);
+	struct ft_output out = { 0 };
+	if (!ok(m && want && line && ft_model_task(m) == FT_TASK_TAG && ft_model_outputs(m) == 5, "tiny-bert-tag opens"))
+		return;
+	is_str(ft_model_label(m, 3), "B-LOC", "its labels are those of id2label");
+	ok(!ft_model_find(m, "pool.weight"), "it has no pooler");
+	take_batch(&h, line, false);
+	struct ft_batch bare = h.b;
+	bare.labels = NULL;
+	bare.nlabels = 0;
+	int rc = ft_model_eval(m, g, &bare, &out);
+	ok(rc == 0 && out.units == h.b.tokens && !out.loss && worst(out.logits, ft_safetensors_find(want, "logits")) < 1e-5,
+	   "without labels: logits of all %zu tokens", out.units);
+	check_tag_step(m, g, &h, want, "tag", "grad.");
+	ft_model_free(m);
+	m = ft_model_open(REF "tiny-bert-tag", NULL, 0);
+	ft_model_loss(m, 0.1, weights);
+	check_tag_step(m, g, &h, want, "tag_weighted", "weighted.");
+	struct ft_batch rows = h.b;
+	rows.nlabels = rows.rows;
+	ok(ft_model_eval(m, g, &rows, &out) == FT_EMATCH, "labels of rows are refused");
+	for (size_t i = 0; i < h.b.tokens; i++)
+		h.labels[i] = FT_IGNORE;
+	ok(ft_model_eval(m, g, &h.b, &out) == 0 && out.supervised == 0 && !out.loss, "nothing supervised: no loss");
+	ft_graph_free(g);
+	json_decref(line);
+	ft_safetensors_close(want);
+	ft_model_free(m);
+}
 
 /* The oldest names, and half precision, hold the same model. */
 static void check_legacy(void)
@@ -105,6 +201,7 @@ int main(void)
 {
 	static const float weights[3] = { 0.5f, 1, 2 };
 	struct ft_optim_options adamw = { .name = "adamw", .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01 };
+	check_tag();
 	check_legacy();
 	check_training("adamw", (struct ft_train_options){ .optim = adamw, .rate = 1e-3, .warmup = 4, .accumulate = 1 }, 0, NULL);
 	check_training("sgd", (struct ft_train_options){ .optim = { .name = "sgd", .momentum = 0.9 }, .rate = 1e-2, .warmup = 4, .accumulate = 1 }, 0, NULL);

@@ -137,10 +137,21 @@ static void check_examples(void)
 	        "types that are too few");
 	REFUSED(TOKENS "\x82" IDS "\xa6" "labels\xc4\x0c\0\0\0\0\0\0\0\0\0\0\0\0" END, "labels has 3 entries, expected 1 or 2",
 	        "labels that are too many");
+	REFUSED(TOKENS "\x82" IDS "\xa5" "words\xc4\x04\0\0\0\0" END, "words has 1 entries, expected 2", "words that are too few");
+	REFUSED(TOKENS "\x82" IDS "\xa5" "words\xc4\x08\0\0\0\0\xfe\xff\xff\xff" END, "words: number 1 is -2", "a word below -1");
 	REFUSED(TOKENS "\x82" IDS "\xa7" "targets\xc4\x04\0\0\xc0\x7f" END, "number 0 is not finite",
 	        "a target that is NaN");
 	REFUSED(TOKENS "\x82" IDS "\xa7" "targets\xc4\x04\0\0\x80\xff" END, "number 0 is not finite",
 	        "a target of minus infinity");
+#define W(doc, index, count) doc "\0\0\0\0\0\0\0" index "\0\0\0\0\0\0\0" count "\0\0\0\0\0\0\0"
+	REFUSED(TOKENS "\x82" IDS "\xa6" "window\xc4\x08" "\0\0\0\0\0\0\0\0" END, "window has 1 entries, expected 3",
+	        "half a window");
+	REFUSED(TOKENS "\x82" IDS "\xa6" "window\xc4\x18" W("\5", "\2", "\2") END, "window: 2 of 2, of document 5",
+	        "a window beyond the last");
+	REFUSED(TOKENS "\x82" IDS "\xa6" "window\xc4\x18" W("\5", "\0", "\0") END, "window: 0 of 0", "a window of none");
+	REFUSED(TOKENS "\x82" IDS "\xa6" "window\xc4\x18" "\0\0\0\0\0\0\x20\0" "\0\0\0\0\0\0\0\0" "\1\0\0\0\0\0\0\0" END,
+	        "of document 9007199254740992, is not possible", "a document's number of more than 53 bits");
+	REFUSED(TOKENS "\x82" IDS "\xa6" "window\x01" END, "window: must be a bin", "a window that is a number");
 }
 
 static void check_batches(void)
@@ -162,12 +173,16 @@ static void check_batches(void)
 	        "a batch of nothing");
 	REFUSED(BATCHES "\x83" IDS OFFSETS("\1", "\2") "\xa5" "types\xc4\x03\0\0\0" END, "types has 3",
 	        "types that are too many");
+	REFUSED(BATCHES "\x83" IDS OFFSETS("\1", "\2") "\xa5" "words\xc4\x0c\0\0\0\0\0\0\0\0\0\0\0\0" END, "words has 3",
+	        "words that are too many");
 	REFUSED(BATCHES "\x83" IDS OFFSETS("\1", "\2") "\xa6" "labels\xc4\x04\0\0\0\0" END, "labels has 1",
 	        "a label too few");
 	REFUSED(BATCHES "\x83" IDS OFFSETS("\1", "\2") "\xa7" "targets\xc4\x0c\0\0\0\0\0\0\0\0\0\0\0\0" END,
 	        "targets has 3 entries, expected a multiple of 2", "targets that do not divide");
 	REFUSED(BATCHES "\x83" IDS OFFSETS("\1", "\2") "\xa3" "src\x91\xa1" "a" END, "src has 1 entries, expected 2",
 	        "a source too few");
+	REFUSED(BATCHES "\x83" IDS OFFSETS("\1", "\2") "\xa6" "window\xc4\x18" W("\0", "\0", "\1") END,
+	        "window has 3 entries, expected 6", "a window too few");
 }
 
 static void check_tensors(void)

@@ -67,16 +67,19 @@ static void test_example(void)
 	const uint8_t types[] = { 0, 1, 255 };
 	const float targets[] = { 0.1f, -0.0f, 1e-45f, 3.4028235e38f, 16777217.0f, 2.0f };
 	const struct ft_span src[] = { { "a:1", 3 }, { "", 0 }, { "\xc3\xa9", 2 } };
+	const int64_t window[] = { (1ll << 53) - 1, 0, 2 };
 	struct ft_rec r = { .count = 0 };
 	ft_rec_bin(&r, "ids", ids, sizeof ids);
 	ft_rec_bin(&r, "types", types, sizeof types);
 	ft_rec_bin(&r, "labels", labels, sizeof labels);
 	ft_rec_bin(&r, "targets", targets, sizeof targets);
 	ft_rec_strs(&r, "src", src, 3);
+	ft_rec_bin(&r, "window", window, sizeof window);
 	ft_rec_int(&r, "epoch", 3);
 	check(&r, -1,
 	      "{\"ids\":[0,101,2147483647],\"types\":[0,1,255],\"labels\":[-100,-2147483648,7],"
-	      "\"targets\":[0.1,-0.0,1.4013e-45,3.4028235e+38,16777216,2],\"src\":[\"a:1\",\"\",\"\xc3\xa9\"],\"epoch\":3}",
+	      "\"targets\":[0.1,-0.0,1.4013e-45,3.4028235e+38,16777216,2],\"src\":[\"a:1\",\"\",\"\xc3\xa9\"],"
+	      "\"window\":[9007199254740991,0,2],\"epoch\":3}",
 	      "an example");
 }
 

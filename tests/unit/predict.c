@@ -105,7 +105,7 @@ static void test_labels(void)
 	is_str(text_of(&b), "{\"a\\\"b\":0.25,\"c\":0.5}", "probabilities by name");
 	ft_put_probabilities(&b, NULL, p, 2);
 	is_str(text_of(&b), "[0.25,0.5]", "without names an array");
-	ft_put_labels(&b, labels, p, 2, 0.5);
+	ft_put_labels(&b, labels, p, 2, NULL);
 	is_str(text_of(&b), "[\"c\"]", "labels from the threshold on");
 	ft_put_label(&b, NULL, 7);
 	is_str(text_of(&b), "7", "a class without a name is its number");

@@ -130,6 +130,13 @@ static void lines(void)
 	check("a byte order mark alone", "a.txt", "\xef\xbb\xbf\n", PLAIN, "||-|1;");
 	check("a long line", "a.txt", "1234\n12345\n", WITH(.max_line = 5),
 	      "1234||-|1;!65 a.txt:2: the line is longer than 5 bytes");
+	check("a file as one text", "a.tsv", "\xef\xbb\xbfone\ttwo\r\n\nthree\n", WITH(.format = FT_TEXT_FILE),
+	      "one\ttwo\r\n\nthree\n||-|1;");
+	check("an empty file is an empty text", "a.txt", "", WITH(.format = FT_TEXT_FILE), "||-|1;");
+	check("a long file", "a.txt", "12\n456", WITH(.format = FT_TEXT_FILE, .max_line = 5),
+	      "!65 a.txt:1: the file is longer than 5 bytes");
+	is_str(rows_of(put("a.txt", "a\nb\0c\n", 6), WITH(.format = FT_TEXT_FILE)),
+	       "!65 a.txt:1: has a NUL byte; this is not text", "a NUL byte in a file");
 	is_str(rows_of(put("a.txt", "a\nb\0c\n", 6), PLAIN),
 	       "a||-|1;!65 a.txt:2: has a NUL byte; this is not text", "a NUL byte");
 }

@@ -1,0 +1,18 @@
+/* token.c - what heads share that look at single tokens. */
+#include "../model/priv.h"
+
+int32_t *head_supervised(struct ft_graph *g, const struct ft_batch *b, int32_t **labels, int64_t *n)
+{
+	int32_t *index = ft_graph_alloc(g, b->tokens * sizeof *index);
+	*labels = ft_graph_alloc(g, b->tokens * sizeof **labels);
+	*n = 0;
+	if (!index || !*labels)
+		return NULL;
+	for (size_t t = 0; t < b->tokens; t++) {
+		if (b->labels[t] == FT_IGNORE)
+			continue;
+		index[*n] = (int32_t)t;
+		(*labels)[(*n)++] = b->labels[t];
+	}
+	return index;
+}

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""The same by transformers and PyTorch: one JSON line a seed.
+
+Usage: reference.py MODEL DATA [--windows] [--seed N]...
+
+DATA is a folder that ../real-models/prepare.py made; recipe and training loop are those of ../real-models/reference.py.
+Windows are cut by the tokenizers library; a document's probabilities are the mean of those of its windows.  Needs torch,
+transformers and scikit-learn.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "real-models"))
+import reference as base
+import torch
+import transformers
+from sklearn.metrics import accuracy_score, f1_score
+from transformers import AutoTokenizer, BertForSequenceClassification
+
+
+def read_rows(tokenizer, texts, options):
+    """Token ids of rows, and which text each is of."""
+    if not options.windows:
+        return base.encode(tokenizer, texts, options.max_length), list(range(len(texts)))
+    cut = tokenizer(texts, truncation=True, max_length=options.max_length, stride=options.stride,
+                    return_overflowing_tokens=True, padding=False)
+    return cut["input_ids"], cut["overflow_to_sample_mapping"]
+
+
+def fine_tune(seed, options):
+    torch.manual_seed(seed)
+    parts = {p: base.read(os.path.join(options.data, p + ".tsv")) for p in ("train", "test")}
+    labels = sorted({label for part in parts.values() for label, _ in part})
+    tokenizer = AutoTokenizer.from_pretrained(options.model)
+    model = BertForSequenceClassification.from_pretrained(options.model, num_labels=len(labels),
+                                                          problem_type="single_label_classification")
+    truth = {p: [labels.index(label) for label, _ in parts[p]] for p in parts}
+    rows, owner = read_rows(tokenizer, [text for _, text in parts["train"]], options)
+    begin = time.monotonic()
+    base.train(model, rows, torch.tensor([truth["train"][i] for i in owner]), seed, options)
+    seconds = time.monotonic() - begin
+    rows, owner = read_rows(tokenizer, [text for _, text in parts["test"]], options)
+    p = base.predict(lambda b: model(**b).logits.softmax(1), rows)
+    n = len(truth["test"])
+    mean = torch.zeros(n, len(labels)).index_add_(0, torch.tensor(owner), p)  # the sum: the same argmax
+    said = mean.argmax(1).tolist()
+    return {"tool": "transformers", "seed": seed, "seconds": round(seconds, 1), "examples": n, "windows": len(rows),
+            "accuracy": accuracy_score(truth["test"], said),
+            "macro": {"f1": f1_score(truth["test"], said, average="macro", labels=range(len(labels)), zero_division=0)}}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model")
+    parser.add_argument("data")
+    parser.add_argument("--windows", action="store_true", help="all windows of a text, not the first")
+    parser.add_argument("--seed", type=int, action="append", help="may be given many times (1)")
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--rate", type=float, default=1e-4, help="peak learning rate (1e-4)")
+    parser.add_argument("--batch", type=int, default=16, help="rows in a batch (16)")
+    parser.add_argument("--max-length", type=int, default=256, help="tokens of a window (256)")
+    parser.add_argument("--stride", type=int, default=32, help="tokens by which windows overlap (32)")
+    options = parser.parse_args()
+    torch.set_num_threads(2)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    for seed in options.seed or [1]:
+        print(json.dumps(fine_tune(seed, options)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
