@@ -108,11 +108,13 @@ struct bpe_cache {
 	struct bpe_word *word;
 	unsigned shift;
 };
-/* A block of a long word: the next one is often the same, as in a line of dashes. */
+/* A block of a long word: the next one is often the same, as in a line of dashes. Which of
+ * its tokens count is also a matter of the text behind it, as far as a piece may reach. */
 #define BPE_BLOCK 4096
+#define BPE_BEHIND 1024
 struct bpe_block {
-	char text[BPE_BLOCK];
-	size_t n;               /* bytes of it; 0: none */
+	char text[BPE_BLOCK + BPE_BEHIND];
+	size_t n;               /* bytes of the block; 0: none */
 	struct bpe_tokens tokens;
 };
 

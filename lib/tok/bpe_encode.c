@@ -161,12 +161,13 @@ static int emit_all(const struct ft_tok *t, const struct tok_run *w, size_t star
 
 /* ---- long words ---- */
 
+/* Copies what b is known by: the text behind it, too. */
 static int keep_block(struct bpe_block *b, const char *s, size_t n, const struct bpe_tokens *k)
 {
 	int rc = bpe_tokens_reserve(&b->tokens, k->n);
 	if (rc < 0)
 		return rc;
-	memcpy(b->text, s, n);
+	memcpy(b->text, s, n + BPE_BEHIND);
 	memcpy(b->tokens.id, k->id, k->n * sizeof *k->id);
 	memcpy(b->tokens.end, k->end, k->n * sizeof *k->end);
 	b->tokens.n = k->n;
@@ -194,8 +195,9 @@ static int encode_block(const struct ft_tok *t, struct bpe_work *k, const struct
 	for (size_t size = BPE_BLOCK; rc == FT_OK; size *= 2) {
 		const char *s = w->s + from;
 		size_t n = block_end(s, w->n - from, size);
-		bool more = n < w->n - from, usual = more && from && size == BPE_BLOCK;
-		if (usual && n == k->block.n && memcmp(s, k->block.text, n) == 0) {
+		bool more = n < w->n - from, usual = from && size == BPE_BLOCK && w->n - from - n >= BPE_BEHIND
+			&& t->vocab.longest <= BPE_BEHIND;
+		if (usual && n == k->block.n && memcmp(s, k->block.text, n + BPE_BEHIND) == 0) {
 			*out = &k->block.tokens;
 			return FT_OK;
 		}
