@@ -85,6 +85,15 @@ static int joins_unknown(const struct ft_tok *t, struct bpe *p)
 	return FT_OK;
 }
 
+/* Whether a character may be left out, so that its neighbours come together. */
+static bool may_leave_out(const struct ft_tok *t, const struct bpe *p)
+{
+	bool all = p->fallback;
+	for (int b = 0; b < 256 && all; b++)
+		all = p->byte[b] >= 0;
+	return !t->bytes && p->unk < 0 && !all;
+}
+
 static int load(struct ft_tok *t, const json_t *model, struct tok_source *src, const char *where)
 {
 	struct bpe *p = t->state = ft_alloc(1, sizeof *p);
@@ -104,10 +113,11 @@ static int load(struct ft_tok *t, const json_t *model, struct tok_source *src, c
 		tok_chain_drop(&t->splitters);
 	if (!t->bytes && p->fallback)
 		tok_vocab_bytes(&t->vocab, p->byte);
-	p->opaque = p->prefix || p->suffix;
+	bool leaves_out = may_leave_out(t, p), affixes = p->prefix || p->suffix;
+	p->opaque = affixes || leaves_out;
 	if (rc == FT_OK && !t->bytes && (p->unk >= 0 || p->fallback))
 		rc = joins_unknown(t, p);
-	p->cuts = !t->bytes && !p->prefix && !p->suffix && can_cut(src);
+	p->cuts = !t->bytes && !affixes && !leaves_out && can_cut(src);
 	return rc;
 }
 

@@ -134,8 +134,8 @@ struct bpe {
 	bool fallback;         /* an unknown character becomes its bytes */
 	bool ignore_merges;    /* a word that is a piece is that piece */
 	bool fuse_unk;
-	bool opaque;           /* pieces are not written as the text is: with a prefix or a suffix, or
-	                        * merges of what stands for unknown characters */
+	bool opaque;           /* pieces need not be written as the text is: there is a prefix or a suffix,
+	                        * or what is not known is left out, or merged by its name */
 	bool cuts;             /* no piece holds U+2581 behind another character: words may be cut there */
 	int32_t unk;           /* -1: unknown characters are left out */
 	char *prefix, *suffix; /* of pieces inside a word, of its last one; or NULL */
