@@ -99,7 +99,6 @@ static int load(struct ft_tok *t, const json_t *model, struct tok_source *src, c
 	struct bpe *p = t->state = ft_alloc(1, sizeof *p);
 	if (!p)
 		return FT_EFAIL;
-	pthread_mutex_init(&p->lock, NULL);
 	if (!t->vocab.slots || src->has_scores)
 		return ft_fail(FT_EFORMAT, "%s: model.vocab is missing or not an object of ids", where);
 	if (!src->has_merges)
@@ -121,8 +120,9 @@ static int load(struct ft_tok *t, const json_t *model, struct tok_source *src, c
 	return rc;
 }
 
-static void work_free(struct bpe_work *k)
+static void work_free(void *work)
 {
+	struct bpe_work *k = work;
 	free(k->cache.word);
 	free(k->tokens.id);
 	free(k->tokens.end);
@@ -139,30 +139,18 @@ static void unload(struct ft_tok *t)
 	struct bpe *p = t->state;
 	if (!p)
 		return;
-	for (struct bpe_work *k = p->pool, *next; k; k = next) {
-		next = k->next;
-		work_free(k);
-	}
-	pthread_mutex_destroy(&p->lock);
 	bpe_pairs_free(&p->pairs);
 	free(p->prefix);
 	free(p->suffix);
 	free(p);
 }
 
-/* ---- what a thread works with: taken from a pool, so that what was learnt stays ---- */
+/* ---- what a thread works with ---- */
 
-static void *begin(const struct ft_tok *t)
+static void *work_new(const struct ft_tok *t)
 {
-	struct bpe *p = t->state;
-	pthread_mutex_lock(&p->lock);
-	struct bpe_work *k = p->pool;
-	if (k)
-		p->pool = k->next;
-	pthread_mutex_unlock(&p->lock);
-	if (k)
-		return k;
-	if (!(k = ft_alloc(1, sizeof *k)))
+	struct bpe_work *k = ft_alloc(1, sizeof *k);
+	if (!k)
 		return NULL;
 	k->cache.shift = 64 - BPE_CACHE_BITS;
 	k->cache.word = ft_alloc((size_t)1 << BPE_CACHE_BITS, sizeof *k->cache.word);
@@ -173,16 +161,7 @@ static void *begin(const struct ft_tok *t)
 	return NULL;
 }
 
-static void end(const struct ft_tok *t, void *work)
-{
-	struct bpe *p = t->state;
-	struct bpe_work *k = work;
-	pthread_mutex_lock(&p->lock);
-	k->next = p->pool;
-	p->pool = k;
-	pthread_mutex_unlock(&p->lock);
-}
-
 const struct tok_kind tok_bpe = {
-	.name = "bpe", .load = load, .word = bpe_word, .unload = unload, .words = bpe_words, .begin = begin, .end = end
+	.name = "bpe", .load = load, .word = bpe_word, .unload = unload, .words = bpe_words,
+	.work_new = work_new, .work_free = work_free
 };

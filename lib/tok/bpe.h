@@ -3,7 +3,6 @@
 #define FT_TOK_BPE_H
 
 #include "priv.h"
-#include <pthread.h>
 
 #define BPE_NONE UINT64_MAX
 #define BPE_SPACE "\xe2\x96\x81" /* U+2581, which SentencePiece writes for a space */
@@ -120,7 +119,6 @@ struct bpe_block {
 
 /* ---- what one thread works with ---- */
 struct bpe_work {
-	struct bpe_work *next; /* in the pool */
 	struct bpe_cache cache;
 	struct bpe_tokens tokens;
 	struct bpe_block block; /* the last */
@@ -139,8 +137,6 @@ struct bpe {
 	bool cuts;             /* no piece holds U+2581 behind another character: words may be cut there */
 	int32_t unk;           /* -1: unknown characters are left out */
 	char *prefix, *suffix; /* of pieces inside a word, of its last one; or NULL */
-	pthread_mutex_t lock;  /* of the pool */
-	struct bpe_work *pool;
 };
 
 /* ---- bpe_encode.c: as struct tok_kind has them ---- */

@@ -83,16 +83,6 @@ void tok_form_free(struct tok_form *x)
 
 /* ---- scratch ---- */
 
-void *tok_scratch_state(const struct ft_tok *t, struct ft_tok_scratch *s)
-{
-	if (s->kind_state && s->owner != t->serial) {
-		s->kind_free(s->kind_state);
-		s->kind_state = NULL;
-	}
-	s->owner = t->serial;
-	return s->kind_state;
-}
-
 void tok_scratch_free(struct ft_tok_scratch *s)
 {
 	if (!s)
@@ -103,8 +93,6 @@ void tok_scratch_free(struct ft_tok_scratch *s)
 		tok_form_free(&s->split[i][0]);
 		tok_form_free(&s->split[i][1]);
 	}
-	if (s->kind_state)
-		s->kind_free(s->kind_state);
 	tok_search_free(s->store);
 	free(s->marks);
 	free(s);

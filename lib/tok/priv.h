@@ -122,12 +122,7 @@ struct ft_tok_scratch {
 	size_t nmarks, marks_cap;
 	void *work;                       /* the kind's, during one call of ft_tok_encode() */
 	size_t first;                     /* the token at which that call began */
-	uint64_t owner;                   /* serial of the tokenizer that kind_state is of */
-	void *kind_state;                 /* the kind's own, e.g. words seen before */
-	void (*kind_free)(void *state);
 };
-/* The kind's state for t, or NULL when there is none yet (then it sets both). */
-void *tok_scratch_state(const struct ft_tok *t, struct ft_tok_scratch *s);
 void tok_scratch_free(struct ft_tok_scratch *s); /* NULL is fine */
 
 /* ---- stages ---- */
@@ -208,10 +203,10 @@ struct tok_kind {
 	/* All words of w's text `in`, as `scan` cuts them (scan.h), when no stage comes between;
 	 * NULL: word() takes them one by one. */
 	int (*words)(const struct tok_walk *w, tok_scan_fn *scan, const struct tok_run *in);
-	/* What a call of ft_tok_encode() works with, for word() in scratch->work, and its
-	 * return. begin NULL: nothing. */
-	void *(*begin)(const struct ft_tok *t);
-	void (*end)(const struct ft_tok *t, void *work);
+	/* What a call of ft_tok_encode() works with, for word() in scratch->work: there are as
+	 * many as threads at the same time, and what they have learnt of texts stays. */
+	void *(*work_new)(const struct ft_tok *t); /* NULL: nothing is needed */
+	void (*work_free)(void *work);
 };
 
 /* ---- added tokens ---- */
@@ -243,7 +238,6 @@ enum { TOK_PAD, TOK_UNK, TOK_CLS, TOK_SEP, TOK_MASK, TOK_BOS, TOK_EOS, TOK_ROLES
 extern const char *const tok_role_names[TOK_ROLES]; /* "pad", ... */
 
 struct ft_tok {
-	uint64_t serial; /* no two of a process are equal */
 	char digest[33];
 	const struct tok_kind *kind;
 	struct tok_vocab vocab; /* pieces of the model; added tokens are apart */
@@ -266,6 +260,7 @@ struct ft_tok {
 	int32_t role[TOK_ROLES]; /* ids, -1 for none */
 
 	void *state; /* the kind's own */
+	struct tok_pool *pool; /* tok.c: what no thread works with just now */
 };
 
 static inline unsigned tok_flags(const struct ft_tok *t, int32_t c)

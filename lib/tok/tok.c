@@ -2,19 +2,66 @@
 #include "ft/err.h"
 #include "priv.h"
 
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 const char *const tok_role_names[TOK_ROLES] = { "pad", "unk", "cls", "sep", "mask", "bos", "eos" };
 
+/* ---- what kinds work with, while no thread does ---- */
+
+struct tok_pool {
+	pthread_mutex_t lock;
+	void **idle; /* [n] */
+	size_t n, cap;
+};
+
+static struct tok_pool *pool_new(void)
+{
+	struct tok_pool *p = ft_alloc(1, sizeof *p);
+	if (p)
+		pthread_mutex_init(&p->lock, NULL);
+	return p;
+}
+
+static void pool_free(struct tok_pool *p, const struct tok_kind *kind)
+{
+	if (!p)
+		return;
+	while (p->n)
+		kind->work_free(p->idle[--p->n]);
+	pthread_mutex_destroy(&p->lock);
+	free(p->idle);
+	free(p);
+}
+
+static void *take_work(const struct ft_tok *t)
+{
+	struct tok_pool *p = t->pool;
+	pthread_mutex_lock(&p->lock);
+	void *work = p->n ? p->idle[--p->n] : NULL;
+	pthread_mutex_unlock(&p->lock);
+	return work ? work : t->kind->work_new(t);
+}
+
+static void give_work(const struct ft_tok *t, void *work)
+{
+	struct tok_pool *p = t->pool;
+	pthread_mutex_lock(&p->lock);
+	bool kept = ft_grow(&p->idle, &p->cap, p->n + 1, sizeof *p->idle) == FT_OK;
+	if (kept)
+		p->idle[p->n++] = work;
+	pthread_mutex_unlock(&p->lock);
+	if (!kept)
+		t->kind->work_free(work);
+}
+
+/* ---- opening ---- */
+
 struct ft_tok *ft_tok_open(const char *dir)
 {
-	static atomic_uint_fast64_t serial;
 	struct ft_tok *t = ft_alloc(1, sizeof *t);
-	if (t)
-		t->serial = ++serial;
-	if (t && tok_load(t, dir) < 0) {
+	if (t && ((t->pool = pool_new()) == NULL || tok_load(t, dir) < 0)) {
 		ft_tok_free(t);
 		t = NULL;
 	}
@@ -25,6 +72,7 @@ void ft_tok_free(struct ft_tok *t)
 {
 	if (!t)
 		return;
+	pool_free(t->pool, t->kind);
 	if (t->kind)
 		t->kind->unload(t);
 	tok_vocab_free(&t->vocab);
@@ -79,14 +127,14 @@ int ft_tok_encode(const struct ft_tok *t, const char *text, size_t n, int type, 
 	if (!n)
 		return FT_OK;
 	struct ft_tok_scratch *s = x->scratch;
-	if (t->kind->begin && !(s->work = t->kind->begin(t)))
+	if (t->kind->work_new && !(s->work = take_work(t)))
 		return FT_EFAIL;
 	s->first = x->n;
 	struct tok_walk w = { t, x, type };
 	struct tok_run whole = { .s = text, .n = n, .room = n };
 	int rc = tok_added_split(&w, &whole);
-	if (t->kind->end)
-		t->kind->end(t, s->work);
+	if (t->kind->work_new)
+		give_work(t, s->work);
 	return rc;
 }
 

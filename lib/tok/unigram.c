@@ -38,22 +38,17 @@ static void lattice_free(void *state)
 	free(l);
 }
 
-static struct lattice *lattice_get(const struct ft_tok *t, struct ft_tok_scratch *s)
+static void *lattice_new(const struct ft_tok *t)
 {
 	const struct unigram *u = t->state;
-	struct lattice *l = tok_scratch_state(t, s);
-	if (!l) {
-		l = ft_alloc(1, sizeof *l);
-		if (!l || !(l->sum = ft_alloc(u->window, sizeof *l->sum)) || unigram_words_make(&l->words) < 0) {
-			if (l)
-				lattice_free(l);
-			return NULL;
-		}
-		for (size_t i = 0; i < u->window; i++)
-			l->sum[i] = -INFINITY;
-		s->kind_state = l;
-		s->kind_free = lattice_free;
+	struct lattice *l = ft_alloc(1, sizeof *l);
+	if (!l || !(l->sum = ft_alloc(u->window, sizeof *l->sum)) || unigram_words_make(&l->words) < 0) {
+		if (l)
+			lattice_free(l);
+		return NULL;
 	}
+	for (size_t i = 0; i < u->window; i++)
+		l->sum[i] = -INFINITY;
 	return l;
 }
 
@@ -267,11 +262,9 @@ static inline struct part next_part(const struct unigram *u, const struct lattic
 static int word(const struct ft_tok *t, const struct tok_run *w, int type, struct ft_tok_text *x)
 {
 	const struct unigram *u = t->state;
-	struct lattice *l = lattice_get(t, x->scratch);
+	struct lattice *l = x->scratch->work;
 	double total = 0;
 	int rc = FT_OK;
-	if (!l)
-		return FT_EFAIL;
 	for (struct part p = next_part(u, l, w, 0), next; p.from < p.to && rc == FT_OK; p = next) {
 		size_t n = p.to - p.from;
 		next = next_part(u, l, w, p.to);
@@ -399,4 +392,7 @@ static void unload(struct ft_tok *t)
 	free(u);
 }
 
-const struct tok_kind tok_unigram = { "unigram", .load = load, .word = word, .unload = unload };
+const struct tok_kind tok_unigram = {
+	.name = "unigram", .load = load, .word = word, .unload = unload,
+	.work_new = lattice_new, .work_free = lattice_free
+};
