@@ -85,25 +85,29 @@ int tok_split_raw(const struct tok_walk *w, const struct tok_run *in)
 	char word[WORD_MAX];
 	struct tok_run r = { .s = word };
 	for (size_t i = 0; i < in->n && rc == FT_OK;) {
-		size_t at = i;
+		size_t at = i, n = 0;
+		uint64_t hash = t->vocab.seed;
 		unsigned char c = 0;
-		r.n = 0;
-		r.hash = t->vocab.seed;
-		r.base = in->base + (uint32_t)i;
-		for (; at < in->n && (c = t->letter[(unsigned char)text[at]]) && r.n < WORD_MAX; at++) {
-			word[r.n++] = (char)c;
-			r.hash = tok_hash_step(r.hash, c);
+		for (; at < in->n && (c = t->letter[(unsigned char)text[at]]) && n < WORD_MAX; at++) {
+			word[n++] = (char)c;
+			hash = tok_hash_step(hash, c);
 		}
 		if (at < in->n && !t->breaks[(unsigned char)text[at]]) {
 			rc = split_run(w, in, i, &i);
 			continue;
 		}
-		if (r.n)
+		if (n) {
+			r.n = n;
+			r.hash = hash;
+			r.base = in->base + (uint32_t)i;
 			rc = t->kind->word(t, &r, w->type, w->x);
+		}
 		if (at < in->n && rc == FT_OK && t->breaks[(unsigned char)text[at]] == TOK_PUNCT) {
-			struct tok_run p = { .s = text + at, .n = 1, .base = in->base + (uint32_t)at };
-			p.hash = tok_hash_step(t->vocab.seed, (unsigned char)text[at]);
-			rc = t->kind->word(t, &p, w->type, w->x);
+			word[0] = text[at];
+			r.n = 1;
+			r.hash = tok_hash_step(t->vocab.seed, (unsigned char)text[at]);
+			r.base = in->base + (uint32_t)at;
+			rc = t->kind->word(t, &r, w->type, w->x);
 		}
 		i = at + 1;
 	}

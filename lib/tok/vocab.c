@@ -170,7 +170,7 @@ int32_t tok_vocab_find(const struct tok_vocab *v, uint64_t h, const char *lead, 
 		if (slot->tag != (uint32_t)h || slot->place.n != lead_n + n)
 			continue;
 		const char *piece = text_of(v, slot->place);
-		if (same_bytes(piece, lead, lead_n) && same_bytes(piece + lead_n, s, n))
+		if ((!lead_n || same_bytes(piece, lead, lead_n)) && same_bytes(piece + lead_n, s, n))
 			return slot->id;
 	}
 }

@@ -23,7 +23,7 @@ struct wordpiece {
 };
 
 /* Pieces end with characters: so do they where nothing was changed. */
-static int emit(const struct tok_run *w, size_t from, size_t to, int32_t id, int type, struct ft_tok_text *x)
+static inline int emit(const struct tok_run *w, size_t from, size_t to, int32_t id, int type, struct ft_tok_text *x)
 {
 	if (!w->map)
 		return tok_emit(x, id, type, w->base + (uint32_t)from, w->base + (uint32_t)to);
