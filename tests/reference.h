@@ -97,6 +97,38 @@ __attribute__((unused)) static double relative(const float *a, const struct ft_s
 	return sqrt(d2) / (sqrt(w2) > 1e-6 ? sqrt(w2) : 1);
 }
 
+/* The largest difference of a gradient from the reference's tensor prefix + its name,
+ * after `scale`. `all`: the reference has one for every parameter. */
+__attribute__((unused)) static void check_gradients(struct ft_model *m, struct ft_safetensors *want, const char *prefix,
+                                                    double scale, const char *what, bool all)
+{
+	int checked = 0;
+	double most = 0;
+	const char *which = "";
+	for (size_t i = 0; i < ft_model_params(m); i++) {
+		struct ft_param *p = ft_model_param(m, i);
+		char name[200];
+		snprintf(name, sizeof name, "%s%s", prefix, p->file);
+		const struct ft_stored *t = ft_safetensors_find(want, name);
+		if (!t)
+			continue;
+		checked++;
+		for (int64_t r = 0; r < p->t.rows; r++)
+			for (int64_t c = 0; c < p->t.cols; c++) {
+				bool zero = !p->t.has_grad || (p->t.touched && !p->t.dense && !p->t.touched[r]);
+				float *x = &p->t.grad[r * p->t.cols + c];
+				*x = zero ? 0 : *x * (float)scale;
+			}
+		double d = relative(p->t.grad, t);
+		if (!(d <= most)) {
+			most = d;
+			which = p->name;
+		}
+	}
+	ok(most < 1e-4 && (all ? checked == (int)ft_model_params(m) : checked > 0), "%s: %d gradients, worst %.2g of its norm (%s)",
+	   what, checked, most, which);
+}
+
 /* The model of a folder, with another head when `head` (JSON) is not NULL. */
 __attribute__((unused)) static struct ft_model *open_as(const char *dir, const char *head)
 {

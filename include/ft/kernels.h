@@ -97,8 +97,8 @@ struct ft_gemm {
 	int64_t lda, ldb, ldc;
 	const float *bias; /* [n] or NULL; not together with add */
 };
-/* On all threads. A row of C depends on that row of A and on B alone, to the bit:
- * not on m, nor on the number of threads. */
+/* On all threads. With tiles (ft_gemm_name) a row of C depends on that row of A and
+ * on B alone, to the bit: not on m, nor on the number of threads. */
 void ft_gemm(const struct ft_gemm *g);
 /* On the calling thread; from inside ft_parallel(). */
 void ft_gemm_one(const struct ft_gemm *g);

@@ -2,7 +2,8 @@
  *
  * Work is cut into items by shape alone, never by the number of threads, and
  * items do not share what they write. Then any number of threads gives the
- * same bytes.
+ * same bytes. (Matrix products alone may follow the number of threads: where their
+ * pieces end changes no element, lib/tensor/product.h.)
  */
 #ifndef FT_THREAD_H
 #define FT_THREAD_H

@@ -8,7 +8,7 @@
  * Neither changes anything in the numbers (product.h), so it may follow the number
  * of threads.
  *
- * Processors without fused multiply-adds, or that we have no tiles for, use BLAS.
+ * Processors without tiles of their own use BLAS, where there is one.
  */
 #include "ft/kernels.h"
 #include "ft/mem.h"
@@ -226,7 +226,8 @@ void ft_gemm(const struct ft_gemm *g)
 	double work = (double)g->m * (double)g->n * (double)g->k;
 	if (g->m == 0 || g->n == 0)
 		return;
-	grow_spaces();
+	if (w.p)
+		grow_spaces();
 	int threads = ft_threads();
 	/* Rows of a thread for which a panel of B is worth reading; one thread packs B
 	 * again for each of its blocks when it packs as it goes. */

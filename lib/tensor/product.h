@@ -19,7 +19,6 @@
 /* Values of k that a panel holds. Part of the numerics: another value gives
  * other roundings. */
 #define PRODUCT_DEPTH 384
-#define PRODUCT_ROWS_MAX 14
 #define PRODUCT_COLS_MAX 32
 
 enum product_start {

@@ -9,35 +9,6 @@
 #define REF "tests/ref/"
 
 /* ---- a label for each token ---- */
-static void check_gradients(struct ft_model *m, struct ft_safetensors *want, const char *prefix, double scale,
-                            const char *what)
-{
-	int checked = 0;
-	double most = 0;
-	const char *which = "";
-	for (size_t i = 0; i < ft_model_params(m); i++) {
-		struct ft_param *p = ft_model_param(m, i);
-		char name[200];
-		snprintf(name, sizeof name, "%s%s", prefix, p->file);
-		const struct ft_stored *t = ft_safetensors_find(want, name);
-		if (!t)
-			continue;
-		checked++;
-		for (int64_t r = 0; r < p->t.rows; r++)
-			for (int64_t c = 0; c < p->t.cols; c++) {
-				bool zero = !p->t.has_grad || (p->t.touched && !p->t.dense && !p->t.touched[r]);
-				float *x = &p->t.grad[r * p->t.cols + c];
-				*x = zero ? 0 : *x * (float)scale;
-			}
-		double d = relative(p->t.grad, t);
-		if (!(d <= most)) {
-			most = d;
-			which = p->name;
-		}
-	}
-	ok(most < 1e-4 && checked > 0, "%s: %d gradients, worst %.2g of its norm (%s)", what, checked, most, which);
-}
-
 /* One step on the batch; logits of the supervised tokens, loss and gradients. */
 static void check_tag_step(struct ft_model *m, struct ft_graph *g, const struct held *h, struct ft_safetensors *want,
                            const char *what, const char *prefix)
@@ -62,7 +33,7 @@ static void check_tag_step(struct ft_model *m, struct ft_graph *g, const struct 
 	ok(unit == out.units && unit == (size_t)out.supervised && most < 1e-5, "%s: logits of %zu supervised tokens", what, unit);
 	is_near(out.loss_sum / out.weight, json_number_value(json_object_get(json_object_get(expected, "loss"), what)), 1e-5,
 	        "loss");
-	check_gradients(m, want, prefix, 1 / out.weight, what);
+	check_gradients(m, want, prefix, 1 / out.weight, what, false);
 	json_decref(expected);
 	ft_optim_free(optim);
 }

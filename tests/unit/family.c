@@ -107,36 +107,6 @@ static void copy_classifier(const struct family *f, struct ft_model *m)
 	ft_model_free(from);
 }
 
-/* `all`: the reference has a gradient for every parameter. */
-static void check_gradients(struct ft_model *m, struct ft_safetensors *want, double scale, const char *what, bool all)
-{
-	int checked = 0;
-	double most = 0;
-	const char *which = "";
-	for (size_t i = 0; i < ft_model_params(m); i++) {
-		struct ft_param *p = ft_model_param(m, i);
-		char name[200];
-		snprintf(name, sizeof name, "grad.%s", p->file);
-		const struct ft_stored *t = ft_safetensors_find(want, name);
-		if (!t)
-			continue;
-		checked++;
-		for (int64_t r = 0; r < p->t.rows; r++)
-			for (int64_t c = 0; c < p->t.cols; c++) {
-				bool zero = !p->t.has_grad || (p->t.touched && !p->t.dense && !p->t.touched[r]);
-				float *x = &p->t.grad[r * p->t.cols + c];
-				*x = zero ? 0 : *x * (float)scale;
-			}
-		double d = relative(p->t.grad, t);
-		if (!(d <= most)) {
-			most = d;
-			which = p->name;
-		}
-	}
-	ok(most < 1e-4 && (all ? checked == (int)ft_model_params(m) : checked > 0), "%s: %d gradients, worst %.2g of its norm (%s)",
-	   what, checked, most, which);
-}
-
 /* Losses of single tokens against the logits of all tokens. */
 static double worst_token(const struct ft_output *out, const struct ft_stored *logits, const struct ft_batch *b)
 {
@@ -190,7 +160,7 @@ static void check_head(const struct family *f, const char *what, const char *dir
 	is_near(out.loss_sum / out.weight, loss, 1e-5, "loss");
 	double most = out.logits ? worst(out.logits, logits) : worst_token(&out, logits, &h.b);
 	ok(most < 1e-5, "%s: %s, worst %.2g", what, out.logits ? "logits" : "losses of tokens", most);
-	check_gradients(m, want, 1 / out.weight, what, !targets);
+	check_gradients(m, want, "grad.", 1 / out.weight, what, !targets);
 	rc = ft_model_eval(m, g, &h.b, &out);
 	is_near(out.loss_sum / out.weight, loss, 1e-5, "loss in inference");
 	ft_safetensors_close(want);

@@ -270,8 +270,11 @@ static void check_rows(void)
 			g.bias = NULL;
 			ft_gemm_one(&g);
 		}
-		ok(strcmp(ft_gemm_name(), "tiles") != 0 || memcmp(many, alone, sizeof many) == 0,
-		   "rows of a product do not depend on each other (%d threads)", threads);
+		if (strcmp(ft_gemm_name(), "tiles") != 0)
+			tap_skip("a BLAS library multiplies: it promises nothing about rows");
+		else
+			ok(memcmp(many, alone, sizeof many) == 0, "rows of a product do not depend on each other (%d threads)",
+			   threads);
 	}
 	ft_threads_set(0);
 }
