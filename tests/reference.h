@@ -97,6 +97,18 @@ __attribute__((unused)) static double relative(const float *a, const struct ft_s
 	return sqrt(d2) / (sqrt(w2) > 1e-6 ? sqrt(w2) : 1);
 }
 
+/* The same of the gradient of a parameter that checkpoints hold turned. */
+__attribute__((unused)) static double relative_turned(const struct ft_param *p, const struct ft_stored *want)
+{
+	struct ft_param grad = *p;
+	float *turned = malloc(sizeof *turned * (size_t)(p->t.rows * p->t.cols));
+	grad.t.data = p->t.grad;
+	ft_param_turn(&grad, turned);
+	double d = relative(turned, want);
+	free(turned);
+	return d;
+}
+
 /* The largest difference of a gradient from the reference's tensor prefix + its name,
  * after `scale`. `all`: the reference has one for every parameter. */
 __attribute__((unused)) static void check_gradients(struct ft_model *m, struct ft_safetensors *want, const char *prefix,
@@ -119,7 +131,7 @@ __attribute__((unused)) static void check_gradients(struct ft_model *m, struct f
 				float *x = &p->t.grad[r * p->t.cols + c];
 				*x = zero ? 0 : *x * (float)scale;
 			}
-		double d = relative(p->t.grad, t);
+		double d = p->turned ? relative_turned(p, t) : relative(p->t.grad, t);
 		if (!(d <= most)) {
 			most = d;
 			which = p->name;

@@ -203,7 +203,7 @@ static int eval_side(struct side *s, const struct ft_batch *b, size_t left)
 
 static int eval_batch(struct run *r, const struct ft_batch *b)
 {
-	bool by_label = r->task == FT_TASK_CLASSIFY || r->task == FT_TASK_TAG || r->task == FT_TASK_LM;
+	bool by_label = r->task == FT_TASK_CLASSIFY || r->task == FT_TASK_TAG || ft_task_of_words(r->task);
 	if (r->task != FT_TASK_EMBED && (by_label ? !b->labels : !b->targets))
 		return ft_fail(FT_EFORMAT, "%s: the examples have no labels to compare with; ft-predict works without",
 		               ft_reader_name(r->data));
@@ -348,7 +348,7 @@ static int open_predictions(struct run *r)
 		return FT_OK;
 	if (strcmp(predictions, "-") == 0)
 		return ft_fail(FT_EUSAGE, "--predictions: needs a file, because the report goes to stdout");
-	if (r->task == FT_TASK_LM || r->task == FT_TASK_EMBED)
+	if (ft_task_of_words(r->task) || r->task == FT_TASK_EMBED)
 		return ft_fail(FT_EUSAGE, "--predictions: there are none of the task %s", ft_task_name(r->task));
 	r->probability = ft_alloc(ft_model_outputs(r->side[0].model), sizeof(float));
 	r->file = r->probability ? ft_outfile_open(predictions) : NULL;

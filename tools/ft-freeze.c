@@ -23,7 +23,7 @@ static bool normalize, symmetric, distinct, init, show, json;
 static const struct ft_opt options[] = {
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "What the model is for", 0 },
 	{ "head", 'H', FT_OPT_STR, &head, "HEAD",
-	  "classify:LABEL,LABEL..., multilabel:LABEL,..., regress[:OUTPUTS], tag:O,B-LABEL,I-LABEL,..., mlm, "
+	  "classify:LABEL,LABEL..., multilabel:LABEL,..., regress[:OUTPUTS], tag:O,B-LABEL,I-LABEL,..., lm, mlm, "
 	  "embed[:POOLING] or none; @FILE for the labels reads them from a file, one a line (default: the head that the "
 	  "model has)", 0 },
 	{ "pooling", 0, FT_OPT_STR, &pooling, "MODE,...",
@@ -84,8 +84,8 @@ static json_t *add_pooling(json_t *new_head, const char *modes)
 {
 	const char *type = json_string_value(json_object_get(new_head, "type"));
 	int task = type ? ft_task_parse(type) : FT_TASK_NONE, rc = FT_OK;
-	if (new_head && (modes || normalize) && (task == FT_TASK_NONE || task == FT_TASK_LM))
-		rc = ft_fail(FT_EUSAGE, "--pooling, --normalize: the head %s sees every token", type);
+	if (new_head && (modes || normalize) && (task == FT_TASK_NONE || ft_task_of_words((enum ft_task)task)))
+		rc = ft_fail(FT_EUSAGE, "--pooling, --normalize: the head %s sees every token", type ? type : "none");
 	else if (new_head && normalize && !modes && task != FT_TASK_EMBED)
 		rc = ft_fail(FT_EUSAGE, "--normalize needs --pooling");
 	if (rc == FT_OK && new_head && modes) {
@@ -132,13 +132,14 @@ static json_t *parse_head(const char *text)
 		if (rest && pooling)
 			return ft_fail(FT_EUSAGE, "--head %s and --pooling %s: give one of them", text, pooling), NULL;
 		return add_pooling(json_pack("{s:s}", "type", "embed"), rest);
+	case FT_TASK_MLM:
 	case FT_TASK_LM:
 	case FT_TASK_NONE:
 		if (!rest)
 			return json_pack("{s:s}", "type", ft_task_name(task));
 		break;
 	}
-	ft_fail(FT_EUSAGE, "--head: '%s' is not classify:LABELS, multilabel:LABELS, regress[:OUTPUTS], tag:LABELS, mlm, "
+	ft_fail(FT_EUSAGE, "--head: '%s' is not classify:LABELS, multilabel:LABELS, regress[:OUTPUTS], tag:LABELS, lm, mlm, "
 	        "embed[:POOLING] or none", text);
 	return NULL;
 }

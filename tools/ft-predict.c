@@ -512,7 +512,7 @@ static int open_model(struct run *r)
 		normalize |= ft_model_pooling(r->model)->normalize;
 	if (columns.pair && r->task == FT_TASK_EMBED)
 		return ft_fail(FT_EUSAGE, "--pair: a vector is of one text");
-	if (!vectors && (r->task == FT_TASK_NONE || r->task == FT_TASK_LM))
+	if (!vectors && (r->task == FT_TASK_NONE || ft_task_of_words(r->task)))
 		return ft_fail(FT_EUSAGE, "%s: the model has no head that predicts; --vectors mean prints vectors",
 		               model_path);
 	int rc = open_tokenizer(r);

@@ -54,7 +54,7 @@ static const struct ft_opt options[] = {
 	{ "labels", 0, FT_OPT_STR, &label_names, "NAMES",
 	  "names of the classes, A,B...; or @FILE, which holds one a line (default: those of MODEL)", 0 },
 	{ "task", 0, FT_OPT_STR, &task_name, "TASK",
-	  "classify, multilabel, regress, tag, mlm, embed or none (default: that of MODEL; classify with --labels)", 0 },
+	  "classify, multilabel, regress, tag, mlm, lm, embed or none (default: that of MODEL; classify with --labels)", 0 },
 	{ "outputs", 0, FT_OPT_INT, &outputs, "N", "numbers of a row, with --task regress (default: 1)", 0 },
 	{ "label-all", 0, FT_OPT_FLAG, &label_all, NULL,
 	  "with --task tag: a label for every token of a word, I-X behind B-X (default: for its first)", 0 },
@@ -153,7 +153,7 @@ static int choose_labels(struct run *r)
 	bool scored = r->task == FT_TASK_EMBED && label_column;
 	if (scored)
 		r->targets = 1;
-	if (rc < 0 || no_labels || r->task == FT_TASK_NONE || r->task == FT_TASK_LM || (r->task == FT_TASK_EMBED && !scored))
+	if (rc < 0 || no_labels || r->task == FT_TASK_NONE || ft_task_of_words(r->task) || (r->task == FT_TASK_EMBED && !scored))
 		return rc;
 	r->labels = ft_labels_new(scored ? FT_TASK_REGRESS : r->task, r->names, r->targets);
 	if (r->labels && label_all && !(r->rest = ft_words_rest(r->names)))

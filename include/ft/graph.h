@@ -57,10 +57,11 @@ void *ft_graph_alloc(struct ft_graph *g, size_t bytes);
 /* y [T,N] = x [T,K] w[N,K]^T + b [1,N]; b may be NULL. */
 struct ft_tensor *ft_linear(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w, struct ft_tensor *b);
 
-/* y [T,H] = word[ids] + position[place in its row, from 0] + type[types].
+/* y [T,H] = scale * word[ids] + position[place in its row, from 0] + type[types].
  * position and type may be NULL; types NULL means all 0. Ids beyond a table, rows
  * beyond the positions: FT_EMATCH. */
 struct ft_embed_options {
+	float scale;     /* of the word's vector; 0: 1 */
 	int32_t padding; /* an id whose vector gets no gradient where it is looked up; -1: none */
 	/* RoBERTa: that id is always at place `padding`, which gets no gradient
 	 * either, and the others of a row count from there. */
@@ -151,9 +152,10 @@ struct ft_tensor *ft_binary_cross_entropy(struct ft_graph *g, struct ft_tensor *
 /* Mean over the outputs of a unit of the squared error. */
 struct ft_tensor *ft_squared_error(struct ft_graph *g, struct ft_tensor *values, const float *targets);
 /* Cross-entropy of x w^T + b without keeping the logits [n, V]: by chunks, the
- * gradient computed on the way forward. */
+ * gradient computed on the way forward. softcap c: logits become c tanh(logit/c);
+ * 0: they stay. */
 struct ft_tensor *ft_linear_cross_entropy(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w,
-                                          struct ft_tensor *b, const int32_t *labels);
+                                          struct ft_tensor *b, const int32_t *labels, float softcap);
 /* CoSENT of scores [n,1] (Huang et al., IEEE/ACM TASLP 2024), one number for all of
  * them, [1,1]: log(1 + sum of exp(scale (s[i] - s[j])) over all i, j with
  * targets[i] < targets[j]). */

@@ -28,10 +28,14 @@ struct ft_param {
 	bool trains;
 	bool decays;      /* weight decay applies: not to norms and biases */
 	bool fresh;       /* not in the base: made by initialisation */
+	bool turned;      /* a checkpoint holds it as [cols, rows] */
 	bool stored;      /* came from the model stream: differs from the base */
 	int kind;         /* for initialisation; private to lib/model */
 	double rate;      /* multiplier of the learning rate */
 };
+
+/* dest [cols, rows] = a `turned` parameter as a checkpoint holds it. */
+void ft_param_turn(const struct ft_param *p, float *dest);
 
 struct ft_model;
 #define FT_MODEL_BARE 1u /* description only, no weights in memory */
@@ -57,11 +61,14 @@ struct ft_param *ft_model_find(const struct ft_model *m, const char *name); /* b
 
 /* ---- the head ---- */
 enum ft_task {
-	FT_TASK_NONE, FT_TASK_CLASSIFY, FT_TASK_MULTILABEL, FT_TASK_REGRESS, FT_TASK_TAG, FT_TASK_LM, FT_TASK_EMBED
+	FT_TASK_NONE, FT_TASK_CLASSIFY, FT_TASK_MULTILABEL, FT_TASK_REGRESS, FT_TASK_TAG, FT_TASK_MLM,
+	FT_TASK_EMBED, FT_TASK_LM
 };
+/* Whether what is predicted are tokens of the vocabulary: masked, or next. */
+static inline bool ft_task_of_words(enum ft_task t) { return t == FT_TASK_MLM || t == FT_TASK_LM; }
 enum ft_task ft_model_task(const struct ft_model *m);
 /* Names of the task as they stand in meta and on command lines. */
-const char *ft_task_name(enum ft_task t);  /* "none", "classify", "multilabel", "regress", "tag", "mlm", "embed" */
+const char *ft_task_name(enum ft_task t);  /* "none", "classify", "multilabel", "regress", "tag", "mlm", "embed", "lm" */
 int ft_task_parse(const char *name);       /* an ft_task, or -1 */
 size_t ft_model_outputs(const struct ft_model *m);                /* classes, labels or values */
 /* How vectors are made of texts, as the head says; modes 0: it does not. Borrowed. */
@@ -109,10 +116,11 @@ void ft_model_dropout(struct ft_model *m, double p);
 /* Forward without training. Everything in `out` lives until the next call
  * with the same graph. Logits are raw (no softmax). */
 struct ft_output {
-	const float *logits; /* [units, outputs]; NULL for a language-model head */
+	const float *logits; /* [units, outputs]; NULL for a language-model head, but lm without labels
+	                        gives those of what follows each row: [rows, vocabulary] */
 	const float *vectors; /* [rows, width] of a head that makes vectors, else NULL */
 	const float *loss;   /* [units], unreduced; NULL without labels or targets */
-	size_t units, outputs; /* units: rows of the batch; supervised tokens (mlm, tag); all tokens (tag
+	size_t units, outputs; /* units: rows of the batch; supervised tokens (mlm, lm, tag); all tokens (tag
 	                          without labels); or examples (embed), of which CoSENT makes one */
 	size_t width;
 	double loss_sum;

@@ -90,7 +90,9 @@ static const struct {
 	  "values = model(**inputs).logits" },
 	{ FT_TASK_TAG, "token-classification", "AutoModelForTokenClassification",
 	  "tags = [model.config.id2label[i] for i in model(**inputs).logits.argmax(-1)[0].tolist()]" },
-	{ FT_TASK_LM, "fill-mask", "AutoModelForMaskedLM", "logits = model(**inputs).logits" },
+	{ FT_TASK_LM, "text-generation", "AutoModelForCausalLM",
+	  "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=40)[0]))" },
+	{ FT_TASK_MLM, "fill-mask", "AutoModelForMaskedLM", "logits = model(**inputs).logits" },
 };
 
 /* The line of uses[] for a task. */

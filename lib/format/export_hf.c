@@ -71,7 +71,7 @@ static int set_head(json_t *config, const struct ft_model *m)
 			json_object_del(config, of_a_head[i]);
 	json_object_del(config, "num_labels"); /* implied by id2label */
 	/* A decoder is stored once, as the word embeddings; false would have it missed. */
-	if (ft_model_task(m) == FT_TASK_LM && json_is_false(json_object_get(config, "tie_word_embeddings")))
+	if (ft_model_task(m) == FT_TASK_MLM && json_is_false(json_object_get(config, "tie_word_embeddings")))
 		json_object_set_new(config, "tie_word_embeddings", json_true());
 	int rc = json_object_set_new(config, "architectures", json_pack("[s]", ft_model_architecture(m)));
 	if (labelled)
@@ -107,11 +107,11 @@ static int write_config(const struct ft_model *m, const char *dir, enum ft_dtype
 /* ---- model.safetensors ---- */
 
 /* Every value must be finite, before and after rounding. */
-static int check_finite(const struct ft_param *p, const unsigned char *narrow, enum ft_dtype dtype)
+static int check_finite(const struct ft_param *p, const float *wide, const unsigned char *narrow, enum ft_dtype dtype)
 {
 	size_t n = (size_t)p->t.rows * (size_t)p->t.cols;
 	for (size_t i = 0; i < n; i++) {
-		float v = p->t.data[i];
+		float v = wide[i];
 		if (!isfinite(v))
 			return ft_fail(FT_ECRITERION, "tensor '%s': value %zu is not finite; not exported",
 			               p->file, i);
@@ -121,29 +121,47 @@ static int check_finite(const struct ft_param *p, const unsigned char *narrow, e
 			return ft_fail(FT_EFAIL,
 			               "tensor '%s': value %zu, %g, is beyond the range of %s; "
 			               "use --dtype bf16 or f32",
-			               p->file, i, (double)p->t.data[i], ft_dtype_name(dtype));
+			               p->file, i, (double)wide[i], ft_dtype_name(dtype));
 	}
 	return FT_OK;
 }
 
-/* The parameter as it will be stored. For F32 the bytes are the parameter's own. */
+/* Narrows `wide` into memory of its own, t->data, which a failure frees, too. */
+static int narrow_stored(const struct ft_param *p, const float *wide, struct ft_stored *t)
+{
+	size_t n = (size_t)p->t.rows * (size_t)p->t.cols;
+	void *narrow = ft_alloc(n, ft_dtype_size(t->dtype));
+	int rc = narrow ? ft_narrow(narrow, wide, t->dtype, n) : FT_EFAIL;
+	rc = rc < 0 ? rc : check_finite(p, wide, narrow, t->dtype);
+	if (rc < 0)
+		free(narrow);
+	else
+		t->data = narrow;
+	return rc;
+}
+
+/* The parameter as it will be stored. For F32 the bytes are the parameter's own, as long as
+ * they need not be turned. */
 static int make_stored(const struct ft_param *p, enum ft_dtype dtype, struct ft_stored *t)
 {
 	size_t n = (size_t)p->t.rows * (size_t)p->t.cols;
 	*t = (struct ft_stored){ .name = p->file, .dtype = dtype, .rank = p->rank };
 	t->bytes = n * ft_dtype_size(dtype);
-	t->shape[0] = p->rank == 2 ? p->t.rows : p->t.cols;
-	t->shape[1] = p->t.cols;
-	if (dtype == FT_F32) {
+	t->shape[0] = p->turned ? p->t.cols : p->rank == 2 ? p->t.rows : p->t.cols;
+	t->shape[1] = p->turned ? p->t.rows : p->t.cols;
+	if (!p->turned && dtype == FT_F32) {
 		t->data = p->t.data;
-	} else {
-		void *narrow = ft_alloc(n, ft_dtype_size(dtype));
-		t->data = narrow; /* the caller's to free, also after a failure */
-		int rc = narrow ? ft_narrow(narrow, p->t.data, dtype, n) : FT_EFAIL;
-		if (rc < 0)
-			return rc;
+		return check_finite(p, p->t.data, NULL, dtype);
 	}
-	return check_finite(p, t->data, dtype);
+	if (!p->turned)
+		return narrow_stored(p, p->t.data, t);
+	float *wide = ft_alloc(n, sizeof *wide);
+	if (!wide)
+		return FT_EFAIL;
+	ft_param_turn(p, wide);
+	int rc = narrow_stored(p, wide, t);
+	free(wide);
+	return rc;
 }
 
 static int write_weights(const struct ft_model *m, const char *dir, enum ft_dtype dtype)
@@ -156,8 +174,9 @@ static int write_weights(const struct ft_model *m, const char *dir, enum ft_dtyp
 		rc = make_stored(ft_model_param(m, i), dtype, &t[i]);
 	if (rc == FT_OK)
 		rc = ft_safetensors_write(path, t, n);
-	for (size_t i = 0; t && dtype != FT_F32 && i < n; i++)
-		free((void *)(uintptr_t)t[i].data);
+	for (size_t i = 0; t && i < n; i++)
+		if (t[i].data != ft_model_param(m, i)->t.data)
+			free((void *)(uintptr_t)t[i].data);
 	free(path);
 	free(t);
 	return rc;

@@ -36,7 +36,7 @@ static int make_probe(const struct ft_model *m, struct probe *p)
 	}
 	p->offsets[PROBE_ROWS] = (int32_t)t;
 	p->batch = (struct ft_batch){ .ids = p->ids, .offsets = p->offsets, .tokens = t, .rows = PROBE_ROWS };
-	if (ft_model_task(m) == FT_TASK_LM) {
+	if (ft_task_of_words(ft_model_task(m))) {
 		p->batch.labels = p->labels;
 		p->batch.nlabels = t;
 	}

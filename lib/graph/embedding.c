@@ -7,7 +7,13 @@ struct embed {
 	int64_t width;
 	const struct ft_tensor *word, *position, *type;
 	const int32_t *place; /* of each token in the table of positions */
+	float scale;
 };
+
+static float word_scale(const struct ft_embed_options *o)
+{
+	return o->scale > 0 ? o->scale : 1;
+}
 
 static void embed_row(void *ctx, size_t r)
 {
@@ -17,6 +23,8 @@ static void embed_row(void *ctx, size_t r)
 	for (int32_t t = e->b->offsets[r]; t < e->b->offsets[r + 1]; t++) {
 		float *y = e->y + (size_t)t * width;
 		memcpy(y, e->word->data + (size_t)e->b->ids[t] * width, width * sizeof *y);
+		for (size_t i = 0; e->scale != 1 && i < width; i++)
+			y[i] *= e->scale;
 		if (e->position)
 			k->add(y, e->position->data + (size_t)e->place[t] * width, width);
 		if (e->type)
@@ -91,7 +99,7 @@ struct ft_tensor *ft_embed(struct ft_graph *g, const struct ft_batch *b, struct 
 	if (!y || !place)
 		return NULL;
 	struct embed e = { .b = b, .y = y->data, .width = y->cols, .word = word, .position = position, .type = type,
-	                   .place = place };
+	                   .place = place, .scale = word_scale(o) };
 	ft_parallel_work(b->rows, (double)b->tokens * (double)y->cols, embed_row, &e);
 	struct node *n = graph_record(g, OP_embed, y, in, 3);
 	if (n) {
@@ -99,6 +107,7 @@ struct ft_tensor *ft_embed(struct ft_graph *g, const struct ft_batch *b, struct 
 		n->data[0] = place;
 		n->whole = o->padding;
 		n->length = o->padding_places ? o->padding : -1;
+		n->real = e.scale;
 	}
 	return y;
 }
@@ -115,7 +124,7 @@ struct scatter {
 	const int32_t *place;
 	int64_t fixed; /* a row that does not learn; -1: none */
 	const float *dy;
-	float *grad;
+	float *grad, scale;
 	size_t width;
 };
 
@@ -135,7 +144,7 @@ static void scatter_columns(void *ctx, size_t i)
 	for (size_t t = 0; t < s->b->tokens; t++) {
 		int64_t row = table_row(s, t);
 		if (row >= 0)
-			ft_kernels()->add(s->grad + (size_t)row * s->width + from, s->dy + t * s->width + from, n);
+			ft_kernels()->axpy(s->grad + (size_t)row * s->width + from, s->scale, s->dy + t * s->width + from, n);
 	}
 }
 
@@ -160,7 +169,7 @@ static int scatter(struct ft_graph *g, struct node *n, enum table which, struct 
 	if (!table || !table->needs_grad)
 		return FT_OK;
 	struct scatter s = { .b = n->batch, .which = which, .place = n->data[0], .dy = n->out->grad,
-	                     .fixed = which == WORD ? n->whole : n->length, .width = (size_t)table->cols };
+	                     .scale = which == WORD ? n->real : 1, .fixed = which == WORD ? n->whole : n->length, .width = (size_t)table->cols };
 	if (table->touched && table->grad && !table->dense) {
 		touch_rows(&s, table);
 		s.grad = table->grad;

@@ -13,25 +13,49 @@ struct chunk {
 	float *logits, *loss;
 	const int32_t *labels;
 	int64_t vocabulary;
+	float softcap;
 	bool back;
+	struct ft_graph *g;
+	int failed;
 };
+
+/* x = cap tanh(x / cap); *slope, scratch of the thread, becomes the derivative. */
+static void cap_row(struct chunk *c, float *x, float **slope)
+{
+	size_t n = (size_t)c->vocabulary;
+	for (size_t i = 0; i < n; i++)
+		x[i] /= c->softcap;
+	ft_kernels()->tanh(x, x, n);
+	*slope = c->back ? graph_scratch(c->g, n) : NULL;
+	if (c->back && !*slope)
+		__atomic_store_n(&c->failed, 1, __ATOMIC_RELAXED);
+	for (size_t i = 0; i < n; i++) {
+		if (*slope)
+			(*slope)[i] = 1 - x[i] * x[i];
+		x[i] *= c->softcap;
+	}
+}
 
 static void chunk_row(void *ctx, size_t i)
 {
-	const struct chunk *c = ctx;
-	float *x = c->logits + (int64_t)i * c->vocabulary;
+	struct chunk *c = ctx;
+	float *slope = NULL, *x = c->logits + (int64_t)i * c->vocabulary;
 	int32_t y = c->labels[i];
 	if (y == FT_IGNORE) {
 		c->loss[i] = 0;
 		memset(x, 0, (size_t)c->vocabulary * sizeof *x);
 		return;
 	}
+	if (c->softcap > 0)
+		cap_row(c, x, &slope);
 	float at_label = x[y];
 	float lse = c->back ? ft_kernels()->softmax(x, 1, (size_t)c->vocabulary)
 	                    : ft_kernels()->log_sum_exp(x, (size_t)c->vocabulary);
 	c->loss[i] = lse - at_label;
 	if (c->back)
 		x[y] -= 1;
+	if (slope)
+		ft_kernels()->mul(x, slope, (size_t)c->vocabulary);
 }
 
 struct gradients {
@@ -82,7 +106,7 @@ static int check(struct ft_graph *g, const int32_t *labels, int64_t n, int64_t v
 }
 
 struct ft_tensor *ft_linear_cross_entropy(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w,
-                                          struct ft_tensor *b, const int32_t *labels)
+                                          struct ft_tensor *b, const int32_t *labels, float softcap)
 {
 	struct ft_tensor *in[3] = { x, w, b };
 	if (!graph_ready(g, in, b ? 3 : 2) || check(g, labels, x->rows, w->rows) < 0)
@@ -98,13 +122,15 @@ struct ft_tensor *ft_linear_cross_entropy(struct ft_graph *g, struct ft_tensor *
 	for (int64_t from = 0; from < x->rows; from += rows) {
 		int64_t n = x->rows - from < rows ? x->rows - from : rows;
 		struct chunk c = { .logits = logits, .loss = loss->data + from, .labels = labels + from,
-		                   .vocabulary = w->rows, .back = s.dx || s.dw || s.db };
+		                   .vocabulary = w->rows, .softcap = softcap, .g = g, .back = s.dx || s.dw || s.db };
 		ft_gemm(&(struct ft_gemm){
 			.tb = true, .m = n, .n = w->rows, .k = w->cols, .bias = b ? b->data : NULL,
 			.a = x->data + from * w->cols, .lda = w->cols, .b = w->data, .ldb = w->cols, .c = logits,
 			.ldc = w->rows });
 		graph_count(g, (double)n * (double)w->rows * (double)w->cols);
 		ft_parallel((size_t)n, chunk_row, &c);
+		if (c.failed)
+			return ft_graph_fail(g, ft_fail(FT_EFAIL, "out of memory for the logits of a token")), NULL;
 		chunk_back(g, &c, &s, x, w, from, n);
 	}
 	graph_release(g, logits, (size_t)(rows * w->rows));

@@ -4,6 +4,9 @@
 
 static int describe(struct ft_model *m)
 {
+	if (!m->family->describe_mlm)
+		return ft_fail(FT_EUSAGE, "%s: the head mlm is not for %s, which predicts what follows; lm is", m->name,
+		               m->family->name);
 	return m->family->describe_mlm(m);
 }
 
@@ -22,7 +25,8 @@ static int run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
 	struct ft_tensor *x = ft_gather(g, hidden, index, n);
 	x = m->family->mlm(m, g, x);
 	struct ft_param *bias = ft_model_find(m, "head.bias"); /* not all have one */
-	out->loss = ft_linear_cross_entropy(g, x, site_tensor(m, g, "embed.word.weight"), bias ? &bias->t : NULL, labels);
+	out->loss = ft_linear_cross_entropy(g, x, site_tensor(m, g, "embed.word.weight"), bias ? &bias->t : NULL, labels,
+	                                    0);
 	out->supervised = n;
 	out->weight = (double)n;
 	return ft_graph_error(g);
@@ -30,7 +34,7 @@ static int run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
 
 const struct ft_head head_mlm = {
 	.name = "mlm",
-	.task = FT_TASK_LM,
+	.task = FT_TASK_MLM,
 	.architecture = "ForMaskedLM",
 	.describe = describe,
 	.run = run,

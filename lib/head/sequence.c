@@ -6,7 +6,8 @@ static int describe(struct ft_model *m)
 {
 	int top = (int)m->shape.layers, rc = m->pooling.modes ? FT_OK : m->family->describe_rows(m);
 	int64_t width = m->shape.width * (int64_t)(m->pooling.modes ? m->pooling.modes : 1);
-	return rc < 0 ? rc : param_linear(m, top, "head", m->family->classifier, (int64_t)m->outputs, width);
+	return rc < 0 ? rc : (m->family->causal ? param_weight : param_linear)(m, top, "head", m->family->classifier,
+	                                                                       (int64_t)m->outputs, width);
 }
 
 static struct ft_tensor *logits(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x)

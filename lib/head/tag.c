@@ -5,8 +5,8 @@
 static int describe(struct ft_model *m)
 {
 	int rc = m->family->describe_tokens ? m->family->describe_tokens(m) : FT_OK;
-	return rc < 0 ? rc : param_linear(m, (int)m->shape.layers, "head", "@classifier", (int64_t)m->outputs,
-	                                  m->shape.width);
+	const char *file = m->family->tagger ? m->family->tagger : "@classifier";
+	return rc < 0 ? rc : param_linear(m, (int)m->shape.layers, "head", file, (int64_t)m->outputs, m->shape.width);
 }
 
 static struct ft_tensor *logits(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x)

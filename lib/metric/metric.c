@@ -12,7 +12,7 @@
 #define M (1u << FT_TASK_MULTILABEL)
 #define R (1u << FT_TASK_REGRESS)
 #define T (1u << FT_TASK_TAG)
-#define L (1u << FT_TASK_LM)
+#define L (1u << FT_TASK_MLM | 1u << FT_TASK_LM)
 #define E (1u << FT_TASK_EMBED)
 static const struct ft_metric_info info[METRIC_COUNT] = {
 #define X(id, name, tasks, better, help) [METRIC_##id] = { name, tasks, better, help },
@@ -25,6 +25,7 @@ static const struct metric_kind *const kinds[] = {
 	[FT_TASK_MULTILABEL] = &metric_multilabel,
 	[FT_TASK_REGRESS] = &metric_regress,
 	[FT_TASK_TAG] = &metric_tag,
+	[FT_TASK_MLM] = &metric_lm,
 	[FT_TASK_LM] = &metric_lm,
 	[FT_TASK_EMBED] = &metric_embed,
 };
@@ -77,16 +78,16 @@ void ft_metric_free(struct ft_metric *t)
 
 int ft_metric_add(struct ft_metric *t, const struct ft_output *out, const struct ft_batch *b)
 {
-	bool by_token = t->task == FT_TASK_LM || t->task == FT_TASK_TAG;
+	bool by_token = ft_task_of_words(t->task) || t->task == FT_TASK_TAG;
 	if (b->rows == 0)
 		return FT_OK;
 	if (t->task == FT_TASK_EMBED)
 		return t->kind->add(t, out, b);
-	if (t->task != FT_TASK_LM && out->logits && out->outputs != t->outputs)
+	if (!ft_task_of_words(t->task) && out->logits && out->outputs != t->outputs)
 		return ft_fail(FT_EMATCH, "%zu outputs a row where %zu were expected", out->outputs, t->outputs);
 	if (by_token && b->labels && out->units == 0)
 		return FT_OK; /* nothing supervised in this batch */
-	if (!out->loss || (t->task != FT_TASK_LM && !out->logits) || (!by_token && out->units != b->rows))
+	if (!out->loss || (!ft_task_of_words(t->task) && !out->logits) || (!by_token && out->units != b->rows))
 		return ft_fail(FT_EFORMAT, "rows without labels cannot be measured");
 	return t->kind->add(t, out, b);
 }
@@ -178,7 +179,7 @@ json_t *ft_metric_result(struct ft_metric *t, const json_t *labels)
 	if (rc < 0)
 		return NULL;
 	result = json_pack("{s:s, s:I}", "task", ft_task_name(t->task), "examples", (json_int_t)t->rows);
-	bool lm = t->task == FT_TASK_LM;
+	bool lm = ft_task_of_words(t->task);
 	if (!result || (lm && json_object_set_new(result, "tokens", json_integer(tokens(t))) < 0))
 		rc = ft_fail(FT_EFAIL, "out of memory for the results");
 	if (rc == FT_OK)

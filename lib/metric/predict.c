@@ -170,7 +170,7 @@ int ft_put_string(struct ft_buf *b, const char *s, size_t n)
 json_t *ft_label_names(const struct ft_model *m, int *err)
 {
 	size_t n = ft_model_outputs(m);
-	if (ft_model_task(m) == FT_TASK_LM || n == 0 || !ft_model_label(m, 0))
+	if (ft_task_of_words(ft_model_task(m)) || n == 0 || !ft_model_label(m, 0))
 		return NULL;
 	json_t *names = json_array();
 	for (size_t i = 0; i < n; i++) {

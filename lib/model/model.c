@@ -232,7 +232,9 @@ static int describe(struct ft_model *m)
 	rc = rc ? rc : m->head->describe(m);
 	if (rc < 0)
 		return ft_context(rc, "%s: config.json", m->dir);
-	char *name = ft_format("%s%s", m->family->class_name, m->head->architecture);
+	bool own = m->head->task == FT_TASK_LM && m->family->lm_class;
+	char *name = own ? ft_strdup(m->family->lm_class)
+	                 : ft_format("%s%s", m->family->class_name, m->head->architecture);
 	rc = ft_json_set(m->meta, "architecture", name ? json_string(name) : NULL);
 	rc = rc ? rc : ft_json_set(m->meta, "max_length", json_integer(m->shape.positions));
 	free(name);

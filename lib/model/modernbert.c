@@ -5,42 +5,23 @@
 
 #include <string.h>
 
-enum { FULL, SLIDING }; /* kinds of layer, each with its rotary positions */
-
 static const struct rope_source rope_sources[] = {
-	[FULL] = { .kind = "full_attention", .theta_key = "global_rope_theta", .theta = 160000, .scaled = true },
-	[SLIDING] = { .kind = "sliding_attention", .theta_key = "local_rope_theta", .theta = 10000, .scaled = true },
+	[LAYER_FULL] = { .kind = "full_attention", .theta_key = "global_rope_theta", .theta = 160000, .scaled = true },
+	[LAYER_SLIDING] = { .kind = "sliding_attention", .theta_key = "local_rope_theta", .theta = 10000, .scaled = true },
 };
 
-static int kind_of(const struct ft_model *m, int layer)
+static enum layer_kind kind_of(const struct ft_model *m, int layer)
 {
-	const json_t *types = json_object_get(m->config, "layer_types");
-	if (json_is_array(types)) {
-		const char *type = json_string_value(json_array_get(types, (size_t)layer));
-		return type && strcmp(type, rope_sources[SLIDING].kind) == 0 ? SLIDING : FULL;
-	}
 	int64_t every = ft_json_int(m->config, "global_attn_every_n_layers", 3, NULL);
-	return layer % every ? SLIDING : FULL;
+	return layer_kind(m, layer, every > 0 && layer % every != 0);
 }
 
-static int check_layer_types(const struct ft_model *m)
+static int check_layers(const struct ft_model *m)
 {
 	int err = 0;
-	const json_t *types = json_object_get(m->config, "layer_types");
-	if (!types || json_is_null(types)) {
+	if (!json_is_array(json_object_get(m->config, "layer_types")))
 		config_size(m, "global_attn_every_n_layers", 3, 1, 1 << 20, &err);
-		return err;
-	}
-	if (!json_is_array(types) || json_array_size(types) != (size_t)m->shape.layers)
-		return ft_fail(FT_EFORMAT, "layer_types: must be a list of num_hidden_layers, %lld",
-		               (long long)m->shape.layers);
-	for (size_t i = 0; i < json_array_size(types); i++) {
-		const char *type = json_string_value(json_array_get(types, i));
-		if (!type || (strcmp(type, rope_sources[FULL].kind) && strcmp(type, rope_sources[SLIDING].kind)))
-			return ft_fail(FT_EFORMAT, "layer_types: '%.40s' is not supported; %s and %s are", type ? type : "?",
-			               rope_sources[FULL].kind, rope_sources[SLIDING].kind);
-	}
-	return FT_OK;
+	return err ? err : layers_check(m);
 }
 
 static int read_sizes(struct ft_model *m)
@@ -71,8 +52,8 @@ static int read_sizes(struct ft_model *m)
 static int read_shape(struct ft_model *m)
 {
 	int rc = read_sizes(m);
-	rc = rc ? rc : check_layer_types(m);
-	for (int kind = FULL; rc == FT_OK && kind <= SLIDING; kind++)
+	rc = rc ? rc : check_layers(m);
+	for (int kind = LAYER_FULL; rc == FT_OK && kind <= LAYER_SLIDING; kind++)
 		rc = rope_read(m, &m->rope[kind], &rope_sources[kind], m->shape.width / m->shape.heads);
 	return rc;
 }
@@ -119,12 +100,13 @@ static struct ft_tensor *layer(struct ft_model *m, struct ft_graph *g, const str
                                int i)
 {
 	const struct shape *s = &m->shape;
-	int kind = kind_of(m, i), heads = (int)s->heads;
+	enum layer_kind kind = kind_of(m, i);
+	int heads = (int)s->heads;
 	struct ft_tensor *a = i ? site_norm(m, g, x, "layer.%d.attn.norm", i) : x;
 	a = site_linear(m, g, a, "layer.%d.attn.qkv", i);
 	a = ft_rope(g, b, a, rope_table(m, g, b, &m->rope[kind]), 2 * heads, s->width / heads); /* q and k */
 	a = ft_attention(g, b, a, NULL, NULL, &(struct ft_attention_options){
-		.heads = heads, .window = kind == SLIDING ? s->window : 0, .dropout = s->attention_dropout });
+		.heads = heads, .window = kind == LAYER_SLIDING ? s->window : 0, .dropout = s->attention_dropout });
 	a = site_linear(m, g, a, "layer.%d.attn.o", i);
 	x = ft_dropout_add(g, a, x, s->attention_dropout);
 	struct ft_tensor *f = site_norm(m, g, x, "layer.%d.ffn.norm", i);

@@ -38,10 +38,11 @@ int param_add(struct ft_model *m, enum param_kind kind, int layer, const char *n
 	m->params[m->count++] = p;
 	p->name = format_name(name, layer);
 	p->file = file_name(m, file, layer);
-	p->rank = kind == PARAM_WEIGHT || kind == PARAM_TABLE ? 2 : 1;
+	p->rank = kind == PARAM_WEIGHT || kind == PARAM_TABLE || kind == PARAM_TURNED ? 2 : 1;
 	p->layer = layer;
 	p->trains = true;
 	p->decays = p->rank == 2;
+	p->turned = kind == PARAM_TURNED;
 	p->rate = 1;
 	p->t = (struct ft_tensor){ .rows = rows, .cols = cols };
 	p->kind = kind;
@@ -71,6 +72,12 @@ int param_scale(struct ft_model *m, int layer, const char *name, const char *fil
 int param_linear(struct ft_model *m, int layer, const char *name, const char *file, int64_t out, int64_t in)
 {
 	int rc = param_weight(m, layer, name, file, out, in);
+	return rc ? rc : param_part(m, PARAM_BIAS, layer, name, file, "bias", 1, out);
+}
+
+int param_turned(struct ft_model *m, int layer, const char *name, const char *file, int64_t out, int64_t in)
+{
+	int rc = param_part(m, PARAM_TURNED, layer, name, file, "weight", out, in);
 	return rc ? rc : param_part(m, PARAM_BIAS, layer, name, file, "bias", 1, out);
 }
 
@@ -152,12 +159,14 @@ static void init_param(const struct ft_model *m, struct ft_param *p)
 	struct init s = { .p = p, .seed = ft_mix((uint64_t)seed, hash_name(p->name)), .range = m->shape.init_range };
 	switch (p->kind) {
 	case PARAM_WEIGHT:
+	case PARAM_TURNED:
 	case PARAM_TABLE: ft_parallel((size_t)p->t.rows, init_row, &s); break;
 	case PARAM_NORM:
 		for (int64_t i = 0; i < p->t.cols; i++)
 			p->t.data[i] = 1;
 		break;
 	case PARAM_BIAS:
+	case PARAM_NORM_PLUS:
 	case PARAM_NORM_BIAS: break; /* zero */
 	}
 }
@@ -191,15 +200,41 @@ static const struct ft_stored *find_stored(const struct ft_model *m, const char 
 static int check_shape(const struct ft_model *m, const struct ft_param *p, const struct ft_stored *t)
 {
 	int64_t rows = t->rank == 2 ? t->shape[0] : 1, cols = t->rank ? t->shape[t->rank - 1] : 1;
-	if (t->rank != p->rank || rows != p->t.rows || cols != p->t.cols)
+	int64_t want_rows = p->turned ? p->t.cols : p->t.rows, want_cols = p->turned ? p->t.rows : p->t.cols;
+	if (t->rank != p->rank || rows != want_rows || cols != want_cols)
 		return ft_fail(FT_EFORMAT, "%s: tensor '%s' has shape [%lld, %lld], config.json asks for [%lld, %lld]", m->dir,
-		               t->name, (long long)rows, (long long)cols, (long long)p->t.rows, (long long)p->t.cols);
+		               t->name, (long long)rows, (long long)cols, (long long)want_rows, (long long)want_cols);
 	return FT_OK;
+}
+
+/* y [cols, rows] = x [rows, cols], turned. */
+static void turn(float *y, const float *x, int64_t rows, int64_t cols)
+{
+	for (int64_t r = 0; r < rows; r++)
+		for (int64_t c = 0; c < cols; c++)
+			y[c * rows + r] = x[r * cols + c];
+}
+
+void ft_param_turn(const struct ft_param *p, float *dest)
+{
+	turn(dest, p->t.data, p->t.rows, p->t.cols);
+}
+
+static int load_turned(struct ft_param *p, const struct ft_stored *t)
+{
+	size_t n = (size_t)p->t.rows * (size_t)p->t.cols;
+	float *wide = ft_alloc(n, sizeof *wide);
+	int rc = wide ? ft_widen(wide, t->data, t->dtype, n) : FT_EFAIL;
+	if (rc == FT_OK)
+		turn(p->t.data, wide, p->t.cols, p->t.rows);
+	free(wide);
+	return rc;
 }
 
 static int load_stored(const struct ft_model *m, struct ft_param *p, const struct ft_stored *t)
 {
-	int rc = ft_widen(p->t.data, t->data, t->dtype, (size_t)p->t.rows * (size_t)p->t.cols);
+	int rc = p->turned ? load_turned(p, t)
+	                   : ft_widen(p->t.data, t->data, t->dtype, (size_t)p->t.rows * (size_t)p->t.cols);
 	return rc < 0 ? ft_context(rc, "%s: tensor '%s'", m->dir, t->name) : FT_OK;
 }
 
@@ -317,5 +352,7 @@ struct ft_tensor *site_norm(struct ft_model *m, struct ft_graph *g, struct ft_te
 {
 	SITE(name);
 	struct ft_tensor *w = need_site(m, g, name, ".weight");
+	if (w && m->shape.rms)
+		return ft_rms_norm(g, x, w, m->shape.norm_plus, m->shape.eps);
 	return w ? ft_layer_norm(g, x, w, find_site(m, name, ".bias"), m->shape.eps) : NULL;
 }

@@ -36,10 +36,16 @@ struct ft_family {
 	/* What the tied decoder of a masked-LM head sees: [n, width]. */
 	int (*describe_mlm)(struct ft_model *m);
 	struct ft_tensor *(*mlm)(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x);
+	/* A token sees itself and those before it: the head `lm` is for these, and a row is
+	 * what its last token says. classifier then has no bias. */
+	bool causal;
+	const struct decoder *decoder; /* of the families that decoder.c serves */
+	const char *tagger; /* as classifier, of the head for tokens; NULL: "@classifier" */
 	/* Names of parameters in checkpoints with a head begin with this. */
 	const char *prefix;
 	/* "%s" in transformers' class names: "Bert". */
 	const char *class_name;
+	const char *lm_class; /* the whole name with the head `lm` where it does not follow from class_name */
 };
 
 /* ---- what a head is ---- */
@@ -65,11 +71,16 @@ struct ft_head {
 /* Sizes that several families share; what else one needs, it reads itself. */
 struct shape {
 	int64_t vocabulary, types, width, inner, layers, heads;
+	int64_t kv_heads, head_size; /* of families that say them */
 	int64_t positions; /* the most tokens of a row */
 	int64_t window;    /* of layers whose attention has one, as struct ft_attention_options */
 	struct ft_embed_options embed;
 	float eps, dropout, attention_dropout, embed_dropout, head_dropout;
 	float init_range;
+	float attention_scale, attention_cap, logit_cap; /* 0: 1/sqrt(head_size); none; none */
+	bool rms;        /* norms are RMS norms, of weights with norm_plus added */
+	float norm_plus;
+	bool tied;       /* the head `lm` decodes with the word embeddings */
 	ft_activation *activation;
 };
 
@@ -80,7 +91,9 @@ struct rope {
 	float *memory;    /* of the table */
 	struct ft_rope table;
 };
-#define ROPES 2 /* kinds of layer that a model may have */
+/* Kinds of layer that a model may have (layers.c). */
+enum layer_kind { LAYER_FULL, LAYER_SLIDING };
+#define ROPES 2
 
 /* The loss of texts that belong together (lib/head/embed.c). */
 struct pair_loss {
@@ -117,7 +130,11 @@ struct ft_model {
 };
 
 /* ---- for families and heads ---- */
-enum param_kind { PARAM_WEIGHT, PARAM_BIAS, PARAM_NORM, PARAM_NORM_BIAS, PARAM_TABLE };
+enum param_kind {
+	PARAM_WEIGHT, PARAM_BIAS, PARAM_NORM, PARAM_NORM_BIAS, PARAM_TABLE,
+	PARAM_NORM_PLUS, /* a norm's weight less 1 */
+	PARAM_TURNED,    /* a weight whose checkpoints hold it as [in, out] */
+};
 /* Declares a parameter. `name` is ours, `file` the checkpoint's (without the
  * family's prefix when it begins with "@": a parameter of the head). `layer`
  * as in struct ft_param; "%d" in both names is the layer. */
@@ -126,6 +143,8 @@ int param_add(struct ft_model *m, enum param_kind kind, int layer, const char *n
 /* A weight and its bias: name.weight and name.bias. */
 int param_linear(struct ft_model *m, int layer, const char *name, const char *file, int64_t out, int64_t in);
 int param_norm(struct ft_model *m, int layer, const char *name, const char *file, int64_t width);
+/* The same, of checkpoints that hold the weight as [in, out]. */
+int param_turned(struct ft_model *m, int layer, const char *name, const char *file, int64_t out, int64_t in);
 /* The same without a bias. */
 int param_weight(struct ft_model *m, int layer, const char *name, const char *file, int64_t out, int64_t in);
 int param_scale(struct ft_model *m, int layer, const char *name, const char *file, int64_t width);
@@ -142,6 +161,9 @@ struct ft_tensor *site_norm(struct ft_model *m, struct ft_graph *g, struct ft_te
 struct ft_tensor *vectors_make(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *hidden,
                                const struct ft_pooling *p);
 
+/* [rows, width]: the last token of each row, as struct ft_family's rows(). */
+struct ft_tensor *last_tokens(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x);
+
 /* The tokens that have a label, and their labels: [*n] each, of the pass. */
 int32_t *head_supervised(struct ft_graph *g, const struct ft_batch *b, int32_t **labels, int64_t *n);
 
@@ -154,6 +176,11 @@ int64_t config_size(const struct ft_model *m, const char *key, int64_t absent, i
 float config_share(const struct ft_model *m, const char *key, double absent, int *err);
 ft_activation *config_activation(const struct ft_model *m, const char *key, const char *absent, int *err);
 int config_heads(const struct ft_model *m, const char *width, const char *heads);
+
+/* ---- layers.c ---- */
+int layers_check(const struct ft_model *m); /* config.json's layer_types, after shape.layers is known */
+/* What that says of a layer; `slides` where there is no such list. */
+enum layer_kind layer_kind(const struct ft_model *m, int layer, bool slides);
 
 /* ---- rope.c ---- */
 /* Where a config.json has the rotary positions of one kind of layer. */
@@ -191,6 +218,30 @@ struct ft_tensor *pooler(struct ft_model *m, struct ft_graph *g, const struct ft
 /* A decoder tied to the word embeddings, behind a linear layer, f, and a norm. */
 int describe_tied(struct ft_model *m, const char *dense, const char *norm, const char *bias);
 struct ft_tensor *before_tied(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x, ft_activation *f);
+
+/* ---- decoder.c: what causal families share ---- */
+/* Llama's shape, and in what others differ from it. */
+struct decoder {
+	const char *activation_key, *activation; /* of the gate; the second when config.json does not say */
+	int64_t head_size, positions;            /* when it does not say; 0: width / heads */
+	double theta;
+	bool tied;             /* when it does not say */
+	bool qkv_bias;         /* whatever it says; else attention_bias is for q, k, v and o */
+	bool qk_norm;          /* RMS norms of each head's q and k */
+	bool gemma;            /* norms add 1, stand behind the blocks, too, and embeddings are scaled */
+	/* Whether a layer's attention has a window when there are no layer_types. */
+	bool (*slides)(const struct ft_model *m, int layer);
+	const struct rope_source *rope; /* [ROPES]; NULL: one for all, by rope_theta */
+};
+int decoder_describe(struct ft_model *m);
+struct ft_tensor *decoder_encode(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b);
+/* A family of that shape: config.json's model_type, transformers' name of its classes. */
+#define DECODER_FAMILY(type, class, ...)                                                                     \
+	{                                                                                                    \
+		.name = type, .class_name = class, .prefix = "model.", .causal = true, .decoder = __VA_ARGS__, \
+		.describe = decoder_describe, .encode = decoder_encode, .describe_pool = no_pooler, .pool = pooler, \
+		.describe_rows = no_pooler, .rows = last_tokens, .classifier = "@score", .tagger = "@score", \
+	}
 
 /* ---- between the files of lib/model ---- */
 int params_index(struct ft_model *m);

@@ -28,6 +28,8 @@ static int fill_output(struct ft_model *m, struct ft_graph *g, const struct head
 {
 	*out = (struct ft_output){ .outputs = m->outputs, .supervised = h->supervised, .weight = h->weight };
 	const struct ft_tensor *from = h->logits ? h->logits : h->loss;
+	if (h->logits)
+		out->outputs = (size_t)h->logits->cols;
 	out->units = from ? (size_t)from->rows : 0;
 	if (h->logits && !(out->logits = copy_of(g, h->logits)))
 		return FT_EFAIL;

@@ -98,7 +98,10 @@ json_t *head_of_config(const json_t *config)
 		return sequence_head(config);
 	if (has_architecture(config, head_tag.architecture))
 		return token_head(config);
-	const char *type = has_architecture(config, head_mlm.architecture) ? head_mlm.name : head_none.name;
+	const char *type = has_architecture(config, head_mlm.architecture)  ? head_mlm.name
+	                   : has_architecture(config, head_lm.architecture) || has_architecture(config, "LMHeadModel")
+	                           ? head_lm.name
+	                           : head_none.name;
 	json_t *head = json_pack("{s:s}", "type", type);
 	if (!head)
 		ft_fail(FT_EFAIL, "out of memory for a head");
@@ -141,7 +144,7 @@ int head_find(struct ft_model *m)
 			m->head = heads[i];
 	if (!m->head)
 		return ft_fail(FT_EFORMAT, "%s: a head of type '%s' is not known", m->name, type);
-	bool sequence = m->head->task != FT_TASK_NONE && m->head->task != FT_TASK_LM && m->head->task != FT_TASK_EMBED;
+	bool sequence = m->head->task != FT_TASK_NONE && !ft_task_of_words(m->head->task) && m->head->task != FT_TASK_EMBED;
 	if (sequence && (outputs < 1 || outputs > 1 << 20))
 		return ft_fail(FT_EFORMAT, "%s: head: %lld outputs", m->name, (long long)outputs);
 	if (m->labels && (int64_t)json_array_size(m->labels) != outputs)

@@ -99,12 +99,13 @@ static float *token_weights(struct ft_graph *g, const struct ft_batch *b, enum f
 	return w;
 }
 
-static int32_t *last_tokens(struct ft_graph *g, const struct ft_batch *b)
+struct ft_tensor *last_tokens(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x)
 {
+	(void)m;
 	int32_t *index = ft_graph_alloc(g, b->rows * sizeof *index);
 	for (size_t r = 0; index && r < b->rows; r++)
 		index[r] = b->offsets[r + 1] - 1;
-	return index;
+	return index ? ft_gather(g, x, index, (int64_t)b->rows) : NULL;
 }
 
 static struct ft_tensor *pool_one(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x,
@@ -121,8 +122,7 @@ static struct ft_tensor *pool_one(struct ft_graph *g, const struct ft_batch *b, 
 	}
 	default: break;
 	}
-	const int32_t *last = last_tokens(g, b);
-	return last ? ft_gather(g, x, last, (int64_t)b->rows) : NULL;
+	return last_tokens(NULL, g, b, x);
 }
 
 struct ft_tensor *vectors_make(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *hidden,

@@ -173,9 +173,9 @@ fails 'batches are no model' 65 ft-freeze a.bat
 head -c 200 tuned.ft >cut.ft
 fails 'a stream that was cut' 76 ft-freeze cut.ft
 mkdir bad
-printf '{"model_type":"gpt2"}' >bad/config.json
+printf '{"model_type":"t5"}' >bad/config.json
 fails 'a family that is not supported' 65 ft-freeze bad
-like 'those that are, are named' "$(cat .err)" "model_type 'gpt2' is not supported; supported: bert"
+like 'those that are, are named' "$(cat .err)" "model_type 't5' is not supported; supported: bert"
 sed 's/"num_attention_heads": *4/"num_attention_heads":5/' "$M/config.json" >bad/config.json
 fails 'heads that do not divide the width' 65 ft-freeze bad
 like 'with file and numbers' "$(cat .err)" 'bad: config\.json: hidden_size 32 is not a multiple of num_attention_heads 5'

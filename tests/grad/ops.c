@@ -69,6 +69,10 @@ static struct ft_tensor *embed_untyped(struct ft_graph *g, struct ft_tensor **in
 {
 	return ft_embed(g, &untyped, in[0], in[1], in[2], &unpadded);
 }
+static struct ft_tensor *embed_scaled(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_embed(g, &batch, in[0], in[1], NULL, &(struct ft_embed_options){ .padding = -1, .scale = 2.5f });
+}
 static struct ft_tensor *embed_padded(struct ft_graph *g, struct ft_tensor **in)
 {
 	/* An id that no row has: its vectors would get no gradient. */
@@ -187,7 +191,11 @@ static struct ft_tensor *squared(struct ft_graph *g, struct ft_tensor **in)
 }
 static struct ft_tensor *linear_loss(struct ft_graph *g, struct ft_tensor **in)
 {
-	return ft_linear_cross_entropy(g, in[0], in[1], in[2], labels);
+	return ft_linear_cross_entropy(g, in[0], in[1], in[2], labels, 0);
+}
+static struct ft_tensor *linear_loss_capped(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_linear_cross_entropy(g, in[0], in[1], NULL, labels, 0.7f);
 }
 
 #define T TOKENS
@@ -197,6 +205,7 @@ static const struct test tests[] = {
 	{ OP_embed, "three tables", embed, { { VOCABULARY, 6 }, { 5, 6 }, { 2, 6 } }, 0, 0, 0 },
 	{ OP_embed, "words alone", embed, { { VOCABULARY, 70 } }, 0, 0, 0 },
 	{ OP_embed, "no types in the batch", embed_untyped, { { VOCABULARY, 5 }, { 5, 5 }, { 3, 5 } }, 0, 0, 0 },
+	{ OP_embed, "scaled", embed_scaled, { { VOCABULARY, 6 }, { 5, 6 } }, 0, 0, 0 },
 	{ OP_embed, "with places as in RoBERTa", embed_padded, { { VOCABULARY, 6 }, { 13, 6 }, { 2, 6 } }, 0, 0, 0 },
 	{ OP_layer_norm, "", layer_norm, { { T, 19 }, { 1, 19 }, { 1, 19 } }, 1, 0, 0 },
 	{ OP_layer_norm, "without a bias", layer_norm, { { T, 19 }, { 1, 19 } }, 1, 0, 0 },
@@ -251,6 +260,7 @@ static const struct test tests[] = {
 	{ OP_squared_error, "", squared, { { T, 5 } }, 1, 1, 0 },
 	{ OP_linear_cross_entropy, "with a bias", linear_loss, { { T, 7 }, { 5, 7 }, { 1, 5 } }, 1, 1, 0 },
 	{ OP_linear_cross_entropy, "without", linear_loss, { { T, 7 }, { 5, 7 } }, 1, 1, 0 },
+	{ OP_linear_cross_entropy, "with a cap", linear_loss_capped, { { T, 7 }, { 5, 7 } }, 1, 1, 0 },
 	{ OP_cosent, "", cosent, { { T, 1 } }, 1, 1, 0 },
 };
 

@@ -154,7 +154,7 @@ static void test_untouched(void)
 	struct ft_batch plain = { .rows = 2 }, windows = { .rows = 2, .windows = w };
 	struct ft_docs *d = ft_docs_new(FT_TASK_REGRESS, 1, FT_COMBINE_MEAN);
 	struct ft_docs *none = ft_docs_new(FT_TASK_REGRESS, 1, FT_COMBINE_NONE);
-	struct ft_docs *lm = ft_docs_new(FT_TASK_LM, 0, FT_COMBINE_MEAN);
+	struct ft_docs *lm = ft_docs_new(FT_TASK_MLM, 0, FT_COMBINE_MEAN);
 	ok(!ft_docs_takes(d, &plain) && ft_docs_add(d, &plain, &v) == FT_OK && plain.rows == 2 && v == x,
 	   "rows that are no windows pass");
 	ok(!ft_docs_takes(none, &windows) && ft_docs_add(none, &windows, &v) == FT_OK && windows.windows == w,

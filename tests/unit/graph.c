@@ -303,7 +303,7 @@ static void check_chunks(struct ft_graph *g, bool bias, bool frozen)
 			in[i]->has_grad = false;
 		ft_graph_begin(g, FT_TRAIN, 0, 0);
 		struct ft_tensor *l = way ? ft_cross_entropy(g, ft_linear(g, in[0], in[1], bias ? in[2] : NULL), labels, NULL)
-		                          : ft_linear_cross_entropy(g, in[0], in[1], bias ? in[2] : NULL, labels);
+		                          : ft_linear_cross_entropy(g, in[0], in[1], bias ? in[2] : NULL, labels, 0);
 		for (int i = 0; i < N; i++)
 			loss[way] += l->data[i];
 		is_int(ft_backward(g, l), 0, way ? "in two operations" : "in one");
@@ -455,7 +455,7 @@ static void check_errors(struct ft_graph *g)
 	ok(!ft_cross_entropy(g, more, (int32_t[]){ 0, 1, 2, 3, 4, 0 }, NULL) && ft_graph_error(g) == FT_EMATCH,
 	   "a label beyond the classes");
 	ft_graph_begin(g, FT_TRAIN, 0, 0);
-	ok(!ft_linear_cross_entropy(g, more, more, NULL, (int32_t[]){ 0, 1, 2, -3, 4, 0 }) && ft_graph_error(g) == FT_EMATCH,
+	ok(!ft_linear_cross_entropy(g, more, more, NULL, (int32_t[]){ 0, 1, 2, -3, 4, 0 }, 0) && ft_graph_error(g) == FT_EMATCH,
 	   "a negative label that is not FT_IGNORE");
 	ok(ft_activation_find("gelu") && ft_activation_find("gelu_new") && !ft_activation_find("gel"),
 	   "activations by name");

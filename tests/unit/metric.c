@@ -239,7 +239,7 @@ static void test_language_model(void)
 	float logits[] = { 0, 9, 0, 9, 0, 0, 9, 0, 0, 0, 9, 0 };
 	struct ft_batch b = { .offsets = offsets, .rows = 3, .tokens = 7, .labels = labels, .nlabels = 7 };
 	struct ft_output out = { .loss = loss, .units = 4, .outputs = 3, .logits = logits };
-	struct ft_metric *t = ft_metric_new(FT_TASK_LM, 3, 100, 0);
+	struct ft_metric *t = ft_metric_new(FT_TASK_MLM, 3, 100, 0);
 	ok(ft_metric_add(t, &out, &b) == FT_OK, "a batch of a masked language model");
 	json_t *result = ft_metric_result(t, NULL);
 	ok(number(result, "loss") == 2.5, "mean loss of a token");

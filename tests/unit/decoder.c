@@ -1,0 +1,164 @@
+/* decoder.c - every causal family against transformers: hidden states, logits, losses and
+ * gradients, and greedy continuations (tests/ref/README.md). */
+#include "ft/optim.h"
+#include "tests/reference.h"
+
+#define DECODERS "tests/ref/decoders/"
+
+static const struct {
+	const char *name;
+	bool classify;
+} families[] = {
+	{ "gpt2", true },   { "llama", true },  { "llama-options", false }, { "mistral", false },
+	{ "qwen2", false }, { "qwen3", false }, { "gemma2", false },        { "gemma3", true },
+};
+
+static const char *in_family(const char *name, const char *file)
+{
+	static char path[2][160];
+	static int turn;
+	turn = !turn;
+	snprintf(path[turn], sizeof path[turn], DECODERS "%s/%s", name, file);
+	return path[turn];
+}
+
+static json_t *expected(const char *name, const char *what)
+{
+	json_t *all = ft_json_load(DECODERS "expected.json");
+	json_t *v = json_incref(json_object_get(json_object_get(all, name), what));
+	json_decref(all);
+	return v;
+}
+
+static double expected_loss(const char *name, const char *what)
+{
+	json_t *losses = expected(name, "loss");
+	double v = json_number_value(json_object_get(losses, what));
+	json_decref(losses);
+	return v;
+}
+
+/* The means of rows, of the bare model. */
+static void check_hidden(const char *name, const struct ft_batch *b, const struct ft_stored *hidden)
+{
+	struct ft_model *m = open_as(in_family(name, "tiny-lm"), "{\"type\":\"none\"}");
+	struct ft_graph *g = ft_graph_new();
+	const float *v = NULL;
+	size_t width = 0;
+	double most = !m || ft_model_vectors(m, g, b, "mean", false, &v, &width) ? INFINITY : 0;
+	for (size_t i = 0; most < INFINITY && i < b->rows * width; i++) {
+		size_t r = i / width, first = (size_t)b->offsets[r], end = (size_t)b->offsets[r + 1];
+		double want = 0;
+		for (size_t t = first; t < end; t++) {
+			float x;
+			memcpy(&x, (const char *)hidden->data + 4 * (t * width + i % width), 4);
+			want += (double)x / (double)(end - first);
+		}
+		double d = fabs(v[i] - want);
+		most = d <= most ? most : d;
+	}
+	ok(most < 1e-5, "%s: hidden states, worst %.2g", name, most);
+	ft_graph_free(g);
+	ft_model_free(m);
+}
+
+/* Losses of single tokens against the logits of all tokens. */
+static double worst_loss(const struct ft_output *out, const struct ft_stored *logits, const struct ft_batch *b)
+{
+	double most = 0;
+	size_t unit = 0, classes = (size_t)logits->shape[1];
+	for (size_t t = 0; t < b->tokens; t++) {
+		double sum = 0;
+		float own = 0, x;
+		if (b->labels[t] == FT_IGNORE)
+			continue;
+		for (size_t c = 0; c < classes; c++) {
+			memcpy(&x, (const char *)logits->data + 4 * (t * classes + c), 4);
+			sum += exp((double)x);
+			own = (int32_t)c == b->labels[t] ? x : own;
+		}
+		double d = fabs(out->loss[unit++] - (log(sum) - own));
+		most = d <= most ? most : d;
+	}
+	return unit == out->units ? most : INFINITY;
+}
+
+/* Without labels: logits of what follows each row. */
+static double worst_next(const struct ft_output *out, const struct ft_stored *logits, const struct ft_batch *b)
+{
+	double most = out->logits && out->units == b->rows && out->outputs == (size_t)logits->shape[1] ? 0 : INFINITY;
+	for (size_t i = 0; most < INFINITY && i < b->rows * out->outputs; i++) {
+		size_t t = (size_t)b->offsets[i / out->outputs + 1] - 1;
+		float x;
+		memcpy(&x, (const char *)logits->data + 4 * (t * out->outputs + i % out->outputs), 4);
+		double d = fabs((double)out->logits[i] - x);
+		most = d <= most ? most : d;
+	}
+	return most;
+}
+
+static void check_head(const char *name, const char *what)
+{
+	struct ft_optim_options o = { .name = "sgd" };
+	struct ft_model *m = ft_model_open(in_family(name, strcmp(what, "lm") ? "tiny-classify" : "tiny-lm"), NULL, 0);
+	struct ft_optim *optim = m ? ft_optim_new(m, &o) : NULL; /* it makes room for gradients */
+	struct ft_graph *g = ft_graph_new();
+	static struct held h;
+	struct ft_output out = { 0 };
+	char file[40];
+	snprintf(file, sizeof file, "%s.jsonl", what);
+	json_t *line = line_of(in_family(name, file), 0);
+	snprintf(file, sizeof file, "%s.safetensors", what);
+	struct ft_safetensors *want = ft_safetensors_open(in_family(name, file));
+	if (!ok(optim && line && want, "%s, %s opens: %s", name, what, ft_message()))
+		return;
+	take_batch(&h, line, false);
+	ft_graph_begin(g, FT_CHECK, 0, 0);
+	is_int(ft_model_step(m, g, &h.b, &out), 0, "a step");
+	double loss = expected_loss(name, what);
+	const struct ft_stored *logits = ft_safetensors_find(want, "logits");
+	is_near(out.loss_sum / out.weight, loss, 1e-5, "loss");
+	double most = out.logits ? worst(out.logits, logits) : worst_loss(&out, logits, &h.b);
+	ok(most < 1e-5, "%s: %s of %s, worst %.2g", name, out.logits ? "logits" : "losses of tokens", what, most);
+	check_gradients(m, want, "grad.", 1 / out.weight, name, true);
+	is_int(ft_model_eval(m, g, &h.b, &out), 0, "in inference");
+	is_near(out.loss_sum / out.weight, loss, 1e-5, "the same loss");
+	if (strcmp(what, "lm") == 0) {
+		h.b.labels = NULL;
+		is_int(ft_model_eval(m, g, &h.b, &out), 0, "without labels");
+		most = worst_next(&out, logits, &h.b);
+		ok(most < 1e-5, "%s: logits of the next token, worst %.2g", name, most);
+		check_hidden(name, &h.b, ft_safetensors_find(want, "last_hidden_state"));
+	}
+	ft_safetensors_close(want);
+	json_decref(line);
+	ft_graph_free(g);
+	ft_optim_free(optim);
+	ft_model_free(m);
+}
+
+/* A name of transformers for the same network under each head. */
+static void check_names(void)
+{
+	struct ft_model *m = ft_model_open(DECODERS "gpt2/tiny-lm", NULL, 0);
+	is_str(ft_model_architecture(m), "GPT2LMHeadModel", "GPT-2's own name");
+	ft_model_free(m);
+	m = ft_model_open(DECODERS "gemma3/tiny-classify", NULL, 0);
+	is_str(ft_model_architecture(m), "Gemma3TextForSequenceClassification", "of a classifier");
+	ft_model_free(m);
+	ok(!open_as(DECODERS "gpt2/tiny-lm", "{\"type\":\"mlm\"}") && strstr(ft_message(), "lm is"), "no masked model: %s",
+	   ft_message());
+	ok(!open_as("tests/ref/tiny-bert", "{\"type\":\"lm\"}") && strstr(ft_message(), "mlm is"), "no causal one: %s",
+	   ft_message());
+}
+
+int main(void)
+{
+	for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+		check_head(families[i].name, "lm");
+		if (families[i].classify)
+			check_head(families[i].name, "classify");
+	}
+	check_names();
+	return tap_done();
+}
