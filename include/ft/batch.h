@@ -41,9 +41,9 @@ bool ft_keep_test(const struct ft_keep *k, const struct ft_example *e);
 
 /* ---- examples in memory ----
  * Two bytes a token (four where ids exceed 65535; one more where types are not all
- * 0), and for each example 24 bytes (48 for a window), its labels (two or four bytes each; as
- * much for a token's word), its targets and the text of its source; four bytes a text, and
- * eight, where it has several. */
+ * 0), and for each example 24 bytes (24 more for a window, and for a size), its labels (two
+ * or four bytes each; as much for a token's word), its targets and the text of its source;
+ * four bytes a text, and eight, where it has several. */
 struct ft_pool;
 struct ft_pool *ft_pool_new(void); /* NULL: out of memory */
 void ft_pool_free(struct ft_pool *p);

@@ -105,6 +105,10 @@ struct ft_window {
 	int64_t doc;            /* from the document's tokens; 0 .. 2^53 - 1 */
 	int64_t index, count;   /* 0 .. count - 1; count 1: the whole */
 };
+/* How much text the supervised tokens stand for. */
+struct ft_size {
+	int64_t bytes, characters, words; /* words: pieces between white space; -1 each: not known */
+};
 /* The number of a document of these ids, and those of its second text (n 0: none). */
 int64_t ft_window_doc(const int32_t *a, size_t na, const int32_t *b, size_t nb);
 struct ft_example {
@@ -119,6 +123,7 @@ struct ft_example {
 	size_t ntargets;
 	size_t texts;           /* that belong together, as anchor and positive; with offsets */
 	const struct ft_window *window; /* NULL: a whole text */
+	const struct ft_size *size; /* NULL: not known */
 	struct ft_span src;     /* "file:line" */
 };
 static inline size_t ft_example_texts(const struct ft_example *e) { return e->offsets ? e->texts : 1; }
@@ -138,6 +143,7 @@ struct ft_batch {
 	const int32_t *words;    /* [tokens]: as of examples; or NULL */
 	const float *targets;    /* [examples * outputs], or NULL */
 	const struct ft_window *windows; /* [rows], or NULL: whole texts */
+	const struct ft_size *sizes; /* [examples], or NULL: not known */
 	const struct ft_span *src; /* [examples], "file:line"; or NULL */
 	size_t tokens, rows, nlabels, ntargets;
 	size_t texts;            /* of each example, alike; 0 is 1 */

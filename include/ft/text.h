@@ -75,6 +75,12 @@ int64_t ft_text_blank(const struct ft_text *t);
 int64_t ft_text_comments(const struct ft_text *t);
 void ft_text_close(struct ft_text *t);
 
+/* ---- how much text ---- */
+/* What of a text begins in its bytes from .. to - 1: characters, and words as Python's
+ * re.split(r"\s+", text) counts them, one more than there are runs of white space. The one
+ * more belongs to the part that begins at 0, so that sizes of parts add up to that of the whole. */
+struct ft_size ft_text_size(struct ft_span text, size_t from, size_t to);
+
 /* ---- labels of rows ----
  * tag: words.h reads them. classify: the name of a class. multilabel: a JSON array of names, or names
  * with commas between them; nothing for none. regress: a number, or a JSON array

@@ -168,5 +168,6 @@ int ft_mask_apply(struct ft_mask *m, uint64_t example, uint64_t pass, struct ft_
 	e->nlabels = e->n;
 	e->targets = NULL;
 	e->ntargets = 0;
+	e->size = NULL; /* of the tokens that were supervised before */
 	return 0;
 }

@@ -13,14 +13,16 @@ struct ft_pack {
 	uint8_t *types;
 	float *targets;
 	struct ft_window *windows;
+	struct ft_size *sizes;  /* [examples] */
 	struct ft_span *src;
 	size_t *src_at;         /* where each example's source begins in text */
 	struct ft_buf text;     /* the sources; spans are made when it no longer moves */
-	size_t ids_cap, offsets_cap, labels_cap, words_cap, types_cap, targets_cap, windows_cap, src_cap, src_at_cap;
+	size_t ids_cap, offsets_cap, labels_cap, words_cap, types_cap, targets_cap, windows_cap, sizes_cap, src_cap, src_at_cap;
 	size_t rows, examples, texts, tokens, nlabels, ntargets, outputs; /* texts: rows of an example */
 	bool typed, sourced;    /* some token's type is not 0; some example has a source */
 	bool worded;            /* some example came in words */
 	bool windowed;          /* some example is a window of a longer text */
+	bool sized;             /* some example says how much text it stands for */
 	bool by_row, by_token;  /* every example so far has one label; one a token */
 };
 
@@ -44,6 +46,7 @@ void ft_pack_free(struct ft_pack *p)
 	free(p->types);
 	free(p->targets);
 	free(p->windows);
+	free(p->sizes);
 	free(p->src);
 	free(p->src_at);
 	ft_buf_free(&p->text);
@@ -53,7 +56,7 @@ void ft_pack_free(struct ft_pack *p)
 void ft_pack_clear(struct ft_pack *p)
 {
 	p->rows = p->examples = p->texts = p->tokens = p->nlabels = p->ntargets = p->outputs = p->text.len = 0;
-	p->typed = p->sourced = p->worded = p->windowed = false;
+	p->typed = p->sourced = p->worded = p->windowed = p->sized = false;
 	p->by_row = p->by_token = true;
 }
 
@@ -107,6 +110,7 @@ static int reserve(struct ft_pack *p, const struct ft_example *e)
 		|| ft_grow(&p->labels, &p->labels_cap, p->nlabels + e->nlabels, sizeof *p->labels)
 		|| ft_grow(&p->targets, &p->targets_cap, p->ntargets + e->ntargets, sizeof *p->targets)
 		|| ft_grow(&p->windows, &p->windows_cap, rows, sizeof *p->windows)
+		|| ft_grow(&p->sizes, &p->sizes_cap, src, sizeof *p->sizes)
 		|| ft_grow(&p->src, &p->src_cap, src, sizeof *p->src)
 		|| ft_grow(&p->src_at, &p->src_at_cap, src + 1, sizeof *p->src_at)
 		|| ft_buf_append(&p->text, e->src.p, e->src.n) ? FT_EFAIL : 0;
@@ -134,8 +138,10 @@ int ft_pack_add(struct ft_pack *p, const struct ft_example *e)
 		p->windows[p->rows] = e->window ? *e->window : (struct ft_window){ .count = 1 };
 		p->offsets[p->rows++] = (int32_t)p->tokens + (e->offsets ? e->offsets[t] : 0);
 	}
+	p->sizes[p->examples] = e->size ? *e->size : (struct ft_size){ -1, -1, -1 };
 	p->src_at[p->examples++] = p->text.len - e->src.n;
 	p->windowed |= e->window != NULL;
+	p->sized |= e->size != NULL;
 	p->worded |= e->words != NULL;
 	p->sourced |= e->src.n > 0;
 	p->tokens += e->n;
@@ -162,6 +168,7 @@ int ft_pack_batch(struct ft_pack *p, struct ft_batch *b)
 		.words = p->worded ? p->words : NULL,
 		.targets = p->ntargets ? p->targets : NULL,
 		.windows = p->windowed ? p->windows : NULL,
+		.sizes = p->sized ? p->sizes : NULL,
 		.src = p->sourced ? p->src : NULL,
 		.tokens = p->tokens,
 		.rows = p->rows,

@@ -3,7 +3,7 @@
  * A shuffle needs every example at hand, so they are kept as small as is
  * simple: one growing block of bytes holds them end to end, each as
  *
- *	struct head | texts | ids | types | labels | words | targets | window | source
+ *	struct head | texts | ids | types | labels | words | targets | window | size | source
  *
  * without padding, ids, labels and words as 16-bit numbers where they fit; texts is
  * there for an example of several, as their count and offsets. An index
@@ -16,7 +16,7 @@
 
 enum {
 	WIDE_IDS = 1, HAS_TYPES = 2, WIDE_LABELS = 4, HAS_WORDS = 8, WIDE_WORDS = 16, HAS_WINDOW = 32, HAS_TEXTS = 64,
-	FLAG_BITS = 7
+	HAS_SIZE = 128, FLAG_BITS = 8
 };
 #define LABEL_BIAS 32768 /* labels may be negative (FT_IGNORE) */
 #define WORD_BIAS 1      /* and so may words (-1) */
@@ -34,6 +34,7 @@ struct ft_pool {
 	uint8_t *types;
 	float *targets;
 	struct ft_window window;
+	struct ft_size size;
 	size_t ids_cap, labels_cap, words_cap, offsets_cap, types_cap, targets_cap;
 };
 
@@ -156,8 +157,8 @@ int ft_pool_add(struct ft_pool *p, const struct ft_example *e)
 	unsigned flags = (is_narrow(e->ids, e->n, 0) ? 0 : WIDE_IDS) | (any(e->types, e->n) ? HAS_TYPES : 0)
 		| (is_narrow(e->labels, e->nlabels, LABEL_BIAS) ? 0 : WIDE_LABELS) | (e->words ? HAS_WORDS : 0)
 		| (e->words && !is_narrow(e->words, e->n, WORD_BIAS) ? WIDE_WORDS : 0) | (e->window ? HAS_WINDOW : 0)
-		| (e->offsets ? HAS_TEXTS : 0);
-	size_t window = e->window ? sizeof *e->window : 0;
+		| (e->offsets ? HAS_TEXTS : 0) | (e->size ? HAS_SIZE : 0);
+	size_t window = e->window ? sizeof *e->window : 0, size = e->size ? sizeof *e->size : 0;
 	struct head h = { (uint32_t)e->n, (uint32_t)e->nlabels, (uint32_t)e->ntargets,
 	                  (uint32_t)e->src.n << FLAG_BITS | flags };
 	unsigned char *to;
@@ -169,7 +170,7 @@ int ft_pool_add(struct ft_pool *p, const struct ft_example *e)
 		return ft_fail(FT_EFAIL, "more than %u examples do not fit; batch the files one by one", UINT32_MAX);
 	if (ft_grow(&p->at, &p->cap, p->count + 1, sizeof *p->at)
 	    || ft_buf_reserve(&p->data, sizeof h + offsets + e->n * 9 + e->nlabels * 4 + e->ntargets * 4 + window
-	                      + e->src.n))
+	                      + size + e->src.n))
 		return FT_EFAIL;
 	to = put_bytes(p->data.data + p->data.len, &h, sizeof h);
 	if (flags & HAS_TEXTS)
@@ -182,6 +183,7 @@ int ft_pool_add(struct ft_pool *p, const struct ft_example *e)
 		to = put_ints(to, e->words, e->n, flags & WIDE_WORDS, WORD_BIAS);
 	to = put_bytes(to, e->targets, e->ntargets * sizeof *e->targets);
 	to = put_bytes(to, e->window, window);
+	to = put_bytes(to, e->size, size);
 	to = put_bytes(to, e->src.p, e->src.n);
 	p->at[p->count++] = p->data.len;
 	p->data.len = (size_t)(to - p->data.data);
@@ -226,6 +228,11 @@ int ft_pool_get(struct ft_pool *p, size_t i, struct ft_example *e)
 		memcpy(&p->window, from, sizeof p->window);
 		e->window = &p->window;
 		from += sizeof p->window;
+	}
+	if (h.src_flags & HAS_SIZE) {
+		memcpy(&p->size, from, sizeof p->size);
+		e->size = &p->size;
+		from += sizeof p->size;
 	}
 	e->labels = h.labels ? p->labels : NULL;
 	e->targets = h.targets ? p->targets : NULL;

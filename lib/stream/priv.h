@@ -13,7 +13,7 @@
 #define MAX_DEPTH 16
 #define LOG_MAX 1000 /* entries of a log: they are compared with one another */
 #define TENSOR_CHUNK ((size_t)1 << 20)
-#define DOC_BITS 53 /* of a document's number: programs that read JSON keep as many */
+#define JSON_BITS 53 /* of whole numbers: as many as programs that read JSON keep */
 
 /* ---- io.c: bytes in and out, through zstd where it is used ---- */
 struct input;

@@ -62,7 +62,7 @@ int64_t ft_window_doc(const int32_t *a, size_t na, const int32_t *b, size_t nb)
 	uint64_t hash = ft_hash(a, na * sizeof *a, 0);
 	if (nb)
 		hash = ft_hash(b, nb * sizeof *b, hash);
-	return (int64_t)(hash & ((1ull << DOC_BITS) - 1));
+	return (int64_t)(hash & ((1ull << JSON_BITS) - 1));
 }
 
 /* The field `window` of `rows` rows; NULL when absent, or wrong (*err is set). */
@@ -75,10 +75,38 @@ static const struct ft_window *read_windows(const struct ft_reader *r, const str
 	if (n != 3 * rows)
 		*err = ft_reader_fail(r, FT_EFORMAT, "window has %zu entries, expected %zu", n, 3 * rows);
 	for (size_t i = 0; i < rows && !*err; i++)
-		if (w[i].doc < 0 || w[i].doc >> DOC_BITS || w[i].index < 0 || w[i].index >= w[i].count)
+		if (w[i].doc < 0 || w[i].doc >> JSON_BITS || w[i].index < 0 || w[i].index >= w[i].count)
 			*err = ft_reader_fail(r, FT_EFORMAT, "window: %lld of %lld, of document %lld, is not possible",
 			                      (long long)w[i].index, (long long)w[i].count, (long long)w[i].doc);
 	return *err ? NULL : w;
+}
+
+/* ---- sizes: three int64 for each example, as struct ft_size lies in memory ---- */
+_Static_assert(sizeof(struct ft_size) == 3 * sizeof(int64_t), "a size is three numbers");
+
+static bool is_size(const struct ft_size *s)
+{
+	if (s->bytes < 0) /* of a row in a batch with others that have one */
+		return s->bytes == -1 && s->characters == -1 && s->words == -1;
+	return !(s->bytes >> JSON_BITS) && s->characters >= 0 && s->characters <= s->bytes && s->words >= 0 &&
+		s->words <= s->characters + 1;
+}
+
+/* The field `size` of n examples; NULL when absent, or wrong (*err is set). */
+static const struct ft_size *read_sizes(const struct ft_reader *r, const struct ft_rec *rec, size_t n, int *err)
+{
+	size_t count;
+	const struct ft_size *s = ft_rec_array(rec, "size", sizeof(int64_t), &count, err);
+	if (!s)
+		return NULL;
+	if (count != 3 * n)
+		*err = ft_reader_fail(r, FT_EFORMAT, "size has %zu entries, expected %zu", count, 3 * n);
+	for (size_t i = 0; i < n && !*err; i++)
+		if (!is_size(&s[i]))
+			*err = ft_reader_fail(r, FT_EFORMAT, "size: %lld bytes with %lld characters and %lld words are not "
+			                      "possible", (long long)s[i].bytes, (long long)s[i].characters,
+			                      (long long)s[i].words);
+	return *err ? NULL : s;
 }
 
 /* ---- examples ---- */
@@ -103,6 +131,8 @@ int ft_example_read(struct ft_reader *r, struct ft_example *e)
 	e->words = read_words(r, &rec, e->n, &err);
 	if (!err)
 		e->window = read_windows(r, &rec, 1, &err);
+	if (!err)
+		e->size = read_sizes(r, &rec, 1, &err);
 	if (err)
 		return err;
 	if (!e->n)
@@ -136,6 +166,8 @@ int ft_example_write(struct ft_writer *w, const struct ft_example *e)
 		ft_rec_bin(&rec, "targets", e->targets, e->ntargets * sizeof *e->targets);
 	if (e->window)
 		ft_rec_bin(&rec, "window", e->window, sizeof *e->window);
+	if (e->size)
+		ft_rec_bin(&rec, "size", e->size, sizeof *e->size);
 	if (e->src.p)
 		ft_rec_str(&rec, "src", e->src);
 	return ft_writer_put(w, &rec);
@@ -195,6 +227,8 @@ int ft_batch_read(struct ft_reader *r, struct ft_batch *b)
 	if (err)
 		return err;
 	rc = check_batch(r, b, ntypes, noffsets, b->src ? src->nstrs : 0);
+	if (rc == FT_OK)
+		b->sizes = read_sizes(r, &rec, ft_batch_examples(b), &rc);
 	return rc < 0 ? rc : 1;
 }
 
@@ -215,6 +249,8 @@ int ft_batch_write(struct ft_writer *w, const struct ft_batch *b)
 		ft_rec_bin(&rec, "targets", b->targets, b->ntargets * sizeof *b->targets);
 	if (b->windows)
 		ft_rec_bin(&rec, "window", b->windows, b->rows * sizeof *b->windows);
+	if (b->sizes)
+		ft_rec_bin(&rec, "size", b->sizes, ft_batch_examples(b) * sizeof *b->sizes);
 	if (b->src)
 		ft_rec_strs(&rec, "src", b->src, ft_batch_examples(b));
 	if (b->epoch >= 0)

@@ -36,6 +36,7 @@ static int same(const struct ft_example *a, const struct ft_example *b)
 		&& !a->words == !b->words && (!a->words || !memcmp(a->words, b->words, a->n * 4))
 		&& (!a->ntargets || !memcmp(a->targets, b->targets, a->ntargets * 4))
 		&& !a->window == !b->window && (!a->window || !memcmp(a->window, b->window, sizeof *a->window))
+		&& !a->size == !b->size && (!a->size || !memcmp(a->size, b->size, sizeof *a->size))
 		&& (!a->src.n || !memcmp(a->src.p, b->src.p, a->src.n));
 }
 
@@ -48,6 +49,7 @@ static void test_pool(void)
 	const float targets[] = { 1.5f, -0.0f };
 	const int32_t two[] = { 0, 1, 3 }, three[] = { 0, 1, 2, 3 };
 	const struct ft_window window = { (1ll << 53) - 1, 4, 5 };
+	const struct ft_size size = { (1ll << 53) - 1, 5, 6 };
 	const struct ft_example e[] = {
 		{ .ids = small, .n = 3, .src = { "a.tsv:1", 7 } },
 		{ .ids = large, .types = types, .n = 3, .labels = tags, .nlabels = 3 },
@@ -58,7 +60,8 @@ static void test_pool(void)
 		{ .ids = large, .types = types, .n = 3, .offsets = three, .texts = 3, .labels = wide, .nlabels = 1 },
 		{ .ids = small, .n = 3, .labels = tags, .nlabels = 3, .words = words, .src = { "a.conll:1", 9 } },
 		{ .ids = large, .n = 3, .words = far },
-		{ .ids = small, .n = 3, .words = far, .targets = targets, .ntargets = 2, .window = &window, .src = { "c", 1 } },
+		{ .ids = small, .n = 3, .words = far, .targets = targets, .ntargets = 2, .window = &window, .size = &size, .src = { "c", 1 } },
+		{ .ids = small, .n = 3, .labels = tags, .nlabels = 3, .size = &size },
 	};
 	size_t n = sizeof e / sizeof *e;
 	struct ft_pool *p = ft_pool_new();
@@ -82,7 +85,11 @@ static void test_pool(void)
 	before = ft_pool_bytes(p);
 	plain.window = &window;
 	ft_pool_add(p, &plain);
-	is_int((long long)(ft_pool_bytes(p) - before), 2 * 100 + 48 + 3, "and 48 of a window");
+	is_int((long long)(ft_pool_bytes(p) - before), 2 * 100 + 48 + 3, "and 24 more of a window");
+	before = ft_pool_bytes(p);
+	plain.size = &size;
+	ft_pool_add(p, &plain);
+	is_int((long long)(ft_pool_bytes(p) - before), 2 * 100 + 72 + 3, "and of a size");
 	ft_pool_free(p);
 }
 
@@ -516,7 +523,9 @@ static void test_mask(void)
 	ft_mask_apply(m, 1, 0, &e);
 	memcpy(first, e.labels, sizeof first);
 	e = (struct ft_example){ .ids = ids, .n = 50 };
+	e.size = &(struct ft_size){ 9, 9, 2 };
 	ft_mask_apply(m, 1, 1, &e);
+	ok(!e.size, "the size of what was supervised before is gone");
 	ok(memcmp(first, e.labels, sizeof first) != 0, "the next pass hides other tokens");
 	e = (struct ft_example){ .ids = ids, .n = 50 };
 	ft_mask_apply(m, 2, 0, &e);
@@ -588,7 +597,7 @@ static void test_pack(void)
 	b.src = (struct ft_span){ 0 };
 	ft_pack_add(p, &b);
 	ft_pack_batch(p, &got);
-	ok(got.rows == 1 && !got.types && !got.src && !got.words && !got.windows, "what no row has is left out");
+	ok(got.rows == 1 && !got.types && !got.src && !got.words && !got.windows && !got.sizes, "what no row has is left out");
 	a.words = words;
 	ft_pack_add(p, &a);
 	ft_pack_batch(p, &got);
@@ -600,6 +609,13 @@ static void test_pack(void)
 	ft_pack_batch(p, &got);
 	ok(got.windows && got.windows[0].count == 1 && got.windows[0].doc == 0 && got.windows[1].doc == 9 &&
 	   got.windows[1].index == 1 && got.windows[1].count == 2, "a window beside a whole text");
+	ft_pack_clear(p);
+	ft_pack_add(p, &b);
+	b.size = &(struct ft_size){ 9, 8, 2 };
+	ft_pack_add(p, &b);
+	ft_pack_batch(p, &got);
+	ok(got.sizes && got.sizes[0].bytes == -1 && got.sizes[0].words == -1 && got.sizes[1].bytes == 9 &&
+	   got.sizes[1].characters == 8 && got.sizes[1].words == 2, "a size beside one that is not known");
 
 	struct ft_example whole = { .ids = ids, .n = 3, .labels = tags, .nlabels = 1, .src = { "c:3", 3 } };
 	struct ft_example bare = { .ids = ids, .n = 3, .src = { "d:4", 3 } };

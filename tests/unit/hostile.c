@@ -151,6 +151,11 @@ static void check_examples(void)
 	REFUSED(TOKENS "\x82" IDS "\xa6" "window\xc4\x18" W("\5", "\0", "\0") END, "window: 0 of 0", "a window of none");
 	REFUSED(TOKENS "\x82" IDS "\xa6" "window\xc4\x18" "\0\0\0\0\0\0\x20\0" "\0\0\0\0\0\0\0\0" "\1\0\0\0\0\0\0\0" END,
 	        "of document 9007199254740992, is not possible", "a document's number of more than 53 bits");
+	REFUSED(TOKENS "\x82" IDS "\xa4" "size\xc4\x08" "\0\0\0\0\0\0\0\0" END, "size has 1 entries, expected 3", "half a size");
+	REFUSED(TOKENS "\x82" IDS "\xa4" "size\xc4\x18" W("\2", "\3", "\1") END,
+	        "size: 2 bytes with 3 characters and 1 words", "more characters than bytes");
+	REFUSED(TOKENS "\x82" IDS "\xa4" "size\xc4\x18" W("\5", "\2", "\4") END, "5 bytes with 2 characters and 4 words",
+	        "more words than characters have room for");
 	REFUSED(TOKENS "\x82" IDS "\xa6" "window\x01" END, "window: must be a bin", "a window that is a number");
 }
 

@@ -16,11 +16,12 @@ static const uint8_t types[] = { 0, 0, 1, 1, 0, 0, 0 };
 static const float targets[] = { 0.1f, -0.0f, 1.17549435e-38f, 3.4028235e+38f };
 static const struct ft_span sources[] = { { "a.tsv:1", 7 }, { "\xc3\xbc.zip/\"b\".tsv:2", 16 } };
 static const struct ft_window windows[] = { { (1ll << 53) - 1, 2, 3 }, { 0, 0, 1 } };
+static const struct ft_size sizes[] = { { (1ll << 53) - 1, 9, 10 }, { -1, -1, -1 } };
 static float tensor[300000]; /* more than one chunk */
 
 static const struct ft_example examples[] = {
 	{ .ids = ids, .types = types, .n = 4, .labels = labels, .nlabels = 1, .src = { "a.tsv:1", 7 } },
-	{ .ids = ids, .n = 4, .labels = labels, .nlabels = 4, .window = windows },
+	{ .ids = ids, .n = 4, .labels = labels, .nlabels = 4, .window = windows, .size = sizes },
 	{ .ids = ids + 4, .n = 3, .targets = targets, .ntargets = 4, .src = { "", 0 } },
 	{ .ids = ids, .n = 7, .offsets = offsets, .texts = 2, .targets = targets, .ntargets = 1, .src = { "b:2", 3 } },
 };
@@ -28,7 +29,7 @@ static const struct ft_example examples[] = {
 static const struct ft_batch batches[] = {
 	{ .ids = ids, .types = types, .offsets = offsets, .labels = labels, .src = sources, .tokens = 7, .rows = 2,
 	  .nlabels = 2, .epoch = 3 },
-	{ .ids = ids, .offsets = offsets, .targets = targets, .windows = windows, .tokens = 7, .rows = 2, .ntargets = 4,
+	{ .ids = ids, .offsets = offsets, .targets = targets, .windows = windows, .sizes = sizes, .tokens = 7, .rows = 2, .ntargets = 4,
 	  .epoch = -1 },
 	{ .ids = ids, .offsets = offsets, .targets = targets, .src = sources, .tokens = 7, .rows = 2, .texts = 2,
 	  .ntargets = 1, .epoch = 0 },
@@ -163,7 +164,7 @@ static void check_tokens(void)
 		   e.nlabels == w->nlabels && same(e.labels, w->labels, e.nlabels * 4) && e.ntargets == w->ntargets &&
 		   same(e.targets, w->targets, e.ntargets * 4) && e.src.n == w->src.n && same(e.src.p, w->src.p, e.src.n) &&
 		   e.texts == ft_example_texts(w) && same(e.offsets, w->offsets, w->offsets ? (e.texts + 1) * 4 : 0) &&
-		   same(e.window, w->window, sizeof *windows) &&
+		   same(e.window, w->window, sizeof *windows) && same(e.size, w->size, sizeof *sizes) &&
 		   (uintptr_t)e.ids % 8 == 0, "example %zu comes back", i);
 	}
 	is_int(ft_example_read(r, &e), 0, "then the end");
@@ -191,6 +192,7 @@ static void check_batches(void)
 		   same(g.types, w->types, g.tokens) && same(g.offsets, w->offsets, g.rows * 4 + 4) && g.nlabels == w->nlabels &&
 		   same(g.labels, w->labels, g.nlabels * 4) && g.ntargets == w->ntargets &&
 		   same(g.targets, w->targets, g.ntargets * 4) && same(g.windows, w->windows, sizeof windows) &&
+		   same(g.sizes, w->sizes, sizeof sizes) &&
 		   g.epoch == w->epoch && g.texts == ft_batch_texts(w), "batch %zu comes back", i);
 		ok(!g.src == !w->src && (!g.src || (g.src[0].n == 7 && (g.texts > 1 || (g.src[1].n == 16 && same(g.src[1].p, sources[1].p, 16))))),
 		   "with its sources");

@@ -386,6 +386,31 @@ static void name_lists(void)
 	ok(!v && strstr(ft_message(), "No such file"), "a file that is not there");
 }
 
+/* Sizes of a text and of its two parts, wherever it is cut; numbers are Python's. */
+static void check_size(const char *s, int64_t characters, int64_t words)
+{
+	struct ft_span text = { s, strlen(s) };
+	struct ft_size all = ft_text_size(text, 0, text.n);
+	ok(all.bytes == (int64_t)text.n && all.characters == characters && all.words == words,
+	   "%zu bytes are %lld characters and %lld words", text.n, (long long)all.characters, (long long)all.words);
+	bool add_up = true;
+	for (size_t cut = 1; cut < text.n; cut++) {
+		struct ft_size a = ft_text_size(text, 0, cut), b = ft_text_size(text, cut, text.n);
+		add_up &= a.bytes + b.bytes == all.bytes && a.characters + b.characters == all.characters &&
+			a.words + b.words == all.words;
+	}
+	ok(add_up, "and so are its parts");
+}
+
+static void sizes(void)
+{
+	check_size("", 0, 1);
+	check_size("  ", 2, 2);
+	check_size("one two", 7, 2);
+	check_size(" \ta\xc2\xa0" "b\xe2\x80\x83 c\x1c" "d\xe2\x80\x8b" "e\xc2\x85" "f\n", 15, 7);
+	check_size("\xc3\xa9\xc3\xa9n \xe3\x80\x80\xf0\x9f\x98\x80 x", 8, 3);
+}
+
 int main(void)
 {
 	if (!mkdtemp(folder))
@@ -399,6 +424,7 @@ int main(void)
 	members();
 	labels();
 	name_lists();
+	sizes();
 	struct ft_text_options o = { .header = -1 };
 	ok(!ft_text_open(folder, &o) && strstr(ft_message(), "is a folder"), "a folder");
 	ok(!ft_text_open("/nonexistent", &o) && ft_last_error() == FT_EFAIL, "a file that is not there");
