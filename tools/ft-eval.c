@@ -406,7 +406,7 @@ static void print_metrics(void)
 	for (size_t i = 0; (info = ft_metric_info(i)); i++) {
 		const char *comma = "";
 		printf("%-19s %s (", info->name, info->help);
-		for (int t = FT_TASK_CLASSIFY; t <= FT_TASK_EMBED; t++)
+		for (int t = FT_TASK_CLASSIFY; t <= FT_TASK_LM; t++)
 			if (info->tasks & 1u << t) {
 				printf("%s%s", comma, ft_task_name((enum ft_task)t));
 				comma = ", ";

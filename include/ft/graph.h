@@ -153,9 +153,10 @@ struct ft_tensor *ft_binary_cross_entropy(struct ft_graph *g, struct ft_tensor *
 struct ft_tensor *ft_squared_error(struct ft_graph *g, struct ft_tensor *values, const float *targets);
 /* Cross-entropy of x w^T + b without keeping the logits [n, V]: by chunks, the
  * gradient computed on the way forward. softcap c: logits become c tanh(logit/c);
- * 0: they stay. */
+ * 0: they stay. hits [n], or NULL: 1 where the label has the greatest logit, of equals the
+ * first, else 0. */
 struct ft_tensor *ft_linear_cross_entropy(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w,
-                                          struct ft_tensor *b, const int32_t *labels, float softcap);
+                                          struct ft_tensor *b, const int32_t *labels, float softcap, uint8_t *hits);
 /* CoSENT of scores [n,1] (Huang et al., IEEE/ACM TASLP 2024), one number for all of
  * them, [1,1]: log(1 + sum of exp(scale (s[i] - s[j])) over all i, j with
  * targets[i] < targets[j]). */

@@ -120,6 +120,7 @@ struct ft_output {
 	                        gives those of what follows each row: [rows, vocabulary] */
 	const float *vectors; /* [rows, width] of a head that makes vectors, else NULL */
 	const float *loss;   /* [units], unreduced; NULL without labels or targets */
+	const uint8_t *hits; /* [units], of a language model with labels, else NULL: whether the label came first */
 	size_t units, outputs; /* units: rows of the batch; supervised tokens (mlm, lm, tag); all tokens (tag
 	                          without labels); or examples (embed), of which CoSENT makes one */
 	size_t width;

@@ -11,6 +11,7 @@
 
 struct chunk {
 	float *logits, *loss;
+	uint8_t *hits; /* NULL: nobody asks */
 	const int32_t *labels;
 	int64_t vocabulary;
 	float softcap;
@@ -36,6 +37,15 @@ static void cap_row(struct chunk *c, float *x, float **slope)
 	}
 }
 
+/* Whether x[y] is the greatest of n, of equals the first. */
+static bool is_top(const float *x, int64_t n, int32_t y)
+{
+	for (int64_t i = 0; i < n; i++)
+		if (i < y ? !(x[i] < x[y]) : !(x[i] <= x[y]))
+			return false;
+	return true;
+}
+
 static void chunk_row(void *ctx, size_t i)
 {
 	struct chunk *c = ctx;
@@ -44,10 +54,14 @@ static void chunk_row(void *ctx, size_t i)
 	if (y == FT_IGNORE) {
 		c->loss[i] = 0;
 		memset(x, 0, (size_t)c->vocabulary * sizeof *x);
+		if (c->hits)
+			c->hits[i] = 0;
 		return;
 	}
 	if (c->softcap > 0)
 		cap_row(c, x, &slope);
+	if (c->hits)
+		c->hits[i] = is_top(x, c->vocabulary, y);
 	float at_label = x[y];
 	float lse = c->back ? ft_kernels()->softmax(x, 1, (size_t)c->vocabulary)
 	                    : ft_kernels()->log_sum_exp(x, (size_t)c->vocabulary);
@@ -106,7 +120,8 @@ static int check(struct ft_graph *g, const int32_t *labels, int64_t n, int64_t v
 }
 
 struct ft_tensor *ft_linear_cross_entropy(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w,
-                                          struct ft_tensor *b, const int32_t *labels, float softcap)
+                                          struct ft_tensor *b, const int32_t *labels, float softcap,
+                                          uint8_t *hits)
 {
 	struct ft_tensor *in[3] = { x, w, b };
 	if (!graph_ready(g, in, b ? 3 : 2) || check(g, labels, x->rows, w->rows) < 0)
@@ -121,8 +136,9 @@ struct ft_tensor *ft_linear_cross_entropy(struct ft_graph *g, struct ft_tensor *
 		return NULL;
 	for (int64_t from = 0; from < x->rows; from += rows) {
 		int64_t n = x->rows - from < rows ? x->rows - from : rows;
-		struct chunk c = { .logits = logits, .loss = loss->data + from, .labels = labels + from,
-		                   .vocabulary = w->rows, .softcap = softcap, .g = g, .back = s.dx || s.dw || s.db };
+		struct chunk c = { .logits = logits, .loss = loss->data + from, .hits = hits ? hits + from : NULL,
+		                   .labels = labels + from, .vocabulary = w->rows, .softcap = softcap, .g = g,
+		                   .back = s.dx || s.dw || s.db };
 		ft_gemm(&(struct ft_gemm){
 			.tb = true, .m = n, .n = w->rows, .k = w->cols, .bias = b ? b->data : NULL,
 			.a = x->data + from * w->cols, .lda = w->cols, .b = w->data, .ldb = w->cols, .c = logits,

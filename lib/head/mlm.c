@@ -25,8 +25,11 @@ static int run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
 	struct ft_tensor *x = ft_gather(g, hidden, index, n);
 	x = m->family->mlm(m, g, x);
 	struct ft_param *bias = ft_model_find(m, "head.bias"); /* not all have one */
+	out->hits = ft_graph_alloc(g, (size_t)n);
+	if (!out->hits)
+		return FT_EFAIL;
 	out->loss = ft_linear_cross_entropy(g, x, site_tensor(m, g, "embed.word.weight"), bias ? &bias->t : NULL, labels,
-	                                    0);
+	                                    0, out->hits);
 	out->supervised = n;
 	out->weight = (double)n;
 	return ft_graph_error(g);

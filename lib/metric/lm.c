@@ -21,12 +21,14 @@ static int add_row(struct ft_metric *t, const struct ft_output *out, const struc
 			return metric_not_finite(b, r, "the loss");
 		row.loss += (double)out->loss[*unit];
 		row.tokens++;
-		if (out->logits)
-			row.right += ft_argmax(out->logits + *unit * out->outputs, out->outputs) == (size_t)b->labels[i];
+		row.right += out->hits[*unit];
 		++*unit;
 	}
-	if (row.tokens > 0)
-		t->lm.row[t->rows++] = row;
+	if (row.tokens == 0)
+		return FT_OK;
+	row.size = b->sizes ? b->sizes[r] : (struct ft_size){ -1, -1, -1 };
+	t->lm.unsized |= row.size.bytes < 0;
+	t->lm.row[t->rows++] = row;
 	return FT_OK;
 }
 
@@ -40,7 +42,6 @@ static int add(struct ft_metric *t, const struct ft_output *out, const struct ft
 		rc = add_row(t, out, b, r, &unit);
 	if (rc == FT_OK && unit != out->units)
 		rc = ft_fail(FT_EMATCH, "a batch has %zu labels, but %zu losses", unit, out->units);
-	t->lm.unscored |= !out->logits;
 	return rc;
 }
 
@@ -52,7 +53,7 @@ static size_t scratch(const struct ft_metric *t)
 
 static void values(const struct ft_metric *t, const uint32_t *weight, void *memory, double *v)
 {
-	double loss = 0.0, tokens = 0.0, right = 0.0;
+	double loss = 0.0, tokens = 0.0, right = 0.0, words = 0.0, bytes = 0.0;
 	(void)memory;
 	for (size_t i = 0; i < t->rows; i++) {
 		const struct lm_row *r = &t->lm.row[i];
@@ -60,11 +61,20 @@ static void values(const struct ft_metric *t, const uint32_t *weight, void *memo
 		loss += w * r->loss;
 		tokens += w * r->tokens;
 		right += w * r->right;
+		words += w * (double)r->size.words;
+		bytes += w * (double)r->size.bytes;
 	}
 	v[METRIC_LOSS] = loss / tokens;
 	v[METRIC_PERPLEXITY] = exp(loss / tokens);
-	if (!t->lm.unscored)
-		v[METRIC_ACCURACY] = right / tokens;
+	v[METRIC_ACCURACY] = right / tokens;
+	v[METRIC_WORD_PERPLEXITY] = exp(loss / words);
+	v[METRIC_BYTE_PERPLEXITY] = exp(loss / bytes);
+	v[METRIC_BITS_PER_BYTE] = loss / bytes / M_LN2;
+}
+
+static bool has(const struct ft_metric *t, size_t id)
+{
+	return id < METRIC_WORD_PERPLEXITY || id > METRIC_BITS_PER_BYTE || !t->lm.unsized;
 }
 
 static void release(struct ft_metric *t)
@@ -76,5 +86,6 @@ const struct metric_kind metric_lm = {
 	.add = add,
 	.scratch = scratch,
 	.values = values,
+	.has = has,
 	.free = release,
 };

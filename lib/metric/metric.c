@@ -13,6 +13,7 @@
 #define R (1u << FT_TASK_REGRESS)
 #define T (1u << FT_TASK_TAG)
 #define L (1u << FT_TASK_MLM | 1u << FT_TASK_LM)
+#define N (1u << FT_TASK_LM)
 #define E (1u << FT_TASK_EMBED)
 static const struct ft_metric_info info[METRIC_COUNT] = {
 #define X(id, name, tasks, better, help) [METRIC_##id] = { name, tasks, better, help },
@@ -87,7 +88,7 @@ int ft_metric_add(struct ft_metric *t, const struct ft_output *out, const struct
 		return ft_fail(FT_EMATCH, "%zu outputs a row where %zu were expected", out->outputs, t->outputs);
 	if (by_token && b->labels && out->units == 0)
 		return FT_OK; /* nothing supervised in this batch */
-	if (!out->loss || (!ft_task_of_words(t->task) && !out->logits) || (!by_token && out->units != b->rows))
+	if (!out->loss || (ft_task_of_words(t->task) ? !out->hits : !out->logits) || (!by_token && out->units != b->rows))
 		return ft_fail(FT_EFORMAT, "rows without labels cannot be measured");
 	return t->kind->add(t, out, b);
 }

@@ -44,6 +44,7 @@ struct regress_row {
 struct lm_row {
 	double loss; /* summed over tokens */
 	uint32_t tokens, right;
+	struct ft_size size;
 };
 
 struct tag_row {             /* a sentence */
@@ -106,7 +107,7 @@ struct ft_metric {
 		struct {
 			struct lm_row *row;
 			size_t cap;
-			bool unscored; /* a batch came without logits: no accuracy */
+			bool unsized; /* a row does not say how much text it stands for */
 		} lm;
 	};
 };

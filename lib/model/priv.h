@@ -53,6 +53,7 @@ struct head_output {
 	struct ft_tensor *logits; /* [units, outputs] or NULL */
 	struct ft_tensor *vectors; /* [rows, width] or NULL */
 	struct ft_tensor *loss;   /* [units, 1] or NULL without labels */
+	uint8_t *hits;            /* [units] of the pass, or NULL: whether the label has the greatest logit */
 	int64_t supervised;
 	double weight;
 };

@@ -26,7 +26,8 @@ static const float *copy_of(struct ft_graph *g, const struct ft_tensor *t)
 
 static int fill_output(struct ft_model *m, struct ft_graph *g, const struct head_output *h, struct ft_output *out)
 {
-	*out = (struct ft_output){ .outputs = m->outputs, .supervised = h->supervised, .weight = h->weight };
+	*out = (struct ft_output){ .outputs = m->outputs, .supervised = h->supervised, .weight = h->weight,
+	                           .hits = h->hits };
 	const struct ft_tensor *from = h->logits ? h->logits : h->loss;
 	if (h->logits)
 		out->outputs = (size_t)h->logits->cols;

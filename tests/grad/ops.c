@@ -191,11 +191,11 @@ static struct ft_tensor *squared(struct ft_graph *g, struct ft_tensor **in)
 }
 static struct ft_tensor *linear_loss(struct ft_graph *g, struct ft_tensor **in)
 {
-	return ft_linear_cross_entropy(g, in[0], in[1], in[2], labels, 0);
+	return ft_linear_cross_entropy(g, in[0], in[1], in[2], labels, 0, NULL);
 }
 static struct ft_tensor *linear_loss_capped(struct ft_graph *g, struct ft_tensor **in)
 {
-	return ft_linear_cross_entropy(g, in[0], in[1], NULL, labels, 0.7f);
+	return ft_linear_cross_entropy(g, in[0], in[1], NULL, labels, 0.7f, NULL);
 }
 
 #define T TOKENS

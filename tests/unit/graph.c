@@ -1,6 +1,7 @@
 /* graph.c - the tape: attention against plain double arithmetic, dropout,
  * losses in chunks, what is recorded, and whose memory lives how long. */
 #include "ft/graph.h"
+#include "ft/metric.h"
 #include "ft/rng.h"
 #include "tests/tap.h"
 
@@ -295,6 +296,8 @@ static void check_chunks(struct ft_graph *g, bool bias, bool frozen)
 	int32_t labels[N];
 	double loss[2] = { 0, 0 }, worst = 0;
 	float *grads[3];
+	uint8_t hits[N];
+	int first = 0, wrong = 0;
 	for (int i = 0; i < N; i++)
 		labels[i] = i % 3 == 1 ? FT_IGNORE : i * 31 % V;
 	in[0]->needs_grad = !frozen;
@@ -302,8 +305,14 @@ static void check_chunks(struct ft_graph *g, bool bias, bool frozen)
 		for (int i = 0; i < 3; i++)
 			in[i]->has_grad = false;
 		ft_graph_begin(g, FT_TRAIN, 0, 0);
-		struct ft_tensor *l = way ? ft_cross_entropy(g, ft_linear(g, in[0], in[1], bias ? in[2] : NULL), labels, NULL)
-		                          : ft_linear_cross_entropy(g, in[0], in[1], bias ? in[2] : NULL, labels, 0);
+		struct ft_tensor *y = way ? ft_linear(g, in[0], in[1], bias ? in[2] : NULL) : NULL;
+		for (int i = 0; y && i < N; i++) {
+			bool hit = labels[i] >= 0 && ft_argmax(y->data + i * V, V) == (size_t)labels[i];
+			first += hit;
+			wrong += hit != hits[i];
+		}
+		struct ft_tensor *l = way ? ft_cross_entropy(g, y, labels, NULL)
+		                          : ft_linear_cross_entropy(g, in[0], in[1], bias ? in[2] : NULL, labels, 0, hits);
 		for (int i = 0; i < N; i++)
 			loss[way] += l->data[i];
 		is_int(ft_backward(g, l), 0, way ? "in two operations" : "in one");
@@ -319,10 +328,23 @@ static void check_chunks(struct ft_graph *g, bool bias, bool frozen)
 	}
 	ok(fabs(loss[0] - loss[1]) < 1e-6 * loss[1] && worst < 1e-5, "linear cross-entropy%s%s: the same loss, gradients off by %.1g",
 	   bias ? " with a bias" : "", frozen ? " on a frozen trunk" : "", worst);
+	ok(first > 0 && wrong == 0, "and it says which labels came first (%d of %d)", first, N);
 	for (int i = 0; i < 3; i++) {
 		free(grads[i]);
 		free_tensor(in[i]);
 	}
+}
+
+/* Equal logits: the first of them is the one that is predicted. */
+static void check_equal_logits(struct ft_graph *g)
+{
+	struct ft_tensor *x = new_tensor(3, 1, 0, 1), *w = new_tensor(4, 1, 1, 2);
+	uint8_t hits[3];
+	ft_graph_begin(g, FT_INFER, 0, 0);
+	ft_linear_cross_entropy(g, x, w, NULL, (int32_t[]){ 0, 1, FT_IGNORE }, 0, hits);
+	ok(hits[0] && !hits[1] && !hits[2], "of equal logits the first is predicted; without a label nothing is");
+	free_tensor(x);
+	free_tensor(w);
 }
 
 /* ---- losses as PyTorch defines them ---- */
@@ -455,7 +477,7 @@ static void check_errors(struct ft_graph *g)
 	ok(!ft_cross_entropy(g, more, (int32_t[]){ 0, 1, 2, 3, 4, 0 }, NULL) && ft_graph_error(g) == FT_EMATCH,
 	   "a label beyond the classes");
 	ft_graph_begin(g, FT_TRAIN, 0, 0);
-	ok(!ft_linear_cross_entropy(g, more, more, NULL, (int32_t[]){ 0, 1, 2, -3, 4, 0 }, 0) && ft_graph_error(g) == FT_EMATCH,
+	ok(!ft_linear_cross_entropy(g, more, more, NULL, (int32_t[]){ 0, 1, 2, -3, 4, 0 }, 0, NULL) && ft_graph_error(g) == FT_EMATCH,
 	   "a negative label that is not FT_IGNORE");
 	ok(ft_activation_find("gelu") && ft_activation_find("gelu_new") && !ft_activation_find("gel"),
 	   "activations by name");
@@ -479,6 +501,7 @@ int main(void)
 	check_window_work(g);
 	check_attention_dropout(g);
 	check_dropout(g);
+	check_equal_logits(g);
 	check_chunks(g, true, false);
 	check_chunks(g, false, false);
 	check_chunks(g, true, true);

@@ -236,10 +236,11 @@ static void test_language_model(void)
 {
 	int32_t offsets[] = { 0, 4, 6, 7 }, labels[] = { 1, FT_IGNORE, 2, 0, FT_IGNORE, 1, FT_IGNORE };
 	float loss[] = { 1.0f, 2.0f, 3.0f, 4.0f };
-	float logits[] = { 0, 9, 0, 9, 0, 0, 9, 0, 0, 0, 9, 0 };
+	uint8_t hits[] = { 1, 0, 1, 1 };
+	struct ft_size sizes[] = { { 9, 8, 2 }, { 1, 1, 0 }, { 0, 0, 0 } };
 	struct ft_batch b = { .offsets = offsets, .rows = 3, .tokens = 7, .labels = labels, .nlabels = 7 };
-	struct ft_output out = { .loss = loss, .units = 4, .outputs = 3, .logits = logits };
-	struct ft_metric *t = ft_metric_new(FT_TASK_MLM, 3, 100, 0);
+	struct ft_output out = { .loss = loss, .units = 4, .hits = hits };
+	struct ft_metric *t = ft_metric_new(FT_TASK_MLM, 0, 100, 0);
 	ok(ft_metric_add(t, &out, &b) == FT_OK, "a batch of a masked language model");
 	json_t *result = ft_metric_result(t, NULL);
 	ok(number(result, "loss") == 2.5, "mean loss of a token");
@@ -247,14 +248,29 @@ static void test_language_model(void)
 	ok(number(result, "accuracy") == 0.75, "accuracy over tokens");
 	ok(number(result, "examples") == 2 && number(result, "tokens") == 4, "rows and tokens that count");
 	ok(number(result, "stderr.loss") > 0.0, "standard error over rows");
-	json_decref(result);
-	out.logits = NULL;
-	ok(ft_metric_add(t, &out, &b) == FT_OK, "logits may be missing");
-	result = ft_metric_result(t, NULL);
-	ok(json_is_null(json_object_get(result, "accuracy")), "then there is no accuracy");
+	ok(!json_object_get(result, "bits_per_byte"), "no bytes: nothing is said of them");
 	json_decref(result);
 	out.units = 3;
 	ok(ft_metric_add(t, &out, &b) == FT_EMATCH, "fewer losses than labels are refused");
+	out.hits = NULL;
+	ok(ft_metric_add(t, &out, &b) == FT_EFORMAT, "so are outputs that do not say what came first");
+	ft_metric_free(t);
+
+	out = (struct ft_output){ .loss = loss, .units = 4, .hits = hits };
+	b.sizes = sizes;
+	t = ft_metric_new(FT_TASK_LM, 0, 100, 0);
+	ok(ft_metric_add(t, &out, &b) == FT_OK, "a batch of a causal one, which says how much text there is");
+	result = ft_metric_result(t, NULL);
+	is_near(number(result, "word_perplexity"), exp(10.0 / 2), 1e-9, "perplexity of words");
+	is_near(number(result, "byte_perplexity"), exp(10.0 / 10), 1e-12, "of bytes");
+	is_near(number(result, "bits_per_byte"), 10.0 / 10 / log(2), 1e-12, "bits per byte");
+	ok(number(result, "stderr.bits_per_byte") > 0.0, "with a standard error");
+	json_decref(result);
+	b.sizes = NULL;
+	ok(ft_metric_add(t, &out, &b) == FT_OK, "rows that do not say it");
+	result = ft_metric_result(t, NULL);
+	ok(!json_object_get(result, "byte_perplexity") && number(result, "loss") == 2.5, "then there is no loss of bytes");
+	json_decref(result);
 	ft_metric_free(t);
 }
 
