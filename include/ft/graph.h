@@ -42,6 +42,8 @@ enum ft_mode ft_graph_mode(const struct ft_graph *g);
 int ft_graph_error(const struct ft_graph *g);
 /* Marks the pass as failed; returns code. */
 int ft_graph_fail(struct ft_graph *g, int code);
+/* Tokens that row `row` of a batch has had before it: 0 without a cache (cache.h). */
+int64_t ft_graph_past(const struct ft_graph *g, size_t row);
 /* Bytes of activations and gradients: the most any pass has used. */
 size_t ft_graph_peak(const struct ft_graph *g);
 /* Multiply-adds of the matrix products of this pass, forward and backward. */

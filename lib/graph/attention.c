@@ -6,6 +6,7 @@
  * again from the log-sum-exp that was kept, as FlashAttention does (Dao et al.,
  * 2022), so memory is linear in the length. Forward, one item of work is one
  * head of one row; backward, one head of keys with the queries that share it. */
+#include "cache.h"
 #include "priv.h"
 
 #include <math.h>
@@ -14,6 +15,8 @@
 
 struct attention {
 	struct ft_graph *g;
+	struct ft_cache *cache; /* where keys and values are, or NULL: in k and v */
+	size_t layer;
 	const struct ft_batch *b;
 	struct ft_attention_options o;
 	const float *q, *k, *v, *result, *dout;
@@ -30,6 +33,8 @@ struct attention {
 /* One head of one row, and where its numbers begin. */
 struct head {
 	int64_t first, len;    /* tokens */
+	int64_t past, total;   /* keys before the first token; all keys */
+	const float *keys, *values; /* of the first of them */
 	int64_t q, k, out;     /* offsets of its first element in q; in k and v; in out */
 	int64_t block, stride; /* queries at a time; floats between their rows of scores */
 	int head;
@@ -57,17 +62,33 @@ static int64_t high_key(const struct ft_attention_options *o, int64_t i, int64_t
 
 static bool sees_all(const struct ft_attention_options *o) { return !o->causal && !o->window; }
 
+static void find_keys(const struct attention *a, size_t row, int head, struct head *h)
+{
+	int64_t at = head / a->group * a->size;
+	h->past = ft_graph_past(a->g, row);
+	h->total = h->past + h->len;
+	if (a->cache) {
+		cache_get(a->cache, a->layer, row, &h->keys, &h->values);
+		h->keys += at;
+		h->values += at;
+	} else {
+		h->k = h->first * a->ldk + at;
+		h->keys = a->k + h->k;
+		h->values = a->v + h->k;
+	}
+}
+
 static struct head get_head(const struct attention *a, size_t row, int head)
 {
 	struct head h = { .first = a->b->offsets[row], .head = head };
 	h.len = a->b->offsets[row + 1] - h.first;
 	h.q = h.first * a->ldq + head * a->size;
-	h.k = h.first * a->ldk + head / a->group * a->size;
+	find_keys(a, row, head, &h);
 	h.out = h.first * a->width + head * a->size;
 	h.block = least(h.len, QUERIES);
-	int64_t span = h.len; /* the most keys of a block */
+	int64_t span = h.total; /* the most keys of a block */
 	if (a->o.window)
-		span = least(h.len, h.block + (a->o.causal ? 1 : 2) * (least(a->o.window, h.len) - 1));
+		span = least(h.total, h.block + (a->o.causal ? 1 : 2) * (least(a->o.window, h.total) - 1));
 	h.stride = (span + 15) & ~(int64_t)15; /* rows of scores begin at whole vectors */
 	h.key = a->drop.key ^ (uint64_t)(row * (size_t)a->o.heads + (size_t)head) << 32;
 	return h;
@@ -76,8 +97,8 @@ static struct head get_head(const struct attention *a, size_t row, int head)
 static struct block get_block(const struct attention *a, const struct head *h, int64_t from)
 {
 	struct block k = { .from = from, .n = least(h->block, h->len - from) };
-	k.low = low_key(&a->o, from);
-	k.keys = high_key(&a->o, from + k.n - 1, h->len) - k.low;
+	k.low = low_key(&a->o, h->past + from);
+	k.keys = high_key(&a->o, h->past + from + k.n - 1, h->total) - k.low;
 	return k;
 }
 
@@ -99,7 +120,7 @@ static void scores(const struct attention *a, const struct head *h, const struct
 {
 	ft_gemm_one(&(struct ft_gemm){
 		.tb = true, .m = k->n, .n = k->keys, .k = a->size, 
-		.a = a->q + h->q + k->from * a->ldq, .lda = a->ldq, .b = a->k + h->k + k->low * a->ldk, .ldb = a->ldk, .c = s,
+		.a = a->q + h->q + k->from * a->ldq, .lda = a->ldq, .b = h->keys + k->low * a->ldk, .ldb = a->ldk, .c = s,
 		.ldc = h->stride });
 	if (a->o.softcap > 0)
 		cap_scores(a, h, k, s);
@@ -114,7 +135,8 @@ static float *seen(const struct attention *a, const struct head *h, const struct
 	*n = (size_t)k->keys;
 	if (sees_all(&a->o))
 		return row;
-	int64_t low = low_key(&a->o, k->from + i) - k->low, high = high_key(&a->o, k->from + i, h->len) - k->low;
+	int64_t at = h->past + k->from + i;
+	int64_t low = low_key(&a->o, at) - k->low, high = high_key(&a->o, at, h->total) - k->low;
 	memset(row, 0, (size_t)low * sizeof *row);
 	memset(row + high, 0, (size_t)(h->stride - high) * sizeof *row);
 	*n = (size_t)(high - low);
@@ -134,7 +156,7 @@ static void drop_rows(const struct attention *a, const struct head *h, const str
  * row's start is dropped with it: it must be numbers. NULL: out of memory. */
 static float *score_scratch(struct attention *a, const struct head *h, int64_t n)
 {
-	int64_t rows = n * h->block, end = sees_all(&a->o) ? h->len : 0;
+	int64_t rows = n * h->block, end = sees_all(&a->o) ? h->total : 0;
 	float *s = graph_scratch(a->g, (size_t)(rows * h->stride));
 	if (!s)
 		__atomic_store_n(&a->failed, 1, __ATOMIC_RELAXED);
@@ -155,7 +177,7 @@ static void attend_block(const struct attention *a, const struct head *h, const 
 	/* out = p v */
 	ft_gemm_one(&(struct ft_gemm){
 		.m = k->n, .n = a->size, .k = k->keys, .a = s, .lda = h->stride,
-		.b = a->v + h->k + k->low * a->ldk, .ldb = a->ldk, .c = a->out + h->out + k->from * a->width, .ldc = a->width });
+		.b = h->values + k->low * a->ldk, .ldb = a->ldk, .c = a->out + h->out + k->from * a->width, .ldc = a->width });
 }
 
 static void attend(void *ctx, size_t item)
@@ -170,13 +192,13 @@ static void attend(void *ctx, size_t item)
 }
 
 /* Pairs of a query and a key that it sees. */
-static double pairs(const struct ft_batch *b, const struct ft_attention_options *o)
+static double pairs(const struct ft_graph *g, const struct ft_batch *b, const struct ft_attention_options *o)
 {
 	double total = 0;
 	for (size_t r = 0; r < b->rows; r++) {
 		double len = b->offsets[r + 1] - b->offsets[r], w = o->window && o->window < len ? (double)o->window : len;
 		double below = w * (w + 1) / 2 + (len - w) * w; /* keys up to the query itself */
-		total += o->causal ? below : 2 * below - len;
+		total += (o->causal ? below : 2 * below - len) + len * (double)ft_graph_past(g, r);
 	}
 	return total;
 }
@@ -201,6 +223,19 @@ static struct attention attention_of(struct ft_graph *g, const struct ft_batch *
 	return a;
 }
 
+/* Puts the keys and values of this pass behind those of the past. */
+static int keep_keys(struct attention *a)
+{
+	int64_t width = a->o.kv_heads * a->size;
+	for (size_t r = 0; r < a->b->rows; r++) {
+		int rc = cache_keep(a->cache, a->layer, a->b, r, a->k, a->v, a->ldk, width);
+		if (rc < 0)
+			return rc;
+	}
+	a->ldk = width;
+	return FT_OK;
+}
+
 struct ft_tensor *ft_attention(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *q,
                                struct ft_tensor *k, struct ft_tensor *v, const struct ft_attention_options *o)
 {
@@ -216,8 +251,12 @@ struct ft_tensor *ft_attention(struct ft_graph *g, const struct ft_batch *b, str
 	*kept = *o;
 	a.out = out->data;
 	a.lse = lse->data;
+	a.cache = graph_cache(g, &a.layer);
+	int rc = a.cache ? keep_keys(&a) : FT_OK;
+	if (rc < 0)
+		return ft_graph_fail(g, rc), NULL;
 	a.drop = graph_dropout(g, o->dropout);
-	double macs = pairs(b, o) * (double)a.width;
+	double macs = pairs(g, b, o) * (double)a.width;
 	ft_parallel_work(b->rows * (size_t)a.o.heads, macs, attend, &a);
 	if (a.failed)
 		return ft_graph_fail(g, ft_fail(FT_EFAIL, "out of memory for attention")), NULL;
@@ -362,7 +401,7 @@ int op_attention_back(struct ft_graph *g, struct node *n)
 	a.drop = n->drop;
 	if (find_grads(&a, q, k, v) < 0)
 		return FT_EFAIL;
-	double macs = pairs(n->batch, &a.o) * (double)a.width;
+	double macs = pairs(g, n->batch, &a.o) * (double)a.width;
 	ft_parallel_work(n->batch->rows * (size_t)a.o.kv_heads, macs, attend_back, &a);
 	graph_count(g, 5 * macs);
 	graph_release(g, n->saved, (size_t)q->rows * (size_t)a.o.heads);

@@ -38,14 +38,14 @@ static struct ft_span row_source(const struct ft_batch *b, size_t r)
 	return b->src ? b->src[r] : (struct ft_span){ "a row", 5 };
 }
 
-int graph_check_rows(const struct ft_batch *b, int64_t most)
+int graph_check_rows(const struct ft_graph *g, const struct ft_batch *b, int64_t most)
 {
 	for (size_t r = 0; r < b->rows; r++) {
 		struct ft_span src = row_source(b, r);
-		int32_t n = b->offsets[r + 1] - b->offsets[r];
+		int64_t n = b->offsets[r + 1] - b->offsets[r] + ft_graph_past(g, r);
 		if (n > most)
-			return ft_fail(FT_EMATCH, "%.*s: %d tokens; the model has %lld positions", (int)src.n, src.p, n,
-			               (long long)most);
+			return ft_fail(FT_EMATCH, "%.*s: %lld tokens; the model has %lld positions", (int)src.n, src.p,
+			               (long long)n, (long long)most);
 	}
 	return FT_OK;
 }
@@ -77,7 +77,7 @@ static int32_t *find_places(struct ft_graph *g, const struct ft_batch *b, const 
 {
 	int32_t *place = ft_graph_alloc(g, b->tokens * sizeof *place);
 	for (size_t r = 0; place && r < b->rows; r++) {
-		int32_t next = places_before(o);
+		int32_t next = places_before(o) + (int32_t)ft_graph_past(g, r);
 		for (int32_t t = b->offsets[r]; t < b->offsets[r + 1]; t++)
 			place[t] = o->padding_places && b->ids[t] == o->padding ? o->padding : next++;
 	}
@@ -90,7 +90,7 @@ struct ft_tensor *ft_embed(struct ft_graph *g, const struct ft_batch *b, struct 
 	struct ft_tensor *in[3] = { word, position, type };
 	if (!graph_ready(g, in, 1))
 		return NULL;
-	int rc = position ? graph_check_rows(b, position->rows - places_before(o)) : FT_OK;
+	int rc = position ? graph_check_rows(g, b, position->rows - places_before(o)) : FT_OK;
 	rc = rc < 0 ? rc : check_tables(b, word, type);
 	if (rc < 0)
 		return ft_graph_fail(g, rc), NULL;

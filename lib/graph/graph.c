@@ -1,5 +1,6 @@
 /* graph.c - the tape: memory of a pass, recording, the walk back. */
 #include "ft/rng.h"
+#include "cache.h"
 #include "priv.h"
 
 #include <stdlib.h>
@@ -15,6 +16,8 @@ struct ft_graph {
 	enum ft_mode mode;
 	uint64_t key; /* of (seed, step) */
 	uint64_t sites; /* dropouts so far in this pass */
+	struct ft_cache *cache; /* borrowed, or NULL */
+	size_t attentions;      /* so far in this pass */
 	int error;
 	double macs;
 
@@ -94,6 +97,7 @@ void ft_graph_begin(struct ft_graph *g, enum ft_mode mode, uint64_t seed, uint64
 	g->key = ft_mix(seed, step);
 	g->mode = mode;
 	g->sites = 0;
+	g->attentions = 0;
 	g->error = FT_OK;
 	g->macs = 0;
 	g->count = 0;
@@ -111,6 +115,19 @@ double ft_graph_macs(const struct ft_graph *g) { return g->macs; }
 void graph_count(struct ft_graph *g, double macs) { g->macs += macs; }
 bool graph_training(const struct ft_graph *g) { return g->mode == FT_TRAIN; }
 size_t ft_graph_peak(const struct ft_graph *g) { return g->peak; }
+
+void ft_graph_cache(struct ft_graph *g, struct ft_cache *c) { g->cache = c; }
+
+int64_t ft_graph_past(const struct ft_graph *g, size_t row)
+{
+	return g->cache && g->mode == FT_INFER ? ft_cache_length(g->cache, row) : 0;
+}
+
+struct ft_cache *graph_cache(struct ft_graph *g, size_t *layer)
+{
+	*layer = g->attentions++;
+	return g->mode == FT_INFER ? g->cache : NULL;
+}
 
 int ft_graph_fail(struct ft_graph *g, int code)
 {

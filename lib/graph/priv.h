@@ -57,8 +57,11 @@ float *graph_take_grad(struct node *n, struct ft_tensor *t);
  * on its way back, else a copy. */
 struct ft_tensor *graph_take_over(struct ft_graph *g, struct ft_tensor *x);
 
-/* FT_EMATCH, naming the row, when one has more than `most` tokens. */
-int graph_check_rows(const struct ft_batch *b, int64_t most);
+/* FT_EMATCH, naming the row, when one has more than `most` tokens, with those of its past. */
+int graph_check_rows(const struct ft_graph *g, const struct ft_batch *b, int64_t most);
+
+/* The cache of this pass or NULL, for the next attention of it: that of layer *layer. */
+struct ft_cache *graph_cache(struct ft_graph *g, size_t *layer);
 
 /* Runs f over [0, n) in runs of whole multiples of 64 elements. */
 #define RUN ((size_t)16384)

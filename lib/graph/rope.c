@@ -3,6 +3,7 @@
 #include "priv.h"
 
 struct turn {
+	const struct ft_graph *g;
 	const struct ft_batch *b;
 	const struct ft_rope *r;
 	float *x;
@@ -15,9 +16,9 @@ static void turn_row(void *ctx, size_t r)
 {
 	const struct turn *s = ctx;
 	int32_t from = s->b->offsets[r], end = s->b->offsets[r + 1];
-	size_t pairs = (size_t)s->r->pairs;
+	size_t pairs = (size_t)s->r->pairs, past = (size_t)ft_graph_past(s->g, r);
 	for (int32_t t = from; t < end; t++) {
-		const float *cosine = s->r->table + (size_t)(t - from) * 2 * pairs;
+		const float *cosine = s->r->table + (past + (size_t)(t - from)) * 2 * pairs;
 		for (int h = 0; h < s->heads; h++)
 			ft_kernels()->rotate(s->x + (size_t)t * s->ld + (size_t)h * s->size, cosine, cosine + pairs, s->sign, pairs);
 	}
@@ -34,13 +35,13 @@ struct ft_tensor *ft_rope(struct ft_graph *g, const struct ft_batch *b, struct f
 {
 	if (!graph_ready(g, &x, 1))
 		return NULL;
-	int rc = graph_check_rows(b, r->positions);
+	int rc = graph_check_rows(g, b, r->positions);
 	if (rc < 0)
 		return ft_graph_fail(g, rc), NULL;
 	struct ft_tensor *y = graph_take_over(g, x);
 	if (!y)
 		return NULL;
-	turn(&(struct turn){ .b = b, .r = r, .x = y->data, .ld = (size_t)y->cols, .size = (size_t)size, .heads = heads,
+	turn(&(struct turn){ .g = g, .b = b, .r = r, .x = y->data, .ld = (size_t)y->cols, .size = (size_t)size, .heads = heads,
 	                     .sign = 1 });
 	struct node *n = graph_record(g, OP_rope, y, &x, 1);
 	if (n) {
@@ -56,7 +57,7 @@ int op_rope_back(struct ft_graph *g, struct node *n)
 {
 	struct ft_tensor *x = n->in[0];
 	/* The gradient of a turn is turned back: in place, then handed over or added. */
-	turn(&(struct turn){ .b = n->batch, .r = n->data[0], .x = n->out->grad, .ld = (size_t)x->cols,
+	turn(&(struct turn){ .g = g, .b = n->batch, .r = n->data[0], .x = n->out->grad, .ld = (size_t)x->cols,
 	                     .size = (size_t)n->length, .heads = (int)n->whole, .sign = -1 });
 	if (graph_take_grad(n, x))
 		return FT_OK;

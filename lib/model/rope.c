@@ -167,17 +167,19 @@ static void fill_position(void *ctx, size_t position)
 	}
 }
 
-static int64_t longest_row(const struct ft_batch *b)
+static int64_t longest_row(const struct ft_graph *g, const struct ft_batch *b)
 {
 	int64_t most = 0;
-	for (size_t r = 0; r < b->rows; r++)
-		most = b->offsets[r + 1] - b->offsets[r] > most ? b->offsets[r + 1] - b->offsets[r] : most;
+	for (size_t r = 0; r < b->rows; r++) {
+		int64_t n = ft_graph_past(g, r) + b->offsets[r + 1] - b->offsets[r];
+		most = n > most ? n : most;
+	}
 	return most;
 }
 
 const struct ft_rope *rope_table(const struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct rope *r)
 {
-	int64_t need = longest_row(b), size = r->table.positions ? r->table.positions : 64;
+	int64_t need = longest_row(g, b), size = r->table.positions ? r->table.positions : 64;
 	need = need < m->shape.positions ? need : m->shape.positions; /* ft_rope() refuses longer rows */
 	if (need <= r->table.positions)
 		return &r->table;

@@ -127,6 +127,25 @@ def continuation(model, prompt, n):
     return {"prompt": prompt, "ids": ids[len(prompt):], "logprobs": logs}
 
 
+def beams(model, prompt, width, penalty, ends):
+    """What beam search of `width` finds within 12 tokens."""
+    out = model.generate(torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+                         num_beams=width, do_sample=False, length_penalty=penalty, max_new_tokens=12, eos_token_id=ends,
+                         pad_token_id=3, return_dict_in_generate=True, output_scores=True)
+    ids = out.sequences[0, len(prompt):].tolist()
+    while ids and ids[-1] == 3:
+        ids.pop()
+    return {"prompt": prompt, "width": width, "penalty": penalty, "ends": ends, "ids": ids,
+            "score": out.sequences_scores[0].item()}
+
+
+def make_beams(model, batch):
+    ends = [[2], [5, 9, 17], [7, 30, 31, 18, 22]]
+    return [beams(model, batch["ids"][row], width, penalty, e)
+            for row, width, penalty, e in [(4, 2, 1.0, ends[0]), (4, 3, 1.0, ends[1]), (0, 4, 0.5, ends[2]),
+                                           (5, 3, 2.0, ends[2]), (3, 5, -1.0, ends[1]), (1, 2, 0.0, ends[2])]]
+
+
 def make_family(name, family, folder, seed):
     out = os.path.join(folder, name)
     os.makedirs(out)
@@ -137,9 +156,10 @@ def make_family(name, family, folder, seed):
     if family["classify"]:
         losses["classify"] = make_classifier(family, batch, g, out, seed + 1)
     greedy = continuation(model, batch["ids"][4], 30)
+    searched = make_beams(model, batch) if name in ("gpt2", "llama", "gemma2") else []
     encoders.save(model, os.path.join(out, "tiny-lm"), family["dtype"])
     os.remove(os.path.join(out, "tiny-lm", "generation_config.json"))
-    return {"loss": losses, "greedy": greedy}
+    return {"loss": losses, "greedy": greedy, "beams": searched}
 
 
 def main():
