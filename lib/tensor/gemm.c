@@ -67,6 +67,8 @@ static void grow_spaces(void)
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+/* Where the i-th of `parts` about equal parts of n begins. */
+static int64_t cut(int64_t n, int64_t parts, int64_t i) { return n * i / parts; }
 
 /* ---- a piece of C, made by one thread ---- */
 
@@ -78,12 +80,17 @@ struct piece {
 	const float *packed; /* all panels of these columns of B; NULL: to be packed here */
 };
 
+/* Tiles of m rows: of about equal heights, as a tile of few rows takes longer for each. */
+static int64_t row_tiles(const struct piece *w, int64_t m) { return ceil_div(m, w->p->rows); }
+
 static void pack_a(const struct piece *w, float *a, int64_t i, int64_t m, int64_t l, int64_t depth)
 {
 	const struct ft_gemm *g = w->g;
-	for (int64_t r = 0; r < m; r += w->p->rows) {
-		const float *from = g->ta ? g->a + l * g->lda + i + r : g->a + (i + r) * g->lda + l;
-		w->p->pack_rows(a + r * depth, from, g->lda, g->ta, least(m - r, w->p->rows), depth);
+	int64_t tiles = row_tiles(w, m);
+	for (int64_t t = 0; t < tiles; t++) {
+		int64_t r = i + cut(m, tiles, t), rows = i + cut(m, tiles, t + 1) - r;
+		const float *from = g->ta ? g->a + l * g->lda + r : g->a + r * g->lda + l;
+		w->p->pack_rows(a + t * w->p->rows * depth, from, g->lda, g->ta, rows, depth);
 	}
 }
 
@@ -101,30 +108,42 @@ static size_t panel_at(const struct piece *w, int64_t j, int64_t l, int64_t dept
 	return (size_t)(l * round_up(w->n, w->p->cols) + (j - w->j) * depth);
 }
 
-/* m <= s->rows rows of C from i on, with `depth` values of k from l on. */
-static void multiply_block(const struct piece *w, const struct space *s, int64_t i, int64_t m, int64_t l, int64_t depth)
+/* One panel of B, of columns from j on, with all panels of A. `next`: the panel of B after
+ * it, `depth` deep too, or NULL. */
+static void multiply_panel(const struct piece *w, const float *a, const float *b, const float *next, int64_t i,
+                           int64_t m, int64_t j, int64_t l, int64_t depth)
 {
 	const struct ft_gemm *g = w->g;
 	enum product_start start = l > 0 || g->add ? PRODUCT_ADD : g->bias ? PRODUCT_BIAS : PRODUCT_SET;
+	const float *bias = g->bias ? g->bias + j : NULL;
+	int64_t tiles = row_tiles(w, m), n = least(w->j + w->n - j, w->p->cols), unsent = next ? w->p->cols * depth : 0;
+	for (int64_t t = 0; t < tiles; t++) {
+		int64_t r = cut(m, tiles, t), rows = cut(m, tiles, t + 1) - r, at = r * PRODUCT_AHEAD;
+		w->p->tile(g->c + (i + r) * g->ldc + j, g->ldc, a + t * w->p->rows * depth, b, rows, n, depth, start, bias,
+		           at < unsent ? next + at : NULL);
+	}
+}
+
+/* m <= s->rows rows of C from i on, with `depth` values of k from l on. */
+static void multiply_block(const struct piece *w, const struct space *s, int64_t i, int64_t m, int64_t l, int64_t depth)
+{
 	pack_a(w, s->a, i, m, l, depth);
 	for (int64_t j = w->j; j < w->j + w->n; j += w->p->cols) {
 		const float *b = w->packed ? w->packed + panel_at(w, j, l, depth) : s->b;
+		bool more = w->packed && j + w->p->cols < w->j + w->n;
 		if (!w->packed)
 			pack_b(w, s->b, j, l, depth);
-		for (int64_t r = 0; r < m; r += w->p->rows)
-			w->p->tile(g->c + (i + r) * g->ldc + j, g->ldc, s->a + r * depth, b, least(m - r, w->p->rows),
-			           least(w->j + w->n - j, w->p->cols), depth, start, g->bias ? g->bias + j : NULL);
+		multiply_panel(w, s->a, b, more ? b + w->p->cols * depth : NULL, i, m, j, l, depth);
 	}
 }
 
 static void multiply(const struct piece *w, const struct space *s)
 {
-	/* Blocks of about equal size, each of whole tiles. */
-	int64_t rows = round_up(ceil_div(w->m, ceil_div(w->m, s->rows)), w->p->rows);
-	for (int64_t r = 0; r < w->m; r += rows) {
-		int64_t l = 0;
+	int64_t blocks = ceil_div(w->m, s->rows);
+	for (int64_t t = 0; t < blocks; t++) {
+		int64_t r = cut(w->m, blocks, t), m = cut(w->m, blocks, t + 1) - r, l = 0;
 		do /* once for k = 0, too: C is what it starts from */
-			multiply_block(w, s, w->i + r, least(w->m - r, rows), l, least(w->g->k - l, PRODUCT_DEPTH));
+			multiply_block(w, s, w->i + r, m, l, least(w->g->k - l, PRODUCT_DEPTH));
 		while ((l += PRODUCT_DEPTH) < w->g->k);
 	}
 }
@@ -148,9 +167,11 @@ static void run_piece(const struct piece *w)
 
 /* ---- pieces for all threads ---- */
 
+static int64_t tile_cols(const struct piece *w) { return w->p ? w->p->cols : 16; }
+
 struct pieces {
 	struct piece whole;
-	int64_t size; /* rows of a piece, or columns */
+	int64_t parts;
 };
 
 static void pack_panel(void *ctx, size_t t)
@@ -165,25 +186,21 @@ static void rows_piece(void *ctx, size_t t)
 {
 	const struct pieces *s = ctx;
 	struct piece w = s->whole;
-	w.i += (int64_t)t * s->size;
-	w.m = least(w.m - (int64_t)t * s->size, s->size);
+	int64_t from = cut(w.m, s->parts, (int64_t)t);
+	w.m = cut(w.m, s->parts, (int64_t)t + 1) - from;
+	w.i += from;
 	run_piece(&w);
 }
 
+/* Of whole tiles but for the last. */
 static void columns_piece(void *ctx, size_t t)
 {
 	const struct pieces *s = ctx;
 	struct piece w = s->whole;
-	w.j += (int64_t)t * s->size;
-	w.n = least(w.n - (int64_t)t * s->size, s->size);
+	int64_t cols = tile_cols(&w), tiles = ceil_div(w.n, cols), from = cut(tiles, s->parts, (int64_t)t) * cols;
+	w.n = least(w.n, cut(tiles, s->parts, (int64_t)t + 1) * cols) - from;
+	w.j += from;
 	run_piece(&w);
-}
-
-/* About equal parts of n, one or two for each thread, of whole tiles. */
-static int64_t part(int64_t n, int64_t tile, int64_t most)
-{
-	int64_t parts = ceil_div(n, most);
-	return round_up(ceil_div(n, round_up(parts, ft_threads())), tile);
 }
 
 /* Threads take rows; the columns in strips, as many as `shared` has room for. */
@@ -191,20 +208,20 @@ static void by_rows(struct piece *w)
 {
 	int64_t n = w->n, strip = (int64_t)(SHARED_FLOATS / (size_t)w->g->k) / w->p->cols * w->p->cols;
 	for (int64_t j = 0; j < n; j += strip) {
-		struct pieces s = { *w, part(w->m, w->p->rows, BLOCK_ROWS / 2) };
+		struct pieces s = { *w, round_up(ceil_div(w->m, BLOCK_ROWS / 2), ft_threads()) };
 		s.whole.j = j;
 		s.whole.n = least(n - j, strip);
 		size_t panels = (size_t)(ceil_div(s.whole.n, w->p->cols) * ceil_div(w->g->k, PRODUCT_DEPTH));
 		ft_parallel(panels, pack_panel, &s.whole);
 		s.whole.packed = shared;
-		ft_parallel((size_t)ceil_div(w->m, s.size), rows_piece, &s);
+		ft_parallel((size_t)s.parts, rows_piece, &s);
 	}
 }
 
 static void by_columns(const struct piece *w, double work)
 {
-	struct pieces s = { *w, part(w->n, w->p ? w->p->cols : 16, w->n) };
-	ft_parallel_work((size_t)ceil_div(w->n, s.size), work, columns_piece, &s);
+	struct pieces s = { *w, least(ft_threads(), ceil_div(w->n, tile_cols(w))) };
+	ft_parallel_work((size_t)s.parts, work, columns_piece, &s);
 }
 
 /* NULL: BLAS does it. Tiles for a processor of which nothing special is known are

@@ -21,6 +21,7 @@
 #define ROW_COUNTS(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #endif
 #define COLS (2 * LANES)
+#define LINE 16 /* floats of a cache line */
 
 typedef float vf __attribute__((vector_size(4 * LANES)));
 #define INLINE static inline __attribute__((always_inline))
@@ -173,42 +174,39 @@ INLINE void sum_up(int rows, vf *left, vf *right, const float *a, const float *b
 	}
 }
 
-/* Values of k before the end of a tile at which C is sent for once more: when the
- * panels have driven it from the first cache to the second meanwhile. */
-#define LATE 24
-
-INLINE void send_for(int rows, const float *c, int64_t ldc)
-{
-#pragma GCC unroll 14
-	for (int i = 0; i < rows; i++) {
-		__builtin_prefetch(c + i * ldc, 1, 2);
-		__builtin_prefetch(c + i * ldc + LANES, 1, 2);
-	}
-}
-
-/* `rows` is a constant wherever this is inlined. */
+/* `rows` is a constant wherever this is inlined. What is needed later is sent for a little
+ * at a time, while sums are made: all at once it would keep A and B waiting, which come from
+ * the second cache. So do the rows of C, which are read at last. */
 INLINE void tile_of(int rows, float *c, int64_t ldc, const float *a, const float *b, int64_t n, int64_t k,
-                    enum product_start start, const float *bias)
+                    enum product_start start, const float *bias, const float *ahead)
 {
 	vf left[ROWS], right[ROWS];
-	int64_t early = k > LATE ? k - LATE : 0;
+	int64_t part = k / (rows + 1), l = 0;
 #pragma GCC unroll 14
 	for (int i = 0; i < rows; i++)
 		left[i] = right[i] = splat(0);
-	send_for(rows, c, ldc);
-	sum_up(rows, left, right, a, b, early);
-	send_for(rows, c, ldc);
-	sum_up(rows, left, right, a + early * ROWS, b + early * COLS, k - early);
+	for (int i = 0; i < rows; i++, l += part) {
+		__builtin_prefetch(c + i * ldc, 1, 2);
+		__builtin_prefetch(c + i * ldc + LANES, 1, 2);
+		for (int j = 0; ahead && j < PRODUCT_AHEAD; j += LINE)
+			__builtin_prefetch(ahead + i * PRODUCT_AHEAD + j, 0, 2);
+		sum_up(rows, left, right, a + l * ROWS, b + l * COLS, part);
+	}
+	for (int i = 0; i < rows; i++) {
+		__builtin_prefetch(c + i * ldc, 1, 3);
+		__builtin_prefetch(c + i * ldc + LANES, 1, 3);
+	}
+	sum_up(rows, left, right, a + l * ROWS, b + l * COLS, k - l);
 #pragma GCC unroll 14
 	for (int i = 0; i < rows; i++)
 		put_row(c + i * ldc, left[i], right[i], n, start, bias);
 }
 
 static void tile(float *c, int64_t ldc, const float *a, const float *b, int64_t m, int64_t n, int64_t k,
-                 enum product_start start, const float *bias)
+                 enum product_start start, const float *bias, const float *ahead)
 {
 	switch (m) {
-#define X(r) case r: tile_of(r, c, ldc, a, b, n, k, start, bias); break;
+#define X(r) case r: tile_of(r, c, ldc, a, b, n, k, start, bias, ahead); break;
 	ROW_COUNTS(X)
 #undef X
 	}

@@ -35,10 +35,12 @@ struct ft_product {
 	void (*pack_rows)(float *panel, const float *a, int64_t lda, bool turned, int64_t m, int64_t k);
 	/* panel [k][cols] of n <= cols columns of B; `turned`: B is stored [n, k]. */
 	void (*pack_cols)(float *panel, const float *b, int64_t ldb, bool turned, int64_t n, int64_t k);
-	/* One tile: m <= rows, n <= cols. bias [n] with PRODUCT_BIAS. */
+	/* One tile: m <= rows, n <= cols. bias [n] with PRODUCT_BIAS. Of what is multiplied
+	 * later it sends for m * PRODUCT_AHEAD floats at `ahead`; NULL: for nothing. */
 	void (*tile)(float *c, int64_t ldc, const float *a, const float *b, int64_t m, int64_t n, int64_t k,
-	             enum product_start start, const float *bias);
+	             enum product_start start, const float *bias, const float *ahead);
 };
 #define PRODUCT_SLACK 16
+#define PRODUCT_AHEAD 64
 
 #endif
