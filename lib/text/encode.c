@@ -1,0 +1,174 @@
+/* encode.c - rows in groups, encoded by as many threads as there are. */
+#include "encode.h"
+#include "ft/cli.h"
+#include "ft/err.h"
+#include "ft/thread.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GROUP 1024          /* rows encoded together */
+#define GROUP_BYTES 4000000 /* or less, when they are long */
+#define CHUNK 32            /* rows that one thread takes at a time */
+
+struct group {
+	struct item item[GROUP];
+	size_t count, bytes;
+	struct chunk chunk[GROUP / CHUNK];
+	struct ft_arena arena;
+};
+
+/* ---- encoding ---- */
+
+static size_t count_invalid(const struct item *it)
+{
+	size_t n = ft_utf8_invalid(it->text.p, it->text.n) + ft_utf8_invalid(it->pair.p, it->pair.n) +
+	           ft_utf8_invalid(it->negative.p, it->negative.n);
+	for (size_t w = 0; w < it->words.n; w++)
+		n += ft_utf8_invalid(it->words.word[w].p, it->words.word[w].n);
+	return n;
+}
+
+static int encode_item(const struct ft_encode_options *o, struct item *it, struct chunk *c)
+{
+	it->from = c->text.n;
+	it->pair_from = c->pair.n;
+	int rc = it->words.first ? ft_words_encode(o->tok, &it->words, &c->text)
+	                         : ft_tok_encode(o->tok, it->text.p, it->text.n, 0, &c->text);
+	if (rc == FT_OK && it->pair.p)
+		rc = ft_tok_encode(o->tok, it->pair.p, it->pair.n, o->task != FT_TASK_EMBED, &c->pair);
+	it->n = c->text.n - it->from;
+	it->negative_from = c->pair.n;
+	it->pair_n = c->pair.n - it->pair_from;
+	if (rc == FT_OK && it->negative.p)
+		rc = ft_tok_encode(o->tok, it->negative.p, it->negative.n, 0, &c->pair);
+	it->negative_n = c->pair.n - it->negative_from;
+	it->invalid = count_invalid(it);
+	return rc < 0 ? ft_context(rc, "%.*s", (int)it->src.n, it->src.p) : FT_OK;
+}
+
+static void encode_chunk(void *ctx, size_t i)
+{
+	struct ft_encoder *x = ctx;
+	struct chunk *c = &x->group->chunk[i];
+	size_t end = (i + 1) * CHUNK < x->group->count ? (i + 1) * CHUNK : x->group->count;
+	c->text.n = c->pair.n = 0;
+	c->rc = FT_OK;
+	for (size_t k = i * CHUNK; k < end && c->rc == FT_OK; k++)
+		c->rc = encode_item(&x->o, &x->group->item[k], c);
+	if (c->rc < 0)
+		snprintf(c->message, sizeof c->message, "%s", ft_message());
+}
+
+int ft_encoder_flush(struct ft_encoder *x)
+{
+	struct group *g = x->group;
+	int rc = FT_OK;
+	ft_parallel((g->count + CHUNK - 1) / CHUNK, encode_chunk, x);
+	for (size_t i = 0; i < g->count && rc == FT_OK; i++) {
+		const struct chunk *c = &g->chunk[i / CHUNK];
+		rc = c->rc < 0 ? ft_fail(c->rc, "%s", c->message) : example_write(x, &g->item[i], c);
+	}
+	g->count = g->bytes = 0;
+	ft_arena_reset(&g->arena);
+	ft_progress("%lld rows, %lld tokens", (long long)x->n.rows, (long long)x->n.tokens);
+	return rc;
+}
+
+/* ---- taking rows ---- */
+
+/* Copies a text into the group, with `prompt` before it where there is one. */
+static int copy_span(struct group *g, struct ft_span from, const char *prompt, struct ft_span *to)
+{
+	size_t before = prompt ? strlen(prompt) : 0, n;
+	*to = (struct ft_span){ 0 };
+	if (!from.p)
+		return FT_OK;
+	char *p = ft_add(before, from.n, &n) ? ft_arena_get(&g->arena, n) : NULL;
+	if (!p)
+		return FT_EFAIL;
+	if (before)
+		memcpy(p, prompt, before);
+	memcpy(p + before, from.p, from.n);
+	*to = (struct ft_span){ p, n };
+	g->bytes += n;
+	return FT_OK;
+}
+
+/* Its label, and its words when it is a sentence of them. */
+static int take_labels(struct ft_encoder *x, const struct ft_row *row, struct item *it)
+{
+	const struct ft_encode_options *o = &x->o;
+	struct ft_arena *a = &x->group->arena;
+	if (o->labels && o->targets && !(it->targets = ft_arena_get(a, o->targets * sizeof *it->targets)))
+		return FT_EFAIL;
+	if (o->task == FT_TASK_TAG)
+		return ft_words_read(row, o->labels, a, &it->words);
+	if (row->words)
+		return ft_fail(FT_EFORMAT, "%.*s: is a sentence in words, for --task tag", (int)row->src.n, row->src.p);
+	return o->labels ? ft_labels_read(o->labels, row, &it->label, it->targets) : FT_OK;
+}
+
+int ft_encoder_add(struct ft_encoder *x, const struct ft_row *row)
+{
+	struct group *g = x->group;
+	struct item *it = &g->item[g->count];
+	const char *prompt = x->o.prompt;
+	*it = (struct item){ 0 };
+	int rc = take_labels(x, row, it);
+	if (rc < 0)
+		return rc;
+	x->n.unread += !x->o.labels && (row->label.p || row->json);
+	for (size_t i = 0; i < it->words.n; i++)
+		g->bytes += it->words.word[i].n + sizeof it->words;
+	if ((!it->words.first && (rc = copy_span(g, row->text, prompt, &it->text)) < 0)
+	    || (rc = copy_span(g, row->pair, prompt, &it->pair)) < 0
+	    || (rc = copy_span(g, row->negative, prompt, &it->negative)) < 0
+	    || (rc = copy_span(g, row->src, NULL, &it->src)) < 0)
+		return rc;
+	x->n.rows++;
+	g->count++;
+	return g->count == GROUP || g->bytes >= GROUP_BYTES ? ft_encoder_flush(x) : FT_OK;
+}
+
+/* ---- life ---- */
+
+struct ft_encoder *ft_encoder_new(const struct ft_encode_options *o, struct ft_writer *out)
+{
+	struct ft_encoder *x = ft_alloc(1, sizeof *x);
+	if (!x)
+		return NULL;
+	x->o = *o;
+	x->out = out;
+	x->group = ft_alloc(1, sizeof *x->group);
+	x->texts = ft_pack_new();
+	if (x->group && x->texts)
+		return x;
+	ft_encoder_free(x);
+	ft_fail(FT_EFAIL, "out of memory");
+	return NULL;
+}
+
+void ft_encoder_free(struct ft_encoder *x)
+{
+	if (!x)
+		return;
+	for (size_t i = 0; x->group && i < GROUP / CHUNK; i++) {
+		ft_tok_text_free(&x->group->chunk[i].text);
+		ft_tok_text_free(&x->group->chunk[i].pair);
+	}
+	if (x->group)
+		ft_arena_free(&x->group->arena);
+	free(x->group);
+	ft_tok_text_free(&x->example);
+	ft_pack_free(x->texts);
+	free(x->word);
+	free(x->label);
+	free(x);
+}
+
+struct ft_encode_counts *ft_encoder_counts(struct ft_encoder *x)
+{
+	return &x->n;
+}
