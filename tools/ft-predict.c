@@ -7,6 +7,7 @@
 #include "ft/err.h"
 #include "ft/graph.h"
 #include "ft/metric.h"
+#include "ft/prompts.h"
 #include "ft/sentence.h"
 #include "ft/text.h"
 #include "ft/tok.h"
@@ -17,11 +18,15 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *model_path, *base, *format, *vectors, *policy = "truncate", *combine_name = "mean", *thresholds;
+static const char *model_path, *base, *format, *vectors, *policy, *reference, *combine_name = "mean", *thresholds;
 static struct ft_text_options columns = { .header = -1 };
 static bool header, no_header, tokens_in, normalize, keep_text;
 static int64_t group_rows, max_length, stride = -1, max_line = 16 << 20;
 static double threshold = NAN;
+static struct ft_generate_options generate = { .sample = { .top_p = 1, .penalty = 1 }, .max_new = 128, .length_penalty = 1 };
+static int64_t seed;
+static struct ft_list stops;
+static bool raw;
 static enum ft_combine combine;
 
 static const struct ft_opt options[] = {
@@ -44,9 +49,29 @@ static const struct ft_opt options[] = {
 	{ "max-length", 0, FT_OPT_INT, &max_length, "N",
 	  "most tokens of a row, with special tokens (default: as many as MODEL takes)", 0 },
 	{ "long", 0, FT_OPT_STR, &policy, "POLICY",
-	  "what to do with a longer row: truncate, split or error (default: truncate)", 0 },
+	  "what to do with a longer row: truncate, split or error (default: truncate; of a language model error, and "
+	  "truncate cuts the beginning)", 0 },
 	{ "stride", 0, FT_OPT_INT, &stride, "N",
 	  "tokens by which windows overlap, with --long split (default: 0)", 0 },
+	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Answers of a language model", 0 },
+	{ "max-new", 'n', FT_OPT_INT, &generate.max_new, "N", "most tokens of an answer (default: 128)", 0 },
+	{ "temperature", 'T', FT_OPT_REAL, &generate.sample.temperature, "X",
+	  "choose tokens by chance, more evenly the larger X is (default: 0, always the most likely)", 0 },
+	{ "top-k", 0, FT_OPT_INT, &generate.sample.top_k, "N", "of the N most likely alone (default: 0, of all)", 0 },
+	{ "top-p", 0, FT_OPT_REAL, &generate.sample.top_p, "P",
+	  "of the fewest most likely that make up P together (default: 1)", 0 },
+	{ "min-p", 0, FT_OPT_REAL, &generate.sample.min_p, "P",
+	  "of those that are P times as likely as the most likely, at least (default: 0)", 0 },
+	{ "repetition-penalty", 0, FT_OPT_REAL, &generate.sample.penalty, "X",
+	  "divide the logits of tokens that have been by X, or multiply those below 0 (default: 1)", 0 },
+	{ "seed", 's', FT_OPT_INT, &seed, "N", "another N, another choice (default: 0)", 0 },
+	{ "beams", 0, FT_OPT_INT, &generate.beams, "N", "search the likeliest answer with N beams (default: 1)", 0 },
+	{ "length-penalty", 0, FT_OPT_REAL, &generate.length_penalty, "X",
+	  "compare beams by their log-probability over their length to the power of X (default: 1)", 0 },
+	{ "stop", 0, FT_OPT_LIST, &stops, "TEXT", "end an answer before TEXT; may be repeated", 0 },
+	{ "reference", 0, FT_OPT_STR, &reference, "COLUMN",
+	  "column of what the answer should be, repeated in the output (default: none)", 0 },
+	{ "raw", 0, FT_OPT_FLAG, &raw, NULL, "print the answers alone, as they come", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Output", 0 },
 	{ "threshold", 0, FT_OPT_REAL, &threshold, "P",
 	  "probability from which on a label of a multi-label model is predicted (default: 0.5)", 0 },
@@ -90,6 +115,8 @@ struct run {
 	size_t row_cap;
 	double *threshold;     /* [outputs]: multilabel */
 	struct ft_tok_text first, second, whole;
+	struct ft_prompts *prompts; /* of a language model, else NULL */
+	int32_t *ends;              /* tokens that end its answers */
 	int64_t rows, cut, blank, invalid;
 };
 
@@ -436,7 +463,7 @@ static int check_options(void)
 {
 	if (!model_path)
 		return ft_fail(FT_EUSAGE, "which model? give -m MODEL");
-	int p = ft_tok_long_parse(policy), how = ft_combine_parse("combine", combine_name);
+	int p = ft_tok_long_parse(policy ? policy : "truncate"), how = ft_combine_parse("combine", combine_name);
 	if (how < 0)
 		return how;
 	combine = (enum ft_combine)how;
@@ -461,7 +488,7 @@ static int find_limit(struct run *r)
 	if (length < 0)
 		return (int)length;
 	r->limit.max = (size_t)length;
-	r->limit.policy = (enum ft_tok_long)ft_tok_long_parse(policy);
+	r->limit.policy = (enum ft_tok_long)ft_tok_long_parse(policy ? policy : "truncate");
 	r->limit.stride = stride > 0 ? (size_t)stride : 0;
 	size_t specials = ft_tok_specials(r->tok, columns.pair != NULL);
 	if (r->limit.max <= specials || r->limit.max - specials <= r->limit.stride)
@@ -512,7 +539,7 @@ static int open_model(struct run *r)
 		normalize |= ft_model_pooling(r->model)->normalize;
 	if (columns.pair && r->task == FT_TASK_EMBED)
 		return ft_fail(FT_EUSAGE, "--pair: a vector is of one text");
-	if (!vectors && (r->task == FT_TASK_NONE || ft_task_of_words(r->task)))
+	if (!vectors && (r->task == FT_TASK_NONE || r->task == FT_TASK_MLM))
 		return ft_fail(FT_EUSAGE, "%s: the model has no head that predicts; --vectors mean prints vectors",
 		               model_path);
 	int rc = open_tokenizer(r);
@@ -546,15 +573,99 @@ static void print_notes(const struct run *r)
 		        (long long)r->cut, (long long)r->rows, r->limit.max);
 }
 
+/* ---- a language model ---- */
+
+static int check_generate(const struct run *r, size_t positions)
+{
+	if (generate.max_new < 1 || generate.max_new > 1 << 20)
+		return ft_fail(FT_EUSAGE, "--max-new: %lld is not from 1 to 1048576", (long long)generate.max_new);
+	if (generate.beams < 0 || generate.beams > 256)
+		return ft_fail(FT_EUSAGE, "--beams: %lld is not from 1 to 256", (long long)generate.beams);
+	if (generate.beams > 1 && (generate.sample.temperature > 0 || generate.sample.penalty != 1))
+		return ft_fail(FT_EUSAGE, "--beams: beam search knows no --temperature and no --repetition-penalty");
+	if (columns.pair)
+		return ft_fail(FT_EUSAGE, "--pair: %s goes on from one text", model_path);
+	if (positions < 2 || (size_t)max_length >= positions)
+		return ft_fail(FT_EUSAGE, "--max-length: %s takes %zu tokens, and one at least is the answer's", model_path,
+		               positions);
+	for (size_t i = 0; i < stops.count; i++)
+		if (!*stops.item[i])
+			return ft_fail(FT_EUSAGE, "--stop: the text is empty");
+	if (r->limit.policy == FT_TOK_SPLIT)
+		return ft_fail(FT_EUSAGE, "--long split: a prompt is answered whole");
+	return ft_sample_check(&generate.sample);
+}
+
+static int open_prompts(struct run *r)
+{
+	int64_t positions = ft_model_length(r->model, 0);
+	int rc = positions < 0 ? (int)positions : check_generate(r, (size_t)positions);
+	int ends = rc < 0 ? rc : ft_generate_ends(r->model, r->tok, &r->ends);
+	if (ends < 0)
+		return ends;
+	generate.sample.seed = (uint64_t)seed;
+	generate.ends = r->ends;
+	generate.nends = (size_t)ends;
+	generate.stops = stops.item;
+	generate.nstops = stops.count;
+	columns.label = reference;
+	struct ft_prompts_options o = { .generate = generate, .group = raw ? 1 : (size_t)group_rows, .raw = raw,
+	                                .limit = (size_t)(max_length ? max_length : positions - 1),
+	                                .cut = policy && r->limit.policy == FT_TOK_TRUNCATE, .keep_text = keep_text,
+	                                .reference = reference != NULL };
+	r->prompts = ft_prompts_new(r->model, r->tok, &o);
+	return r->prompts ? FT_OK : FT_EFAIL;
+}
+
+static int answer_text(struct run *r, const char *path)
+{
+	struct ft_row row;
+	struct ft_text *t = ft_text_open(path, &columns);
+	int rc = t ? FT_OK : ft_last_error();
+	while (rc >= 0 && (rc = ft_text_next(t, &row)) > 0)
+		rc = ft_prompts_row(r->prompts, &row);
+	rc = rc < 0 ? rc : ft_prompts_end(r->prompts);
+	r->blank += t ? ft_text_blank(t) : 0;
+	ft_text_close(t);
+	return rc;
+}
+
+static int answer_tokens(struct run *r, const char *path)
+{
+	struct ft_example e;
+	struct ft_reader *in = ft_reader_open(path, "tokens");
+	int rc = in ? ft_model_match(r->model, in) : ft_last_error();
+	while (rc >= 0 && (rc = ft_example_read(in, &e)) > 0)
+		rc = ft_prompts_add(r->prompts, &(struct ft_prompt){ .ids = e.ids, .n = e.n, .src = e.src });
+	rc = rc < 0 ? rc : ft_prompts_end(r->prompts);
+	ft_reader_close(in);
+	return rc;
+}
+
+/* The counts in the words of the other tasks. */
+static void count_prompts(struct run *r)
+{
+	struct ft_prompts_counts c = r->prompts ? ft_prompts_count(r->prompts) : (struct ft_prompts_counts){ 0 };
+	r->rows += c.rows;
+	r->cut += c.cut;
+	r->invalid += c.invalid;
+}
+
 static int predict(struct run *r, int argc, char **argv)
 {
 	int rc = open_model(r);
+	if (rc == FT_OK && r->task == FT_TASK_LM && !vectors)
+		rc = open_prompts(r);
 	for (int i = 0; (i < argc || i == 0) && rc == FT_OK; i++) {
 		const char *path = i < argc ? argv[i] : "-";
 		bool is_stdin = strcmp(path, "-") == 0;
 		bool stream = is_stdin ? tokens_in : ft_is_stream(path);
-		rc = stream ? predict_tokens(r, path) : predict_text(r, path);
+		if (r->prompts)
+			rc = stream ? answer_tokens(r, path) : answer_text(r, path);
+		else
+			rc = stream ? predict_tokens(r, path) : predict_text(r, path);
 	}
+	count_prompts(r);
 	ft_progress_end();
 	if (rc == FT_OK)
 		print_notes(r);
@@ -581,6 +692,8 @@ static int run_predict(int argc, char **argv)
 	ft_pack_free(r.pack);
 	ft_buf_free(&r.out);
 	ft_buf_free(&r.bytes);
+	ft_prompts_free(r.prompts);
+	free(r.ends);
 	free(r.kept);
 	free(r.words);
 	free(r.threshold);
