@@ -14,8 +14,9 @@
 
 static const char *model_path, *baseline_path, *base, *predictions, *combine_name = "mean";
 static const char *thresholds_path, *tuned_path;
+static const char *prediction_name = "prediction", *reference_name = "reference";
 static struct ft_list fail_below, fail_above;
-static bool as_json, list_metrics, strict;
+static bool as_json, list_metrics, strict, texts, stem;
 static int64_t resamples = 1000, seed, limit;
 static double threshold = NAN;
 static enum ft_combine combine;
@@ -23,7 +24,8 @@ static enum ft_combine combine;
 static const struct ft_opt options[] = {
 	{ "model", 'm', FT_OPT_STR, &model_path, "MODEL", "measure MODEL: a folder, or a stream of ft-train", 0 },
 	{ "base", 0, FT_OPT_STR, &base, "DIR", "where the base model of a stream lies here", FT_OPT_QUIET },
-	{ "baseline", 0, FT_OPT_STR, &baseline_path, "MODEL", "compare with MODEL on the same examples", 0 },
+	{ "baseline", 0, FT_OPT_STR, &baseline_path, "MODEL",
+	  "compare with MODEL on the same examples; with --texts, with the texts of that file", 0 },
 	{ "threshold", 0, FT_OPT_REAL, &threshold, "P",
 	  "probability from which on a label of a multi-label model is predicted (default: 0.5)", 0 },
 	{ "thresholds", 0, FT_OPT_STR, &thresholds_path, "FILE",
@@ -36,6 +38,14 @@ static const struct ft_opt options[] = {
 	{ "bootstrap", 0, FT_OPT_INT, &resamples, "N",
 	  "resamples of the examples for standard errors; 0: no standard errors (default: 1000)", 0 },
 	{ "seed", 0, FT_OPT_INT, &seed, "N", "seed of the resamples (default: 0)", 0 },
+	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Texts", 0 },
+	{ "texts", 't', FT_OPT_FLAG, &texts, NULL,
+	  "measure texts beside reference texts, from JSON lines, without a model", 0 },
+	{ "prediction", 0, FT_OPT_STR, &prediction_name, "NAME", "the member of a line that is measured (default: prediction)",
+	  0 },
+	{ "reference", 0, FT_OPT_STR, &reference_name, "NAME",
+	  "the member that it is compared with, a text or an array of them (default: reference)", 0 },
+	{ "stem", 0, FT_OPT_FLAG, &stem, NULL, "take suffixes off the words of ROUGE, by Porter's stemmer", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Output", 0 },
 	{ "tune-thresholds", 0, FT_OPT_STR, &tuned_path, "FILE",
 	  "choose the threshold of each label with the highest F1 on these examples, and write them to FILE",
@@ -276,15 +286,11 @@ static json_t *result_of(struct run *r, size_t side)
 	return result;
 }
 
-static int report(struct run *r)
+/* Takes the results; that of a baseline may be NULL. */
+static int report(json_t *result, json_t *baseline, struct ft_metric *of_result, struct ft_metric *of_baseline)
 {
-	json_t *result = result_of(r, 0), *baseline = NULL, *comparison = NULL;
-	int rc = result ? FT_OK : ft_last_error();
-	if (rc == FT_OK && r->sides == 2) {
-		baseline = result_of(r, 1);
-		comparison = baseline ? ft_metric_compare(r->side[0].metric, r->side[1].metric) : NULL;
-		rc = comparison ? FT_OK : ft_last_error();
-	}
+	json_t *comparison = result && baseline ? ft_metric_compare(of_result, of_baseline) : NULL;
+	int rc = result && (comparison || !of_baseline) ? FT_OK : ft_last_error();
 	if (rc == FT_OK)
 		rc = print_report(result, baseline, comparison);
 	if (rc == FT_OK)
@@ -346,8 +352,6 @@ static int open_predictions(struct run *r)
 {
 	if (!predictions)
 		return FT_OK;
-	if (strcmp(predictions, "-") == 0)
-		return ft_fail(FT_EUSAGE, "--predictions: needs a file, because the report goes to stdout");
 	if (ft_task_of_words(r->task) || r->task == FT_TASK_EMBED)
 		return ft_fail(FT_EUSAGE, "--predictions: there are none of the task %s", ft_task_name(r->task));
 	r->probability = ft_alloc(ft_model_outputs(r->side[0].model), sizeof(float));
@@ -397,7 +401,55 @@ static int evaluate(struct run *r, const char *path)
 		rc = ft_outfile_commit(r->file);
 	if (rc == FT_OK)
 		rc = write_thresholds(r);
-	return rc == FT_OK ? report(r) : rc;
+	if (rc < 0)
+		return rc;
+	json_t *result = result_of(r, 0), *baseline = result && r->sides == 2 ? result_of(r, 1) : NULL;
+	return report(result, baseline, r->side[0].metric, r->side[1].metric);
+}
+
+/* ---- texts ---- */
+
+static int read_texts(const char *path, struct ft_metric **t, json_t **result, struct ft_buf *lines)
+{
+	const char *name = path && strcmp(path, "-") != 0 ? path : "stdin";
+	*t = ft_metric_new_texts(stem, (int)resamples, (uint64_t)seed);
+	if (!*t)
+		return FT_EFAIL;
+	int rc = ft_metric_read_texts(*t, path, prediction_name, reference_name, limit, lines);
+	if (rc < 0)
+		return rc;
+	*result = ft_metric_result(*t, NULL);
+	return *result ? FT_OK : ft_context(ft_last_error(), "%s", name);
+}
+
+static int eval_texts(const char *path)
+{
+	struct ft_metric *t[2] = { NULL };
+	json_t *result[2] = { NULL };
+	struct ft_buf lines = { 0 };
+	struct ft_outfile *file = predictions ? ft_outfile_open(predictions) : NULL;
+	int rc = file || !predictions ? ft_criteria_check("fail-below", &fail_below, FT_TASK_NONE, NULL) : ft_last_error();
+	if (rc == FT_OK)
+		rc = ft_criteria_check("fail-above", &fail_above, FT_TASK_NONE, NULL);
+	if (rc == FT_OK)
+		rc = read_texts(path, &t[0], &result[0], file ? &lines : NULL);
+	if (rc == FT_OK && baseline_path)
+		rc = read_texts(baseline_path, &t[1], &result[1], NULL);
+	if (rc == FT_OK && file)
+		rc = ft_write_all(ft_outfile_fd(file), lines.data, lines.len, predictions);
+	if (rc == FT_OK && file)
+		rc = ft_outfile_commit(file);
+	if (rc == FT_OK) {
+		rc = report(result[0], result[1], t[0], t[1]);
+	} else {
+		json_decref(result[0]);
+		json_decref(result[1]);
+	}
+	ft_metric_free(t[0]);
+	ft_metric_free(t[1]);
+	ft_outfile_free(file);
+	ft_buf_free(&lines);
+	return rc;
 }
 
 static void print_metrics(void)
@@ -406,9 +458,9 @@ static void print_metrics(void)
 	for (size_t i = 0; (info = ft_metric_info(i)); i++) {
 		const char *comma = "";
 		printf("%-19s %s (", info->name, info->help);
-		for (int t = FT_TASK_CLASSIFY; t <= FT_TASK_LM; t++)
+		for (int t = FT_TASK_NONE; t <= FT_TASK_LM; t++)
 			if (info->tasks & 1u << t) {
-				printf("%s%s", comma, ft_task_name((enum ft_task)t));
+				printf("%s%s", comma, t == FT_TASK_NONE ? "texts" : ft_task_name((enum ft_task)t));
 				comma = ", ";
 			}
 		printf(")\n");
@@ -417,10 +469,14 @@ static void print_metrics(void)
 
 static int check_options(int operands)
 {
-	if (!model_path)
-		return ft_fail(FT_EUSAGE, "which model? give -m MODEL");
+	if (texts && (model_path || thresholds_path || tuned_path || strict))
+		return ft_fail(FT_EUSAGE, "--texts is without a model; --model, thresholds and --strict are not for it");
+	if (!texts && !model_path)
+		return ft_fail(FT_EUSAGE, "which model? give -m MODEL, or --texts");
 	if (operands > 1)
-		return ft_fail(FT_EUSAGE, "one batches stream at a time, not %d", operands);
+		return ft_fail(FT_EUSAGE, "one file at a time, not %d", operands);
+	if (predictions && strcmp(predictions, "-") == 0)
+		return ft_fail(FT_EUSAGE, "--predictions: needs a file, because the report goes to stdout");
 	if (resamples < 0 || resamples > 1000000 || limit < 0 || threshold <= 0.0 || threshold >= 1.0)
 		return ft_fail(FT_EUSAGE, "--bootstrap, --limit or --threshold is out of range");
 	if (thresholds_path && !isnan(threshold))
@@ -438,6 +494,8 @@ static int run_eval(int argc, char **argv)
 		return FT_OK;
 	}
 	int rc = check_options(argc);
+	if (rc == FT_OK && texts)
+		return eval_texts(argc ? argv[0] : NULL);
 	if (rc == FT_OK)
 		rc = evaluate(&r, argc ? argv[0] : NULL);
 	for (size_t i = 0; i < r.sides; i++) {
@@ -457,5 +515,5 @@ static int run_eval(int argc, char **argv)
 	return rc;
 }
 
-const struct ft_tool ft_tool = { "ft-eval", "measure a model on labelled examples",
-	                         "-m MODEL [OPTION]... [FILE]\n--metrics", options, run_eval };
+const struct ft_tool ft_tool = { "ft-eval", "measure a model on labelled examples, or generated texts",
+	                         "-m MODEL [OPTION]... [FILE]\n--texts [OPTION]... [FILE]\n--metrics", options, run_eval };

@@ -37,6 +37,19 @@ void ft_metric_thresholds(struct ft_metric *t, const double *threshold);
 /* What the labels of a tag model mean (entity.h): its names, or NULL, without which
  * there are no entities; and whether these are counted strictly. Before the first row. */
 int ft_metric_tags(struct ft_metric *t, const json_t *labels, bool strict);
+/* Of texts beside reference texts, without a model. `stem`: ROUGE's words lose their
+ * suffixes. Rows come from these two instead of ft_metric_add(). */
+struct ft_metric *ft_metric_new_texts(bool stem, int bootstrap, uint64_t seed);
+/* `references`: at least one. FT_EFORMAT when texts are too long to be compared. */
+int ft_metric_add_text(struct ft_metric *t, struct ft_span prediction, const struct ft_span *reference,
+                       size_t references);
+/* What the metrics are of the row added last, alone; new reference. */
+json_t *ft_metric_text_scores(const struct ft_metric *t);
+/* Adds those of a file of JSON lines, or stdin (NULL, "-"), by the names of their members;
+ * reference may be an array. The first `limit` lines; 0: all. Appends each line's scores to
+ * `lines`, when it is not NULL: {"src":…,"exact_match":…,…}. */
+int ft_metric_read_texts(struct ft_metric *t, const char *path, const char *prediction, const char *reference,
+                         int64_t limit, struct ft_buf *lines);
 /* Adds the rows of one batch, which may be none; rows without a label are passed over. A loss or
  * a logit that is not finite is FT_ECRITERION and names the row. */
 int ft_metric_add(struct ft_metric *t, const struct ft_output *out, const struct ft_batch *b);

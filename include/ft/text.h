@@ -80,6 +80,8 @@ void ft_text_close(struct ft_text *t);
  * re.split(r"\s+", text) counts them, one more than there are runs of white space. The one
  * more belongs to the part that begins at 0, so that sizes of parts add up to that of the whole. */
 struct ft_size ft_text_size(struct ft_span text, size_t from, size_t to);
+/* White space as Python's str.isspace() has it. */
+bool ft_is_space(int32_t c);
 
 /* ---- labels of rows ----
  * tag: words.h reads them. classify: the name of a class. multilabel: a JSON array of names, or names

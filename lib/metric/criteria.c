@@ -1,7 +1,7 @@
 /* criteria.c - bounds that a script sets for metrics: "macro.f1=0.8". */
 #include "ft/cli.h"
 #include "ft/err.h"
-#include "ft/metric.h"
+#include "priv.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -53,8 +53,8 @@ int ft_criteria_check(const char *option, const struct ft_list *list, enum ft_ta
 		for (size_t k = 0; (info = ft_metric_info(k)) && !known; k++)
 			known = strcmp(info->name, name) == 0 && info->tasks & 1u << task;
 		if (!known)
-			rc = ft_fail(FT_EUSAGE, "--%s: '%s' is no metric of this model (%s); --metrics lists them",
-			             option, name, ft_task_name(task));
+			rc = ft_fail(FT_EUSAGE, "--%s: '%s' is no metric of %s; --metrics lists them", option, name,
+			             metric_task_name(task));
 		free(name);
 		if (rc < 0)
 			return rc;

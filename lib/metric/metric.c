@@ -14,6 +14,7 @@
 #define T (1u << FT_TASK_TAG)
 #define L (1u << FT_TASK_MLM | 1u << FT_TASK_LM)
 #define N (1u << FT_TASK_LM)
+#define G (1u << FT_TASK_NONE)
 #define E (1u << FT_TASK_EMBED)
 static const struct ft_metric_info info[METRIC_COUNT] = {
 #define X(id, name, tasks, better, help) [METRIC_##id] = { name, tasks, better, help },
@@ -51,6 +52,11 @@ struct ft_metric *ft_metric_new(enum ft_task task, size_t outputs, int bootstrap
 	t->resamples = bootstrap;
 	t->seed = seed;
 	return t;
+}
+
+const char *metric_task_name(enum ft_task task)
+{
+	return task == FT_TASK_NONE ? "texts" : ft_task_name(task);
 }
 
 void ft_metric_thresholds(struct ft_metric *t, const double *threshold)
@@ -133,8 +139,7 @@ static int put_path(json_t *obj, const char *path, double v)
 	return json_object_set_new(obj, path, metric_number(v));
 }
 
-/* Adds the task's metrics to obj. With `defined`, only those that are finite. */
-static int put_values(const struct ft_metric *t, json_t *obj, const double *v, bool defined)
+int metric_put(const struct ft_metric *t, json_t *obj, const double *v, bool defined)
 {
 	for (size_t i = 0; i < METRIC_COUNT; i++) {
 		if (!(info[i].tasks & 1u << t->task) || (defined && !isfinite(v[i])))
@@ -161,7 +166,7 @@ static int put_errors(struct ft_metric *t, struct ft_metric *base, json_t *obj)
 	    json_object_set_new(obj, "bootstrap", json_pack("{s:i, s:I}", "resamples", t->resamples, "seed",
 	                                                    (json_int_t)t->seed)) < 0)
 		return ft_fail(FT_EFAIL, "out of memory for the results");
-	return put_values(t, errors, error, true);
+	return metric_put(t, errors, error, true);
 }
 
 static int64_t tokens(const struct ft_metric *t)
@@ -179,12 +184,12 @@ json_t *ft_metric_result(struct ft_metric *t, const json_t *labels)
 	int rc = metric_values(t, v);
 	if (rc < 0)
 		return NULL;
-	result = json_pack("{s:s, s:I}", "task", ft_task_name(t->task), "examples", (json_int_t)t->rows);
+	result = json_pack("{s:s, s:I}", "task", metric_task_name(t->task), "examples", (json_int_t)t->rows);
 	bool lm = ft_task_of_words(t->task);
 	if (!result || (lm && json_object_set_new(result, "tokens", json_integer(tokens(t))) < 0))
 		rc = ft_fail(FT_EFAIL, "out of memory for the results");
 	if (rc == FT_OK)
-		rc = put_values(t, result, v, false);
+		rc = metric_put(t, result, v, false);
 	if (rc == FT_OK && t->kind->detail)
 		rc = t->kind->detail(t, labels, result);
 	if (rc == FT_OK)
@@ -221,7 +226,8 @@ json_t *ft_metric_compare(struct ft_metric *t, struct ft_metric *baseline)
 		return NULL;
 	if (metric_values(t, v) < 0 || metric_values(baseline, w) < 0)
 		return NULL;
-	if (t->task == FT_TASK_TAG && !tag_same_rows(t, baseline)) {
+	if ((t->task == FT_TASK_TAG && !tag_same_rows(t, baseline)) ||
+	    (t->text && baseline->text && !text_same_rows(t, baseline))) {
 		ft_fail(FT_EMATCH, "the two models were measured on different rows");
 		return NULL;
 	}
@@ -230,7 +236,7 @@ json_t *ft_metric_compare(struct ft_metric *t, struct ft_metric *baseline)
 	json_t *result = json_object(), *difference = json_object();
 	int rc = json_object_set_new(result, "difference", difference) < 0 ? ft_fail_memory(0) : FT_OK;
 	if (rc == FT_OK)
-		rc = put_values(t, difference, v, false);
+		rc = metric_put(t, difference, v, false);
 	if (rc == FT_OK)
 		rc = put_errors(t, baseline, result);
 	if (rc == FT_OK && t->task == FT_TASK_CLASSIFY) {

@@ -78,6 +78,7 @@ struct ft_metric {
 	const double *threshold; /* [outputs] or NULL: multilabel */
 	size_t rows; /* kept */
 	struct embed_rows *embed; /* of the task embed; the scores of its pairs are in regress */
+	struct text_rows *text; /* of texts; their task is none */
 	union {
 		struct {
 			struct classify_row *row; /* [rows] */
@@ -145,9 +146,15 @@ int prf_detail(const struct prf *c, size_t n, const json_t *labels, json_t *resu
 int metric_bootstrap(struct ft_metric *t, struct ft_metric *base, double *error);
 /* The values themselves. */
 int metric_values(struct ft_metric *t, double *v);
+/* Adds the task's metrics to obj. With `defined`, only those that are finite. */
+int metric_put(const struct ft_metric *t, json_t *obj, const double *v, bool defined);
 
-/* Whether two metrics of tags saw the same labels. */
+/* Whether two metrics of tags saw the same labels; two of texts the same references. */
 bool tag_same_rows(const struct ft_metric *a, const struct ft_metric *b);
+bool text_same_rows(const struct ft_metric *a, const struct ft_metric *b);
+
+/* What results and messages call what is measured: a task, or "texts". */
+const char *metric_task_name(enum ft_task task);
 
 /* FT_ECRITERION naming row r of the batch. */
 int metric_not_finite(const struct ft_batch *b, size_t r, const char *what);

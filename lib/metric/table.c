@@ -68,7 +68,7 @@ static int put_metrics(struct ft_buf *out, const json_t *result, const json_t *b
 {
 	const json_t *error = json_object_get(comparison ? comparison : result, "stderr");
 	const json_t *difference = json_object_get(comparison, "difference");
-	int rc = ft_buf_printf(out, "%-18s %11s", "metric", "value");
+	int rc = ft_buf_printf(out, "%-20s %11s", "metric", "value");
 	if (rc == FT_OK && baseline)
 		rc = ft_buf_printf(out, " %11s %11s", "baseline", "difference");
 	if (rc == FT_OK)
@@ -78,7 +78,7 @@ static int put_metrics(struct ft_buf *out, const json_t *result, const json_t *b
 		double v;
 		if (ft_metric_lookup(result, info->name, &v) < 0)
 			continue;
-		rc = ft_buf_printf(out, "%-18s ", info->name);
+		rc = ft_buf_printf(out, "%-20s ", info->name);
 		if (rc == FT_OK)
 			rc = put_number(out, v, 11, false);
 		if (rc == FT_OK && baseline)
@@ -194,6 +194,18 @@ static int put_outputs(struct ft_buf *out, const json_t *outputs)
 	return rc;
 }
 
+/* How scores were computed that many programs have, each in its own way. */
+static int put_signatures(struct ft_buf *out, const json_t *signatures)
+{
+	const char *name;
+	json_t *one;
+	int rc = json_object_size(signatures) ? ft_buf_append(out, "\n", 1) : FT_OK;
+	json_object_foreach((json_t *)signatures, name, one)
+		if (rc == FT_OK)
+			rc = ft_buf_printf(out, "%s: %s\n", name, json_string_value(one));
+	return rc;
+}
+
 int ft_metric_table(struct ft_buf *out, const json_t *result, const json_t *baseline, const json_t *comparison)
 {
 	const json_t *classes = json_object_get(result, "classes"), *outputs = json_object_get(result, "outputs");
@@ -213,6 +225,8 @@ int ft_metric_table(struct ft_buf *out, const json_t *result, const json_t *base
 		rc = put_metrics(out, result, baseline, comparison);
 	if (rc == FT_OK)
 		rc = put_mcnemar(out, comparison);
+	if (rc == FT_OK)
+		rc = put_signatures(out, json_object_get(result, "signatures"));
 	if (rc == FT_OK && json_object_size(classes))
 		rc = put_classes(out, classes);
 	if (rc == FT_OK)

@@ -3,8 +3,7 @@
 
 #include <utf8proc.h>
 
-/* What \s of a regular expression in Python matches. */
-static bool is_space(int32_t c)
+bool ft_is_space(int32_t c)
 {
 	return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
 		(c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
@@ -19,7 +18,7 @@ static bool is_space_at(struct ft_span text, size_t at)
 {
 	utf8proc_int32_t c;
 	utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)text.p + at, (utf8proc_ssize_t)(text.n - at), &c);
-	return used > 0 && is_space(c);
+	return used > 0 && ft_is_space(c);
 }
 
 struct ft_size ft_text_size(struct ft_span text, size_t from, size_t to)
