@@ -97,12 +97,7 @@ INLINE void pack_turned(float *panel, int64_t width, const float *x, int64_t ld,
 /* panel[k][width] from x [k, n <= width], rows ld apart */
 INLINE void pack_straight(float *panel, int64_t width, const float *x, int64_t ld, int64_t n, int64_t k)
 {
-	int64_t l = 0;
-	/* A little more than a row is copied where a further row follows it: what is
-	 * read too much is there, and what is written too much is written again. */
-	for (; width < LANES && n == width && ld >= LANES && l < k - 1; l++)
-		store(panel + l * width, load(x + l * ld));
-	for (; l < k; l++) {
+	for (int64_t l = 0; l < k; l++) {
 		for (int64_t j = 0; j < n; j++)
 			panel[l * width + j] = x[l * ld + j];
 		for (int64_t j = n; j < width; j++)
@@ -110,12 +105,22 @@ INLINE void pack_straight(float *panel, int64_t width, const float *x, int64_t l
 	}
 }
 
+/* The same for a panel of A. A little more than a row is copied where a further row follows
+ * it: what is read too much is there, and what is written too much is written again, or is
+ * of rows that the tile does not have. */
+INLINE void pack_narrow(float *panel, const float *x, int64_t ld, int64_t m, int64_t k)
+{
+	int64_t most = ld >= LANES ? k - 1 : 0;
+	for (int64_t l = 0; l < most; l++)
+		store(panel + l * ROWS, load(x + l * ld));
+	if (most < k)
+		pack_straight(panel + most * ROWS, ROWS, x + most * ld, ld, m, k - most);
+}
+
 static void pack_rows(float *panel, const float *a, int64_t lda, bool turned, int64_t m, int64_t k)
 {
-	if (turned && m == ROWS)
-		pack_straight(panel, ROWS, a, lda, ROWS, k);
-	else if (turned)
-		pack_straight(panel, ROWS, a, lda, m, k);
+	if (turned)
+		pack_narrow(panel, a, lda, m, k);
 	else if (m == ROWS)
 		pack_turned(panel, ROWS, a, lda, ROWS, k);
 	else
