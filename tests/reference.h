@@ -84,6 +84,24 @@ __attribute__((unused)) static double worst(const float *a, const struct ft_stor
 	return most;
 }
 
+/* The same of those tokens alone that have a label: out->logits has them, `want` all tokens. */
+__attribute__((unused)) static double worst_supervised(const struct ft_output *out, const struct ft_stored *want,
+                                                       const struct ft_batch *b)
+{
+	double most = 0;
+	size_t unit = 0;
+	for (size_t t = 0; t < b->tokens; t++) {
+		if (b->labels[t] == FT_IGNORE)
+			continue;
+		struct ft_stored one = *want;
+		one.bytes = 4 * out->outputs;
+		one.data = (const char *)want->data + t * one.bytes;
+		double d = worst(out->logits + unit++ * out->outputs, &one);
+		most = d <= most ? most : d;
+	}
+	return unit == out->units ? most : INFINITY;
+}
+
 /* |a - want| / max(|want|, floor) in the Euclidean norm */
 __attribute__((unused)) static double relative(const float *a, const struct ft_stored *want)
 {

@@ -18,9 +18,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
+from transformers import (AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification,
+                          AutoModelForTokenClassification)
 
 CLASSES = ["bad", "fair", "good"]
+TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 VOCABULARY = 40
 LENGTHS = [7, 1, 40, 2, 13, 24]
 TYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -200,6 +202,25 @@ def make_mlm(mlm, batch, g, out):
     return result.loss.item(), tensors["logits"]
 
 
+def make_tag(family, body, batch, seed, out):
+    """Labels for some tokens: not for the first of a row, and the second row has none at all."""
+    tag = fill(AutoModelForTokenClassification.from_config(config(
+        family, id2label=dict(enumerate(TAGS)), label2id={t: i for i, t in enumerate(TAGS)})), seed)
+    getattr(tag, family["prefix"][:-1]).load_state_dict(body.state_dict(), strict=False)
+    g = torch.Generator().manual_seed(seed)
+    labels = []
+    for ids in batch["ids"]:
+        draw = torch.rand(len(ids), generator=g).tolist()
+        truth = numbers(g, len(ids), 0, len(TAGS))
+        labels.append([-100] + [t if d < 0.7 else -100 for d, t in list(zip(draw, truth))[1:]])
+    write_line(os.path.join(out, "tag.jsonl"), {**batch, "labels": labels})
+    result = tag(**inputs(batch), labels=padded(labels, -100))
+    tensors = {"logits": packed(result.logits.detach(), batch), **gradients(tag, result.loss)}
+    save_tensors(tensors, os.path.join(out, "tag.safetensors"))
+    save(tag, os.path.join(out, "tiny-tag"), family["dtype"])
+    return result.loss.item()
+
+
 def make_family(name, family, folder, seed):
     out = os.path.join(folder, name)
     os.makedirs(out)
@@ -212,6 +233,7 @@ def make_family(name, family, folder, seed):
     getattr(classify, family["prefix"][:-1]).load_state_dict(body.state_dict(), strict=False)
     save_tensors(forward(body, batch), os.path.join(out, "forward.safetensors"))
     losses = make_heads(family, classify, batch, g, out)
+    losses["tag"] = make_tag(family, body, batch, seed + 3, out)
     if family["tasks"] == "all":
         mlm = fill(AutoModelForMaskedLM.from_config(config(family)), seed + 2)
         getattr(mlm, family["prefix"][:-1]).load_state_dict(body.state_dict(), strict=False)

@@ -20,17 +20,8 @@ static void check_tag_step(struct ft_model *m, struct ft_graph *g, const struct 
 	struct ft_output out = { 0 };
 	ft_graph_begin(g, FT_CHECK, 0, 0);
 	ok(optim && ft_model_step(m, g, &h->b, &out) == 0, "%s: step", what);
-	double most = 0;
-	size_t unit = 0;
-	for (size_t i = 0; i < h->b.tokens; i++) {
-		if (h->b.labels[i] == FT_IGNORE)
-			continue;
-		struct ft_stored one = *logits;
-		one.bytes = 4 * out.outputs;
-		one.data = (const char *)logits->data + i * one.bytes;
-		most = fmax(most, worst(out.logits + unit++ * out.outputs, &one));
-	}
-	ok(unit == out.units && unit == (size_t)out.supervised && most < 1e-5, "%s: logits of %zu supervised tokens", what, unit);
+	double most = worst_supervised(&out, logits, &h->b);
+	ok(out.units == (size_t)out.supervised && most < 1e-5, "%s: logits of %zu supervised tokens", what, out.units);
 	is_near(out.loss_sum / out.weight, json_number_value(json_object_get(json_object_get(expected, "loss"), what)), 1e-5,
 	        "loss");
 	check_gradients(m, want, prefix, 1 / out.weight, what, false);

@@ -11,15 +11,16 @@
 /* Folders of a family's models, NULL where there is none, and of what is
  * expected of them; its member of expected.json (NULL: that is the top). */
 struct family {
-	const char *bare, *classify, *mlm, *expected, *json, *member;
+	const char *bare, *classify, *mlm, *tag, *expected, *json, *member;
 	bool pooler;
 };
 #define ENCODER(name, pooler) { ENCODERS name "/tiny", ENCODERS name "/tiny-classify", ENCODERS name "/tiny-mlm", \
-	                        ENCODERS name, ENCODERS "expected.json", name, pooler }
-#define CLASSIFIER(name) { NULL, ENCODERS name "/tiny-classify", NULL, ENCODERS name, ENCODERS "expected.json", name, false }
+	                        ENCODERS name "/tiny-tag", ENCODERS name, ENCODERS "expected.json", name, pooler }
+#define CLASSIFIER(name) { NULL, ENCODERS name "/tiny-classify", NULL, ENCODERS name "/tiny-tag", \
+	                   ENCODERS name, ENCODERS "expected.json", name, false }
 static const struct family families[] = {
-	{ REF "tiny-bert", REF "tiny-bert-classify", REF "tiny-bert-mlm", REF "tiny-bert-expected",
-	  REF "tiny-bert-expected/expected.json", NULL, true },
+	{ REF "tiny-bert", REF "tiny-bert-classify", REF "tiny-bert-mlm", REF "tiny-bert-tag",
+	  REF "tiny-bert-expected", REF "tiny-bert-expected/expected.json", NULL, true },
 	ENCODER("distilbert", false),
 	ENCODER("roberta", true),
 	CLASSIFIER("xlm-roberta"),
@@ -128,6 +129,18 @@ static double worst_token(const struct ft_output *out, const struct ft_stored *l
 	return unit == out->units ? most : INFINITY;
 }
 
+/* Without labels every token has logits. */
+static void check_all_tokens(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, const struct ft_stored *want)
+{
+	struct ft_batch bare = *b;
+	struct ft_output out = { 0 };
+	bare.labels = NULL;
+	bare.nlabels = 0;
+	int rc = ft_model_eval(m, g, &bare, &out);
+	ok(rc == 0 && out.units == b->tokens && !out.loss && worst(out.logits, want) < 1e-5,
+	   "without labels: logits of all %zu tokens", out.units);
+}
+
 static double expected_loss(const struct family *f, const char *what)
 {
 	json_t *all = ft_json_load(f->json);
@@ -158,11 +171,14 @@ static void check_head(const struct family *f, const char *what, const char *dir
 	double loss = expected_loss(f, what);
 	const struct ft_stored *logits = ft_safetensors_find(want, "logits");
 	is_near(out.loss_sum / out.weight, loss, 1e-5, "loss");
-	double most = out.logits ? worst(out.logits, logits) : worst_token(&out, logits, &h.b);
+	double most = !out.logits ? worst_token(&out, logits, &h.b)
+	              : ft_model_task(m) == FT_TASK_TAG ? worst_supervised(&out, logits, &h.b) : worst(out.logits, logits);
 	ok(most < 1e-5, "%s: %s, worst %.2g", what, out.logits ? "logits" : "losses of tokens", most);
 	check_gradients(m, want, "grad.", 1 / out.weight, what, !targets);
 	rc = ft_model_eval(m, g, &h.b, &out);
 	is_near(out.loss_sum / out.weight, loss, 1e-5, "loss in inference");
+	if (ft_model_task(m) == FT_TASK_TAG)
+		check_all_tokens(m, g, &h.b, logits);
 	ft_safetensors_close(want);
 	json_decref(line);
 	ft_graph_free(g);
@@ -173,6 +189,7 @@ static void check_head(const struct family *f, const char *what, const char *dir
 static void check_heads(const struct family *f)
 {
 	check_head(f, "classify", f->classify, NULL, false);
+	check_head(f, "tag", f->tag, NULL, false);
 	if (!f->mlm)
 		return;
 	check_head(f, "multilabel", f->classify, "{\"type\":\"multilabel\",\"labels\":[\"a\",\"b\",\"c\"]}", true);
