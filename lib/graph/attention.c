@@ -19,7 +19,7 @@ struct attention {
 	size_t layer;
 	const struct ft_batch *b;
 	struct ft_attention_options o;
-	const float *q, *k, *v, *result, *dout;
+	const float *q, *k, *v, *dout;
 	float *out, *dq, *dk, *dv;
 	float *lse; /* [tokens, heads] */
 	int64_t width, ldq, ldk, size; /* of out; between tokens of q, of k and v; of a head */
@@ -293,9 +293,8 @@ static void probabilities_back(const struct attention *a, const struct head *h, 
 	for (int64_t i = 0; i < k->n; i++) {
 		size_t n;
 		float *p = seen(a, h, k, s, i, &n), *d = seen(a, h, k, ds, i, &n);
-		int64_t row = h->out + (k->from + i) * a->width;
 		f->softmax_again(p, a->scale, a->lse[(h->first + k->from + i) * a->o.heads + h->head], n);
-		f->softmax_back(d, p, f->dot(a->dout + row, a->result + row, (size_t)a->size), a->o.scale, n);
+		f->softmax_back(d, p, f->dot(p, d, n), a->o.scale, n);
 		if (slope)
 			f->mul(ds + i * h->stride, slope + i * h->stride, (size_t)k->keys);
 	}
@@ -395,7 +394,6 @@ int op_attention_back(struct ft_graph *g, struct node *n)
 {
 	struct ft_tensor *q = n->in[0], *k = n->in[1], *v = n->in[2];
 	struct attention a = attention_of(g, n->batch, q, k, v, n->data[0]);
-	a.result = n->out->data;
 	a.dout = n->out->grad;
 	a.lse = n->saved;
 	a.drop = n->drop;

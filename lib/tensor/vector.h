@@ -40,23 +40,50 @@ INLINE vf vabs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 INLINE vf with_sign(vf magnitude, vf sign) { return (vf)((vi)magnitude | ((vi)sign & INT32_MIN)); }
 INLINE vf vmax(vf a, vf b) { return choose(a > b, a, b); }
 
+/* Half as many lanes: each with the one half the lanes behind it. */
+typedef float vf8 __attribute__((vector_size(4 * LANES / 2)));
+typedef float vf4 __attribute__((vector_size(4 * LANES / 4)));
+typedef int32_t vi8 __attribute__((vector_size(4 * LANES / 2)));
+typedef int32_t vi4 __attribute__((vector_size(4 * LANES / 4)));
+#define HALVES(type, v)                                            \
+	type low, high;                                            \
+	memcpy(&low, &(v), sizeof low);                            \
+	memcpy(&high, (const char *)&(v) + sizeof low, sizeof high)
+
 /* Lanes are summed in a fixed tree. */
+INLINE float sum4(vf4 v) { return (v[0] + v[2]) + (v[1] + v[3]); }
+
+INLINE float sum8(vf8 v)
+{
+	HALVES(vf4, v);
+	return sum4(low + high);
+}
+
 INLINE float sum(vf v)
 {
-	float a[LANES];
-	memcpy(a, &v, sizeof a);
-	for (int step = LANES / 2; step; step /= 2)
-		for (int i = 0; i < step; i++)
-			a[i] += a[i + step];
-	return a[0];
+	HALVES(vf8, v);
+	return sum8(low + high);
+}
+
+/* Of lanes that are numbers. */
+INLINE float largest4(vf4 v)
+{
+	float a = v[0] > v[2] ? v[0] : v[2], b = v[1] > v[3] ? v[1] : v[3];
+	return a > b ? a : b;
+}
+
+INLINE float largest8(vf8 v)
+{
+	HALVES(vf4, v);
+	vi4 more = low > high;
+	return largest4((vf4)((more & (vi4)low) | (~more & (vi4)high)));
 }
 
 INLINE float largest(vf v)
 {
-	float m = v[0];
-	for (int i = 1; i < LANES; i++)
-		m = v[i] > m ? v[i] : m;
-	return m;
+	HALVES(vf8, v);
+	vi8 more = low > high;
+	return largest8((vf8)((more & (vi8)low) | (~more & (vi8)high)));
 }
 
 /* for each whole vector at i, then once for the rest with n_ elements */
