@@ -73,7 +73,7 @@ $$(BUILD)/lib/tensor/%.$(1).o: lib/tensor/%.c Makefile
 endef
 $(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
 
-$(BUILD)/lib/tensor/dtype.o: FT_FLAGS += -O3 # conversions of whole checkpoints
+$(BUILD)/lib/tensor/dtype.o $(BUILD)/lib/tensor/blocks.o: FT_FLAGS += -O3 # conversions of whole checkpoints
 $(BUILD)/lib/tensor/isa.o: FT_FLAGS += $(foreach isa,$(ISAS),-DFT_HAVE_$(isa))
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)

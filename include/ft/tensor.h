@@ -18,19 +18,31 @@
 	X(BOOL, 1) X(U8, 1) X(I8, 1) X(I16, 2) X(U16, 2) X(I32, 4) X(U32, 4)   \
 	X(I64, 8) X(U64, 8) X(F8_E4M3, 1) X(F8_E5M2, 1)                        \
 	X(F8_E8M0, 1) X(F8_E4M3FNUZ, 1) X(F8_E5M2FNUZ, 1) X(C64, 8)
+/* X(name, elements of a block, bytes of a block): ggml's types in blocks, which
+ * can be widened, too. A row of a matrix is whole blocks. safetensors knows none
+ * of them, nor do streams. */
+#define FT_BLOCK_DTYPES(X) X(Q8_0, 32, 34) X(Q4_0, 32, 18)
 enum ft_dtype {
-#define X(name, bytes) FT_##name,
+#define X(name, ...) FT_##name,
 	FT_DTYPES(X)
+	FT_BLOCK_DTYPES(X)
 #undef X
 	FT_DTYPE_COUNT
 };
-size_t ft_dtype_size(enum ft_dtype t);
+#define FT_BLOCK 32 /* elements of a block: of all types that have any */
+size_t ft_dtype_size(enum ft_dtype t);  /* bytes an element; 0: a type in blocks, or none */
+size_t ft_dtype_block(enum ft_dtype t); /* elements of a block, 1 where there are none; 0: not a type */
+/* Bytes of n elements. False: they overflow, or are not whole blocks. */
+bool ft_dtype_bytes(enum ft_dtype t, size_t n, size_t *bytes);
 const char *ft_dtype_name(enum ft_dtype t);
-int ft_dtype_parse(const char *name, size_t n); /* an ft_dtype, or -1 */
-/* Widens n elements of type t (F32, F16, BF16, F64) at any alignment to f32.
- * FT_EFORMAT for other types. */
+int ft_dtype_parse(const char *name, size_t n); /* a type of safetensors, or -1 */
+bool ft_dtype_widens(enum ft_dtype t);          /* F32, F16, BF16, F64, and those in blocks */
+/* Widens n elements of such a type at any alignment to f32; of a type in blocks,
+ * whole blocks. FT_EFORMAT otherwise. */
 int ft_widen(float *dest, const void *src, enum ft_dtype t, size_t n);
-/* Narrows n elements to F32, F16 or BF16, round to nearest even. */
+/* Narrows n elements to F32, F16 or BF16, round to nearest even, or to whole
+ * blocks exactly as ggml's reference quantisation does; what no block can hold
+ * (not finite, or too large for a scale in float16) is FT_EFORMAT. */
 int ft_narrow(void *dest, const float *src, enum ft_dtype t, size_t n);
 
 struct ft_tensor {

@@ -1,5 +1,6 @@
 /* Conversions between float32 and the types weights have on disk, against
  * arithmetic in double that shares nothing with them. */
+#include "ft/format.h"
 #include "ft/tensor.h"
 #include "tests/tap.h"
 
@@ -162,23 +163,80 @@ static void test_alignment(void)
 	ok(memcmp(out, want, sizeof want) == 0, "F64 rounds to nearest even");
 }
 
+/* Against the reference's quantisation (tests/ref/make-blocks.py), a byte off any alignment. */
+static void test_blocks(const struct ft_safetensors *s, enum ft_dtype t)
+{
+	char name[16];
+	snprintf(name, sizeof name, "%s.wide", ft_dtype_name(t));
+	const struct ft_stored *x = ft_safetensors_find(s, "x"), *want = ft_safetensors_find(s, ft_dtype_name(t)),
+	                       *wide = ft_safetensors_find(s, name);
+	size_t n = x && want && wide ? x->bytes / sizeof(float) : 0, bytes = 0;
+	ok(n > 0 && n % FT_BLOCK == 0 && ft_dtype_bytes(t, n, &bytes) && bytes == want->bytes && wide->bytes == x->bytes,
+	   "%s: %zu elements are %zu bytes", ft_dtype_name(t), n, bytes);
+	unsigned char *narrow = malloc(bytes + 1);
+	float *in = malloc(n * sizeof *in), *out = malloc(n * sizeof *out);
+	memcpy(in, x->data, n * sizeof *in);
+	size_t wrong = 0;
+	is_int(ft_narrow(narrow + 1, in, t, n), FT_OK, "narrows");
+	for (size_t i = 0; i < bytes; i++)
+		wrong += narrow[1 + i] != ((const unsigned char *)want->data)[i];
+	is_int((long long)wrong, 0, "to the reference's bytes");
+	is_int(ft_widen(out, narrow + 1, t, n), FT_OK, "widens");
+	for (size_t i = wrong = 0; i < n; i++)
+		wrong += memcmp(&out[i], (const char *)wide->data + 4 * i, 4) != 0;
+	is_int((long long)wrong, 0, "to the reference's numbers");
+
+	is_int(ft_narrow(narrow, in, t, FT_BLOCK + 1), FT_EFORMAT, "no part of a block is written");
+	is_int(ft_widen(out, narrow, t, FT_BLOCK - 1), FT_EFORMAT, "nor read");
+	const float bad[] = { NAN, INFINITY, -INFINITY, 1e30f };
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		in[5] = bad[i];
+		is_int(ft_narrow(narrow, in, t, FT_BLOCK), FT_EFORMAT, "what no block holds is refused");
+	}
+	free(narrow);
+	free(in);
+	free(out);
+}
+
+static void test_sizes(void)
+{
+	size_t n = 0;
+	ok(ft_dtype_bytes(FT_F32, 3, &n) && n == 12, "bytes of three floats");
+	ok(ft_dtype_bytes(FT_Q4_0, 64, &n) && n == 36, "of two blocks");
+	ok(!ft_dtype_bytes(FT_Q8_0, 33, &n), "not of a part of a block");
+	ok(!ft_dtype_bytes(FT_F64, SIZE_MAX / 8 + 1, &n), "nor of more than can be counted");
+	ok(!ft_dtype_bytes(FT_Q8_0, SIZE_MAX - 31, &n), "in blocks, too");
+	ok(!ft_dtype_bytes((enum ft_dtype)99, 0, &n), "nor of an unknown type");
+}
+
 int main(void)
 {
+	struct ft_safetensors *s = ft_safetensors_open("tests/ref/blocks.safetensors");
 	test_widen(FT_F16, half_value, 0x3ff);
 	test_widen(FT_BF16, brain_value, 0x7f);
 	test_narrow(FT_F16, half_value, 0x7c00);
 	test_narrow(FT_BF16, brain_value, 0x7f80);
 	test_nan();
 	test_alignment();
+	test_sizes();
+	if (ok(s != NULL, "numbers in blocks by the reference")) {
+		test_blocks(s, FT_Q8_0);
+		test_blocks(s, FT_Q4_0);
+	}
+	ft_safetensors_close(s);
 
-	float f = 1;
+	static const unsigned char bytes[8 * FT_BLOCK];
+	float f = 1, wide[FT_BLOCK];
 	is_int(ft_widen(&f, "", FT_F16, 0), FT_OK, "no elements");
 	is_int(ft_widen(&f, "abcdefgh", FT_I64, 1), FT_EFORMAT, "integers are not weights");
 	is_int(ft_narrow(&f, &f, FT_F64, 1), FT_EFORMAT, "weights are not written as F64");
 	for (int t = 0; t < FT_DTYPE_COUNT; t++) {
 		const char *name = ft_dtype_name((enum ft_dtype)t);
-		ok(ft_dtype_parse(name, strlen(name)) == t && ft_dtype_size((enum ft_dtype)t) > 0, "%s",
-		   name);
+		bool blocks = ft_dtype_block((enum ft_dtype)t) > 1;
+		ok(ft_dtype_parse(name, strlen(name)) == (blocks ? -1 : t) &&
+		   (ft_dtype_size((enum ft_dtype)t) > 0) == !blocks, "%s", name);
+		ok((ft_widen(wide, bytes, (enum ft_dtype)t, FT_BLOCK) == FT_OK) == ft_dtype_widens((enum ft_dtype)t),
+		   "%s is known to widen, or not to", name);
 	}
 	is_int(ft_dtype_parse("F3", 2), -1, "no abbreviations");
 	is_int(ft_dtype_parse("F32x", 4), -1, "nothing behind");
