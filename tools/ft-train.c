@@ -37,6 +37,9 @@ static const struct ft_opt options[] = {
 	{ "eps", 0, FT_OPT_REAL, &o.optim.eps, "X", "adamw: added to the root of the mean of squares (default: 1e-8)", 0 },
 	{ "momentum", 0, FT_OPT_REAL, &o.optim.momentum, "X", "sgd: momentum (default: 0.9)", 0 },
 	{ "clip", 0, FT_OPT_REAL, &o.clip, "X", "largest gradient norm; 0: no limit (default: 1)", 0 },
+	{ "recompute", 0, FT_OPT_FLAG, &o.recompute, NULL,
+	  "keep only the input of each layer and compute the layer again on the way back: the same result in less memory "
+	  "and a third more time", 0 },
 	{ "accumulate", 0, FT_OPT_INT, &o.accumulate, "N", "batches a step; the loss is the mean over all (default: 1)", 0 },
 	{ "steps", 0, FT_OPT_INT, &o.steps, "N", "stop after N steps (default: all that the stream has)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Regularisation", 0 },

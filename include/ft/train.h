@@ -22,6 +22,7 @@ struct ft_train_options {
 	double clip;             /* largest gradient norm; 0: no limit */
 	double dropout;          /* instead of the config's; NAN: the config's */
 	int64_t accumulate;      /* batches a step */
+	bool recompute;          /* layers keep only their input for the way back (ft_graph_recompute) */
 	int64_t steps;           /* stop after so many; 0: all the stream has */
 	int64_t seed;            /* of dropout */
 	const char *log;         /* file of JSON lines, or NULL */

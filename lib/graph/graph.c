@@ -22,10 +22,15 @@ struct ft_graph {
 	double macs;
 
 	/* pass: small things that live for the pass. layer[now]: tensors; in
-	 * FT_INFER the two change places at every ft_layer_end(). */
+	 * FT_INFER the two change places at every ft_layer(), and a layer that
+	 * keeps nothing works in the other one. */
 	struct ft_arena pass, layer[2];
 	int now;
 	size_t peak;
+
+	bool recompute;  /* layers keep only their input */
+	bool unrecorded; /* within a layer that will be computed once more */
+	bool wanted;     /* there: something would have been recorded */
 
 	struct node *nodes;
 	size_t count, cap;
@@ -106,6 +111,7 @@ void ft_graph_begin(struct ft_graph *g, enum ft_mode mode, uint64_t seed, uint64
 	ft_arena_reset(&g->layer[0]);
 	ft_arena_reset(&g->layer[1]);
 	forget_buckets(g);
+	g->unrecorded = false;
 	fit_scratch(g);
 }
 
@@ -229,13 +235,8 @@ bool graph_ready(struct ft_graph *g, struct ft_tensor *const *in, int n)
 	return true;
 }
 
-struct node *graph_record(struct ft_graph *g, enum op op, struct ft_tensor *out, struct ft_tensor *const *in, int n)
+static struct node *push_node(struct ft_graph *g, enum op op, struct ft_tensor *out, struct ft_tensor *const *in, int n)
 {
-	bool wanted = false;
-	for (int i = 0; i < n; i++)
-		wanted = wanted || (in[i] && in[i]->needs_grad);
-	if (g->mode == FT_INFER || !wanted)
-		return NULL;
 	if (ft_grow(&g->nodes, &g->cap, g->count + 1, sizeof *g->nodes) < 0) {
 		ft_graph_fail(g, FT_EFAIL);
 		return NULL;
@@ -247,21 +248,72 @@ struct node *graph_record(struct ft_graph *g, enum op op, struct ft_tensor *out,
 	return node;
 }
 
-struct ft_tensor *ft_layer_end(struct ft_graph *g, struct ft_tensor *x)
+struct node *graph_record(struct ft_graph *g, enum op op, struct ft_tensor *out, struct ft_tensor *const *in, int n)
 {
-	/* Nothing recorded so far (also below a frozen trunk): nothing to keep. */
-	if (g->count > 0 || !graph_ready(g, &x, 1))
-		return x;
-	float *old = x->data;
+	bool wanted = false;
+	for (int i = 0; i < n; i++)
+		wanted = wanted || (in[i] && in[i]->needs_grad);
+	if (g->mode == FT_INFER || !wanted)
+		return NULL;
+	if (g->unrecorded) {
+		out->needs_grad = g->wanted = true;
+		return NULL;
+	}
+	return push_node(g, op, out, in, n);
+}
+
+struct node *graph_record_layer(struct ft_graph *g, struct ft_tensor *out, struct ft_tensor *x)
+{
+	return push_node(g, OP_layer, out, &x, 1);
+}
+
+/* ---- layers ---- */
+bool graph_recorded(const struct ft_graph *g) { return g->count > 0; }
+bool graph_recomputes(const struct ft_graph *g) { return g->recompute && g->mode != FT_INFER; }
+void ft_graph_recompute(struct ft_graph *g, bool on) { g->recompute = on; }
+
+void graph_turn_page(struct ft_graph *g)
+{
 	g->now = !g->now;
 	ft_arena_reset(&g->layer[g->now]);
 	forget_buckets(g);
-	x->data = graph_floats(g, tensor_size(x));
-	if (!x->data)
-		return NULL;
-	memcpy(x->data, old, tensor_size(x) * sizeof *old);
-	return x;
 }
+
+void graph_enter(struct ft_graph *g, struct graph_outside *o, bool recording)
+{
+	*o = (struct graph_outside){ .buckets = g->buckets, .nbuckets = g->nbuckets, .cap = g->bucket_cap, .count = g->count,
+	                             .now = g->now, .unrecorded = g->unrecorded };
+	g->buckets = NULL;
+	g->nbuckets = g->bucket_cap = 0;
+	g->now = !g->now;
+	g->unrecorded = !recording;
+	g->wanted = false;
+	ft_arena_reset(&g->layer[g->now]);
+}
+
+bool graph_wanted(const struct ft_graph *g) { return g->wanted; }
+
+void graph_leave(struct ft_graph *g, const struct graph_outside *o)
+{
+	forget_buckets(g);
+	free(g->buckets);
+	g->buckets = o->buckets;
+	g->nbuckets = o->nbuckets;
+	g->bucket_cap = o->cap;
+	g->count = o->count;
+	g->now = o->now;
+	g->unrecorded = o->unrecorded;
+}
+
+void graph_stay(struct ft_graph *g, const struct graph_outside *o)
+{
+	for (size_t i = 0; i < o->nbuckets; i++)
+		free(o->buckets[i].free);
+	free(o->buckets);
+	g->unrecorded = o->unrecorded;
+}
+
+uint64_t *graph_sites(struct ft_graph *g) { return &g->sites; }
 
 /* ---- gradients ---- */
 
@@ -309,7 +361,7 @@ float *graph_take_grad(struct node *n, struct ft_tensor *t)
  * its output on the way back, or when x is not recorded at all. */
 static bool output_is_free(const struct ft_graph *g, const struct ft_tensor *x)
 {
-	if (!x->needs_grad)
+	if (!x->needs_grad || g->unrecorded)
 		return true;
 	const struct node *n = g->count ? &g->nodes[g->count - 1] : NULL;
 	if (!n || n->out != x)
@@ -346,6 +398,23 @@ static int (*const backward[OP_COUNT])(struct ft_graph *, struct node *) = {
 #undef X
 };
 
+int graph_walk(struct ft_graph *g, size_t from)
+{
+	while (g->count > from) {
+		struct node n = g->nodes[--g->count]; /* a copy: a layer records in its place */
+		int rc = n.out->has_grad ? backward[n.op](g, &n) : FT_OK;
+		if (rc < 0)
+			ft_graph_fail(g, rc);
+		if (g->error)
+			return g->error;
+		/* Whoever used this output has been walked already. */
+		graph_release(g, n.out->grad, tensor_size(n.out));
+		graph_release(g, n.out->data, tensor_size(n.out));
+		n.out->grad = n.out->data = NULL;
+	}
+	return FT_OK;
+}
+
 int ft_backward(struct ft_graph *g, struct ft_tensor *loss)
 {
 	if (!graph_ready(g, &loss, 1))
@@ -356,20 +425,7 @@ int ft_backward(struct ft_graph *g, struct ft_tensor *loss)
 		return g->error;
 	for (size_t i = 0; i < tensor_size(loss); i++)
 		ones[i] = 1.0f;
-	for (size_t i = g->count; i-- > 0;) {
-		struct node *n = &g->nodes[i];
-		int rc = n->out->has_grad ? backward[n->op](g, n) : FT_OK;
-		if (rc < 0)
-			ft_graph_fail(g, rc);
-		if (g->error)
-			return g->error;
-		/* Whoever used this output has been walked already. */
-		graph_release(g, n->out->grad, tensor_size(n->out));
-		graph_release(g, n->out->data, tensor_size(n->out));
-		n->out->grad = n->out->data = NULL;
-	}
-	g->count = 0;
-	return FT_OK;
+	return graph_walk(g, 0);
 }
 
 /* ---- ranges ---- */

@@ -63,6 +63,32 @@ int graph_check_rows(const struct ft_graph *g, const struct ft_batch *b, int64_t
 /* The cache of this pass or NULL, for the next attention of it: that of layer *layer. */
 struct ft_cache *graph_cache(struct ft_graph *g, size_t *layer);
 
+/* ---- for layer.c ---- */
+bool graph_recorded(const struct ft_graph *g);   /* something so far in this pass */
+bool graph_recomputes(const struct ft_graph *g);
+/* The memory of tensors changes to the other page, which begins empty. */
+void graph_turn_page(struct ft_graph *g);
+/* A layer in memory of its own, on the other page: nothing is recorded in it, or what it
+ * records is its own. */
+struct bucket;
+struct graph_outside {
+	struct bucket *buckets;
+	size_t nbuckets, cap, count;
+	int now;
+	bool unrecorded;
+};
+void graph_enter(struct ft_graph *g, struct graph_outside *o, bool recording);
+bool graph_wanted(const struct ft_graph *g); /* something there would have been recorded */
+/* Back: its memory is the next one's. */
+void graph_leave(struct ft_graph *g, const struct graph_outside *o);
+/* Or the other page stays the one in use, and what was before is gone. */
+void graph_stay(struct ft_graph *g, const struct graph_outside *o);
+uint64_t *graph_sites(struct ft_graph *g); /* dropouts so far: the key of the next one's numbers */
+/* Walks back over what has been recorded, down to the first `from`. */
+int graph_walk(struct ft_graph *g, size_t from);
+/* Records a layer, whose parameters train or below which something does. */
+struct node *graph_record_layer(struct ft_graph *g, struct ft_tensor *out, struct ft_tensor *x);
+
 /* Runs f over [0, n) in runs of whole multiples of 64 elements. */
 #define RUN ((size_t)16384)
 typedef void graph_range(void *ctx, size_t from, size_t n);

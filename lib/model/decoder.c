@@ -154,9 +154,11 @@ int decoder_describe(struct ft_model *m)
 
 /* ---- the network ---- */
 
-static struct ft_tensor *attend(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x,
-                                const struct decoder *d, int i)
+static struct ft_tensor *attend(const struct layer *l, struct ft_graph *g, struct ft_tensor *x, int i)
 {
+	struct ft_model *m = l->m;
+	const struct ft_batch *b = l->b;
+	const struct decoder *d = m->family->decoder;
 	const struct shape *s = &m->shape;
 	enum layer_kind kind = kind_of(m, d, i);
 	struct ft_tensor *q = site_linear(m, g, x, "layer.%d.attn.q", i);
@@ -177,24 +179,29 @@ static struct ft_tensor *attend(struct ft_model *m, struct ft_graph *g, const st
 	return d->gemma ? site_norm(m, g, x, "layer.%d.attn.post", i) : x;
 }
 
-static struct ft_tensor *feed(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x, const struct decoder *d, int i)
+static struct ft_tensor *feed(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x, int i)
 {
 	struct ft_tensor *gate = site_linear(m, g, x, "layer.%d.ffn.gate", i);
 	struct ft_tensor *up = site_linear(m, g, x, "layer.%d.ffn.up", i);
 	x = site_linear(m, g, ft_gate(g, m->shape.activation, gate, up), "layer.%d.ffn.down", i);
-	return d->gemma ? site_norm(m, g, x, "layer.%d.ffn.post", i) : x;
+	return m->family->decoder->gemma ? site_norm(m, g, x, "layer.%d.ffn.post", i) : x;
+}
+
+static struct ft_tensor *layer(const void *ctx, struct ft_graph *g, struct ft_tensor *x, int i)
+{
+	const struct layer *l = ctx;
+	struct ft_model *m = l->m;
+	struct ft_tensor *a = attend(l, g, site_norm(m, g, x, "layer.%d.attn.norm", i), i);
+	x = ft_dropout_add(g, a, x, m->shape.dropout);
+	struct ft_tensor *f = feed(m, g, site_norm(m, g, x, "layer.%d.ffn.norm", i), i);
+	return ft_dropout_add(g, f, x, m->shape.dropout);
 }
 
 struct ft_tensor *decoder_encode(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b)
 {
-	const struct decoder *d = m->family->decoder;
 	struct ft_tensor *x = ft_embed(g, b, site_tensor(m, g, "embed.word.weight"), NULL, NULL, &m->shape.embed);
 	x = ft_dropout_add(g, x, NULL, m->shape.embed_dropout);
-	for (int i = 0; i < (int)m->shape.layers; i++) {
-		struct ft_tensor *a = attend(m, g, b, site_norm(m, g, x, "layer.%d.attn.norm", i), d, i);
-		x = ft_dropout_add(g, a, x, m->shape.dropout);
-		struct ft_tensor *f = feed(m, g, site_norm(m, g, x, "layer.%d.ffn.norm", i), d, i);
-		x = ft_layer_end(g, ft_dropout_add(g, f, x, m->shape.dropout));
-	}
+	for (int i = 0; i < (int)m->shape.layers; i++)
+		x = ft_layer(g, layer, &(struct layer){ m, b }, sizeof(struct layer), x, i);
 	return site_norm(m, g, x, "final.norm");
 }

@@ -59,20 +59,21 @@ static int describe(struct ft_model *m)
 	return rc ? rc : param_norm(m, (int)s->layers - 1, "final.norm", "ln_f", s->width);
 }
 
-static struct ft_tensor *layer(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x,
-                               int i)
+static struct ft_tensor *layer(const void *ctx, struct ft_graph *g, struct ft_tensor *x, int i)
 {
+	const struct layer *l = ctx;
+	struct ft_model *m = l->m;
 	const struct shape *s = &m->shape;
 	struct ft_tensor *a = site_norm(m, g, x, "layer.%d.attn.norm", i);
 	a = site_linear(m, g, a, "layer.%d.attn.qkv", i);
-	a = ft_attention(g, b, a, NULL, NULL, &(struct ft_attention_options){
+	a = ft_attention(g, l->b, a, NULL, NULL, &(struct ft_attention_options){
 		.heads = (int)s->heads, .causal = true, .dropout = s->attention_dropout });
 	a = site_linear(m, g, a, "layer.%d.attn.o", i);
 	x = ft_dropout_add(g, a, x, s->dropout);
 	struct ft_tensor *f = site_norm(m, g, x, "layer.%d.ffn.norm", i);
 	f = site_linear(m, g, f, "layer.%d.ffn.up", i);
 	f = site_linear(m, g, s->activation(g, f), "layer.%d.ffn.down", i);
-	return ft_layer_end(g, ft_dropout_add(g, f, x, s->dropout));
+	return ft_dropout_add(g, f, x, s->dropout);
 }
 
 static struct ft_tensor *encode(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b)
@@ -81,7 +82,7 @@ static struct ft_tensor *encode(struct ft_model *m, struct ft_graph *g, const st
 	                               site_tensor(m, g, "embed.position.weight"), NULL, &m->shape.embed);
 	x = ft_dropout_add(g, x, NULL, m->shape.embed_dropout);
 	for (int i = 0; i < (int)m->shape.layers; i++)
-		x = layer(m, g, b, x, i);
+		x = ft_layer(g, layer, &(struct layer){ m, b }, sizeof(struct layer), x, i);
 	return site_norm(m, g, x, "final.norm");
 }
 

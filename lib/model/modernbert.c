@@ -96,16 +96,17 @@ static int describe(struct ft_model *m)
 	return rc ? rc : norm(m, (int)m->shape.layers - 1, "final.norm", "final_norm");
 }
 
-static struct ft_tensor *layer(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x,
-                               int i)
+static struct ft_tensor *layer(const void *ctx, struct ft_graph *g, struct ft_tensor *x, int i)
 {
+	const struct layer *l = ctx;
+	struct ft_model *m = l->m;
 	const struct shape *s = &m->shape;
 	enum layer_kind kind = kind_of(m, i);
 	int heads = (int)s->heads;
 	struct ft_tensor *a = i ? site_norm(m, g, x, "layer.%d.attn.norm", i) : x;
 	a = site_linear(m, g, a, "layer.%d.attn.qkv", i);
-	a = ft_rope(g, b, a, rope_table(m, g, b, &m->rope[kind]), 2 * heads, s->width / heads); /* q and k */
-	a = ft_attention(g, b, a, NULL, NULL, &(struct ft_attention_options){
+	a = ft_rope(g, l->b, a, rope_table(m, g, l->b, &m->rope[kind]), 2 * heads, s->width / heads); /* q and k */
+	a = ft_attention(g, l->b, a, NULL, NULL, &(struct ft_attention_options){
 		.heads = heads, .window = kind == LAYER_SLIDING ? s->window : 0, .dropout = s->attention_dropout });
 	a = site_linear(m, g, a, "layer.%d.attn.o", i);
 	x = ft_dropout_add(g, a, x, s->attention_dropout);
@@ -114,7 +115,7 @@ static struct ft_tensor *layer(struct ft_model *m, struct ft_graph *g, const str
 	f = ft_gate(g, s->activation, f, NULL);
 	f = ft_dropout_add(g, f, NULL, s->dropout);
 	f = site_linear(m, g, f, "layer.%d.ffn.down", i);
-	return ft_layer_end(g, ft_dropout_add(g, f, x, 0));
+	return ft_dropout_add(g, f, x, 0);
 }
 
 static struct ft_tensor *encode(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b)
@@ -123,7 +124,7 @@ static struct ft_tensor *encode(struct ft_model *m, struct ft_graph *g, const st
 	x = site_norm(m, g, x, "embed.norm");
 	x = ft_dropout_add(g, x, NULL, m->shape.embed_dropout);
 	for (int i = 0; i < (int)m->shape.layers; i++)
-		x = layer(m, g, b, x, i);
+		x = ft_layer(g, layer, &(struct layer){ m, b }, sizeof(struct layer), x, i);
 	return site_norm(m, g, x, "final.norm");
 }
 

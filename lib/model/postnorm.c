@@ -74,24 +74,29 @@ int postnorm_describe(struct ft_model *m, const struct postnorm *n)
 	return rc;
 }
 
-static struct ft_tensor *layer(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x,
-                               const struct postnorm *n, int i)
+struct named_layer {
+	struct layer of;
+	const struct postnorm *names;
+};
+
+static struct ft_tensor *layer(const void *ctx, struct ft_graph *g, struct ft_tensor *x, int i)
 {
+	const struct named_layer *l = ctx;
+	struct ft_model *m = l->of.m;
 	const struct shape *s = &m->shape;
 	struct ft_tensor *q = site_linear(m, g, x, "layer.%d.attn.q", i);
 	struct ft_tensor *k = site_linear(m, g, x, "layer.%d.attn.k", i);
 	struct ft_tensor *v = site_linear(m, g, x, "layer.%d.attn.v", i);
-	struct ft_tensor *a = ft_attention(g, b, q, k, v, &(struct ft_attention_options){
+	struct ft_tensor *a = ft_attention(g, l->of.b, q, k, v, &(struct ft_attention_options){
 		.heads = (int)s->heads, .dropout = s->attention_dropout });
 	a = site_linear(m, g, a, "layer.%d.attn.o", i);
-	a = ft_dropout_add(g, a, x, n->drop_attention ? s->dropout : 0);
+	a = ft_dropout_add(g, a, x, l->names->drop_attention ? s->dropout : 0);
 	a = site_norm(m, g, a, "layer.%d.attn.norm", i);
 	struct ft_tensor *f = site_linear(m, g, a, "layer.%d.ffn.up", i);
 	f = s->activation(g, f);
 	f = site_linear(m, g, f, "layer.%d.ffn.down", i);
 	f = ft_dropout_add(g, f, a, s->dropout);
-	f = site_norm(m, g, f, "layer.%d.ffn.norm", i);
-	return ft_layer_end(g, f);
+	return site_norm(m, g, f, "layer.%d.ffn.norm", i);
 }
 
 struct ft_tensor *postnorm_encode(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
@@ -103,7 +108,7 @@ struct ft_tensor *postnorm_encode(struct ft_model *m, struct ft_graph *g, const 
 	x = site_norm(m, g, x, "embed.norm");
 	x = ft_dropout_add(g, x, NULL, m->shape.dropout);
 	for (int i = 0; i < (int)m->shape.layers; i++)
-		x = layer(m, g, b, x, n, i);
+		x = ft_layer(g, layer, &(struct named_layer){ { m, b }, n }, sizeof(struct named_layer), x, i);
 	return x;
 }
 

@@ -178,6 +178,12 @@ float config_share(const struct ft_model *m, const char *key, double absent, int
 ft_activation *config_activation(const struct ft_model *m, const char *key, const char *absent, int *err);
 int config_heads(const struct ft_model *m, const char *width, const char *heads);
 
+/* What most families' functions for ft_layer() need. */
+struct layer {
+	struct ft_model *m;
+	const struct ft_batch *b;
+};
+
 /* ---- layers.c ---- */
 int layers_check(const struct ft_model *m); /* config.json's layer_types, after shape.layers is known */
 /* What that says of a layer; `slides` where there is no such list. */

@@ -267,6 +267,8 @@ static int open_run(struct run *r)
 	if (!isnan(r->o->dropout))
 		ft_model_dropout(r->m, r->o->dropout);
 	r->graph = ft_graph_new();
+	if (r->graph)
+		ft_graph_recompute(r->graph, r->o->recompute);
 	r->optim = r->graph ? ft_optim_new(r->m, &r->o->optim) : NULL;
 	r->log = r->optim ? log_open(r->o->log) : NULL;
 	if (!r->log)

@@ -198,6 +198,21 @@ static struct ft_tensor *linear_loss_capped(struct ft_graph *g, struct ft_tensor
 	return ft_linear_cross_entropy(g, in[0], in[1], NULL, labels, 0.7f, NULL);
 }
 
+/* A layer that is computed once more, with dropout. */
+static struct ft_tensor *one_layer(const void *ctx, struct ft_graph *g, struct ft_tensor *x, int i)
+{
+	struct ft_tensor *const *w = ctx;
+	struct ft_tensor *y = ft_dropout_add(g, ft_gelu(g, ft_linear(g, x, w[0], NULL)), NULL, i ? 0.3f : 0);
+	return ft_dropout_add(g, ft_linear(g, y, w[1], NULL), x, 0.3f);
+}
+static struct ft_tensor *layer(struct ft_graph *g, struct ft_tensor **in)
+{
+	ft_graph_recompute(g, true);
+	struct ft_tensor *y = ft_layer(g, one_layer, &in[1], 2 * sizeof in[1], in[0], 1);
+	ft_graph_recompute(g, false);
+	return y;
+}
+
 #define T TOKENS
 static const struct test tests[] = {
 	{ OP_linear, "with a bias", linear, { { T, 7 }, { 5, 7 }, { 1, 5 } }, 3, 0, 0 },
@@ -261,6 +276,7 @@ static const struct test tests[] = {
 	{ OP_linear_cross_entropy, "with a bias", linear_loss, { { T, 7 }, { 5, 7 }, { 1, 5 } }, 1, 1, 0 },
 	{ OP_linear_cross_entropy, "without", linear_loss, { { T, 7 }, { 5, 7 } }, 1, 1, 0 },
 	{ OP_linear_cross_entropy, "with a cap", linear_loss_capped, { { T, 7 }, { 5, 7 } }, 1, 1, 0 },
+	{ OP_layer, "computed once more", layer, { { T, 6 }, { 6, 6 }, { 6, 6 } }, 1, 0, 0 },
 	{ OP_cosent, "", cosent, { { T, 1 } }, 1, 1, 0 },
 };
 

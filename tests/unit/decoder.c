@@ -137,6 +137,52 @@ static void check_head(const char *name, const char *what)
 	ft_model_free(m);
 }
 
+/* A training step with dropout, whose layers are computed twice or not. Gradients, one behind
+ * the other; from malloc. */
+static float *train_step(const char *dir, const struct ft_batch *b, bool recompute, size_t *n, size_t *peak)
+{
+	struct ft_optim_options o = { .name = "sgd" };
+	struct ft_model *m = ft_model_open(dir, NULL, 0);
+	struct ft_optim *optim = ft_optim_new(m, &o);
+	struct ft_graph *g = ft_graph_new();
+	struct ft_output out = { 0 };
+	float *all = NULL;
+	*n = 0;
+	ft_model_dropout(m, 0.2);
+	ft_graph_recompute(g, recompute);
+	ft_graph_begin(g, FT_TRAIN, 7, 3);
+	if (ft_model_step(m, g, b, &out) < 0)
+		return NULL;
+	for (size_t i = 0; i < ft_model_params(m); i++) {
+		const struct ft_tensor *t = &ft_model_param(m, i)->t;
+		size_t size = (size_t)(t->rows * t->cols);
+		if (t->touched && !t->dense)
+			continue;
+		all = realloc(all, (*n + size) * sizeof *all);
+		memcpy(all + *n, t->grad, size * sizeof *all);
+		*n += size;
+	}
+	*peak = ft_graph_peak(g);
+	ft_graph_free(g);
+	ft_optim_free(optim);
+	ft_model_free(m);
+	return all;
+}
+
+static void check_recompute(const char *dir, const char *batch)
+{
+	static struct held h;
+	json_t *line = line_of(batch, 0);
+	size_t n[2] = { 0 }, peak[2];
+	take_batch(&h, line, false);
+	float *kept = train_step(dir, &h.b, false, &n[0], &peak[0]), *again = train_step(dir, &h.b, true, &n[1], &peak[1]);
+	ok(kept && again && n[0] == n[1] && memcmp(kept, again, n[0] * sizeof *kept) == 0 && peak[1] < peak[0],
+	   "%s: layers computed twice, the same gradients in %zu instead of %zu bytes", dir, peak[1], peak[0]);
+	free(kept);
+	free(again);
+	json_decref(line);
+}
+
 /* A name of transformers for the same network under each head. */
 static void check_names(void)
 {
@@ -160,5 +206,9 @@ int main(void)
 			check_head(families[i].name, "classify");
 	}
 	check_names();
+	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+		check_recompute(in_family(families[i].name, "tiny-lm"), in_family(families[i].name, "lm.jsonl"));
+	check_recompute("tests/ref/tiny-bert-classify", "tests/ref/tiny-bert-expected/classify.jsonl");
+	check_recompute("tests/ref/encoders/modernbert/tiny-classify", "tests/ref/encoders/modernbert/classify.jsonl");
 	return tap_done();
 }

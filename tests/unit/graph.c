@@ -375,6 +375,13 @@ static void check_losses(struct ft_graph *g)
 /* ---- what is recorded, and memory ---- */
 #define DEEP 24
 
+static struct ft_tensor *deep_layer(const void *ctx, struct ft_graph *g, struct ft_tensor *x, int i)
+{
+	struct ft_tensor *w = (*(struct ft_tensor **const *)ctx)[i];
+	struct ft_tensor *z = ft_gelu(g, ft_linear(g, x, w, NULL));
+	return ft_dropout_add(g, ft_linear(g, z, w, NULL), x, 0);
+}
+
 /* `layers` layers; those from `trained` on train. Returns a copy of the result. */
 static float *run_deep(struct ft_graph *g, enum ft_mode mode, struct ft_tensor *x, struct ft_tensor *w[DEEP], int layers,
                        int trained)
@@ -388,10 +395,8 @@ static float *run_deep(struct ft_graph *g, enum ft_mode mode, struct ft_tensor *
 	}
 	ft_graph_begin(g, mode, 0, 0);
 	struct ft_tensor *y = x;
-	for (int i = 0; i < layers; i++) {
-		struct ft_tensor *z = ft_gelu(g, ft_linear(g, y, w[i], NULL));
-		y = ft_layer_end(g, ft_dropout_add(g, ft_linear(g, z, w[i], NULL), y, 0));
-	}
+	for (int i = 0; i < layers; i++)
+		y = ft_layer(g, deep_layer, &w, sizeof(struct ft_tensor **), y, i);
 	memcpy(copy, y->data, n * sizeof *copy);
 	if (ft_backward(g, ft_squared_error(g, y, targets)) < 0)
 		copy[0] = NAN;
@@ -406,6 +411,30 @@ static size_t peak_of(enum ft_mode mode, struct ft_tensor *x, struct ft_tensor *
 	size_t peak = ft_graph_peak(g);
 	ft_graph_free(g);
 	return peak;
+}
+
+/* Layers that are computed once more: less memory, and nothing else. */
+static void check_recompute(struct ft_tensor *x, struct ft_tensor *w[DEEP], int trained)
+{
+	size_t peak[2], n = 200 * 32, m = 32 * 32;
+	float *result[2], *gradient[2];
+	for (int on = 0; on < 2; on++) {
+		struct ft_graph *g = ft_graph_new();
+		ft_graph_recompute(g, on);
+		result[on] = run_deep(g, FT_TRAIN, x, w, DEEP, trained);
+		gradient[on] = malloc(DEEP * m * sizeof(float));
+		for (int i = 0; i < DEEP; i++)
+			memcpy(gradient[on] + (size_t)i * m, w[i]->grad, m * sizeof(float));
+		peak[on] = ft_graph_peak(g);
+		ft_graph_free(g);
+	}
+	ok(memcmp(result[0], result[1], n * sizeof(float)) == 0 && memcmp(gradient[0], gradient[1], DEEP * m * sizeof(float)) == 0,
+	   "layers computed once more give the same, to the bit (%d train)", DEEP - trained);
+	ok(trained ? peak[1] <= peak[0] : peak[1] < peak[0] / 2, "in less memory (%zu instead of %zu)", peak[1], peak[0]);
+	for (int on = 0; on < 2; on++) {
+		free(result[on]);
+		free(gradient[on]);
+	}
 }
 
 static void check_memory(struct ft_graph *g)
@@ -441,6 +470,8 @@ static void check_memory(struct ft_graph *g)
 	ok(large < small + small / 4, "nor with that of a frozen trunk (%zu, %zu)", small, large);
 	size_t whole = peak_of(FT_TRAIN, x, w, DEEP, 0);
 	ok(whole < DEEP * 3 * n * sizeof(float) * 5 / 4, "backward gives back what it has used (%zu)", whole);
+	check_recompute(x, w, 0);
+	check_recompute(x, w, DEEP - 3);
 	free(train);
 	free(infer);
 	free(frozen);

@@ -1,0 +1,42 @@
+# Turn books (one paragraph a line) into plain text for a language model: running text and speech,
+# a paragraph a line.
+#
+# Usage: LC_ALL=C awk -f paragraphs.awk BOOK >TEXT
+#
+# Works on bytes, so run it with LC_ALL=C: then every awk gives the same output.  Curly quotes and long
+# dashes become the plain characters that people type today.  Headings, lists, tables, footnotes and
+# lines in capitals are left out.
+
+# Plain characters for typographic ones; "_" marks italics in these texts, [64] a page or a note.
+function plain(s) {
+	gsub(/\342\200[\234\235]/, "\"", s)
+	gsub(/\342\200[\230\231]/, "'", s)
+	gsub(/\342\200\246/, "...", s)
+	gsub(/ ?\342\200[\223\224\225] ?/, " - ", s)
+	gsub(/ ?--+ ?/, " - ", s)
+	gsub(/\302\240/, " ", s)
+	gsub(/_/, "", s)
+	gsub(/ ?\[[0-9]+\]/, "", s)
+	gsub(/[ \t\r]+/, " ", s)
+	sub(/^ /, "", s)
+	sub(/ $/, "", s)
+	return s
+}
+
+# Running text: ends as a sentence does, has mostly small letters, few digits.
+function is_prose(s,    small, great, digits, t) {
+	if (s ~ /^[\[*#|]/ || s ~ /[|=~<>]/ || s ~ /\. ?\. ?\. ?\. ?\./ || s ~ /Footnote|FOOTNOTE|Gutenberg|[Ww]ww\./)
+		return 0
+	if (s !~ /[.!?:;,\-]["')\]]*$/)
+		return 0
+	t = s; small = gsub(/[a-z]/, "", t)
+	great = gsub(/[A-Z]/, "", t)
+	digits = gsub(/[0-9]/, "", t)
+	return small >= 8 && small > 4 * great && small > 8 * digits
+}
+
+{
+	s = plain($0)
+	if (is_prose(s))
+		print s
+}
