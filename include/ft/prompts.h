@@ -5,6 +5,7 @@
 #define FT_PROMPTS_H
 
 #include "ft/generate.h"
+#include "ft/predict.h"
 #include "ft/text.h"
 
 struct ft_prompts_options {
@@ -30,11 +31,7 @@ struct ft_prompt {
 int ft_prompts_add(struct ft_prompts *p, const struct ft_prompt *q);
 int ft_prompts_row(struct ft_prompts *p, const struct ft_row *row); /* the same of a row of text */
 int ft_prompts_end(struct ft_prompts *p); /* answers the rest */
-/* Rows answered; of them cut short; with text that was not all UTF-8. */
-struct ft_prompts_counts {
-	int64_t rows, cut, invalid, tokens;
-};
-struct ft_prompts_counts ft_prompts_count(const struct ft_prompts *p);
+struct ft_predict_counts ft_prompts_count(const struct ft_prompts *p);
 
 /* Ids of a prompt: as the tokenizer wraps a text, without what ends one. */
 int ft_prompt_encode(const struct ft_tok *t, const struct ft_generate_options *o, struct ft_span text,

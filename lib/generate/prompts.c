@@ -27,7 +27,8 @@ struct ft_prompts {
 	size_t nkept, kept_cap, cap, answers;
 	struct ft_buf bytes, out;
 	struct ft_tok_text text, whole;
-	struct ft_prompts_counts count;
+	struct ft_predict_counts count;
+	int64_t tokens; /* of all answers */
 };
 
 struct ft_prompts *ft_prompts_new(struct ft_model *m, const struct ft_tok *t, const struct ft_prompts_options *o)
@@ -61,7 +62,7 @@ void ft_prompts_free(struct ft_prompts *p)
 	free(p);
 }
 
-struct ft_prompts_counts ft_prompts_count(const struct ft_prompts *p) { return p->count; }
+struct ft_predict_counts ft_prompts_count(const struct ft_prompts *p) { return p->count; }
 
 /* ---- answers ---- */
 
@@ -119,14 +120,14 @@ static int run_group(struct ft_prompts *p)
 	rc = rc < 0 ? rc : ft_generate(p->m, p->g, p->t, &p->o.generate, &b, p->o.raw ? say : NULL, NULL, p->answer);
 	for (size_t i = 0; rc == FT_OK && i < b.rows; i++) {
 		rc = p->o.raw ? put(&p->out, "\n") : put_answer(p, &b, i);
-		p->count.tokens += (int64_t)p->answer[i].n;
+		p->tokens += (int64_t)p->answer[i].n;
 	}
 	if (rc == FT_OK)
 		rc = ft_write_all(STDOUT_FILENO, p->out.data, p->out.len, "stdout");
 	p->count.rows += (int64_t)b.rows;
 	p->out.len = p->bytes.len = p->nkept = 0;
 	ft_pack_clear(p->pack);
-	ft_progress("%lld rows, %lld tokens", (long long)p->count.rows, (long long)p->count.tokens);
+	ft_progress("%lld rows, %lld tokens", (long long)p->count.rows, (long long)p->tokens);
 	return rc;
 }
 
