@@ -1,6 +1,6 @@
 /* unicode.c - characters as the reference sees them: pinned properties from
  * unicode_data.h, letter case and decomposition from libutf8proc with the
- * reference's differences; UTF-8. The only file with utf8proc.h.
+ * reference's differences; UTF-8. The only file here with utf8proc.h.
  *
  * A newer libutf8proc does not change the result: what Unicode assigns later
  * has no entry in the pinned tables, and properties of assigned characters that
