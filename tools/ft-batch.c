@@ -136,6 +136,16 @@ static int parse_mask(struct job *j)
 
 /* ---- input ---- */
 
+/* Options that are about classes, or make labels, are not for examples that have one a token. */
+static int check_task(const struct job *j)
+{
+	const char *task = json_string_value(json_object_get(j->meta, "task"));
+	if (!task || strcmp(task, "lm") != 0 || (!balance && !mask))
+		return FT_OK;
+	return ft_fail(FT_EUSAGE, "--%s: %s is for the task lm, which learns the next token", balance ? "balance" : "mask",
+	               ft_reader_name(j->in[0]));
+}
+
 static int open_inputs(struct job *j, int argc, char **argv)
 {
 	j->files = argc ? (size_t)argc : 1;
@@ -149,7 +159,7 @@ static int open_inputs(struct job *j, int argc, char **argv)
 			return ft_last_error();
 	}
 	j->meta = ft_meta_join(j->in, j->files);
-	return j->meta ? FT_OK : ft_last_error();
+	return j->meta ? check_task(j) : ft_last_error();
 }
 
 /* The next example to keep: 1, 0, <0. */

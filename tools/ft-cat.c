@@ -272,10 +272,12 @@ static int show_example(const struct ft_batch *c, const json_t *names, size_t at
 static int show_row(const struct ft_reader *r, const struct ft_batch *c, size_t at, struct ft_buf *b)
 {
 	const json_t *names = json_object_get(ft_reader_meta(r), "labels");
+	const char *task = json_string_value(json_object_get(ft_reader_meta(r), "task"));
 	size_t from = (size_t)c->offsets[at], n = (size_t)c->offsets[at + 1] - from;
 	bool by_token = c->labels && c->nlabels != ft_batch_examples(c);
 	struct ft_lines_row row = { .ids = c->ids + from, .labels = by_token ? c->labels + from : NULL,
-	                            .words = c->words ? c->words + from : NULL, .n = n, .names = names };
+	                            .words = c->words ? c->words + from : NULL, .n = n, .names = names,
+	                            .next = task && strcmp(task, ft_task_name(FT_TASK_LM)) == 0 };
 	bool begins = at % ft_batch_texts(c) == 0;
 	int rc = begins ? show_example(c, names, at / ft_batch_texts(c), b) : ft_buf_append(b, "\t", 1);
 

@@ -16,8 +16,8 @@
 #include <string.h>
 
 static const char *model_path, *base, *output, *format, *member;
-static const char *text_column, *pair_column, *negative_column, *label_column;
-static const char *label_names, *task_name, *long_name = "truncate";
+static const char *text_column, *pair_column, *negative_column, *label_column, *prompt_column, *completion_column;
+static const char *label_names, *task_name, *long_name = "truncate", *learn_name, *wrap_name;
 static bool header, no_header, no_labels, label_all;
 static int64_t max_length, stride = -1, max_line = 16 << 20, outputs = 1;
 
@@ -41,6 +41,10 @@ static const struct ft_opt options[] = {
 	  "column of a second text; embed: of the text that belongs to the first (default: none)", 0 },
 	{ "negative", 0, FT_OPT_STR, &negative_column, "COLUMN",
 	  "embed: column of a text that does not, though it is like it (default: none)", 0 },
+	{ "prompt", 0, FT_OPT_STR, &prompt_column, "COLUMN",
+	  "lm: column of a prompt, which is what --text is (jsonl: 'prompt' where there is no 'text')", 0 },
+	{ "completion", 0, FT_OPT_STR, &completion_column, "COLUMN",
+	  "lm: column of the text that is to follow the prompt (jsonl: 'completion' beside 'prompt')", 0 },
 	{ "label", 'l', FT_OPT_STR, &label_column, "COLUMN",
 	  "column of the label (default: 'label'; without a header 1, when there are two or more; conll: the last; "
 	  "embed: of the score, and without it none are read)", 0 },
@@ -56,6 +60,12 @@ static const struct ft_opt options[] = {
 	{ "label-all", 0, FT_OPT_FLAG, &label_all, NULL,
 	  "with --task tag: a label for every token of a word, I-X behind B-X (default: for its first)", 0 },
 	{ "no-labels", 0, FT_OPT_FLAG, &no_labels, NULL, "read the text alone", 0 },
+	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Language models (--task lm)", 0 },
+	{ "learn", 0, FT_OPT_STR, &learn_name, "WHAT",
+	  "what is learnt beside a prompt: replies, which is completions, or all (default: replies)", 0 },
+	{ "wrap", 0, FT_OPT_STR, &wrap_name, "WHAT",
+	  "special tokens around a text: none, bos, eos, both, or auto: what the tokenizer puts there, and behind a "
+	  "completion the end of text (default: auto)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Length", 0 },
 	{ "max-length", 0, FT_OPT_INT, &max_length, "N",
 	  "most tokens of an example, with special tokens (default: as many as MODEL takes)", 0 },
@@ -78,6 +88,8 @@ struct run {
 	int64_t vocab;  /* rows of the model's embedding; 0: not known */
 	struct ft_labels *labels; /* NULL: none are read */
 	int32_t *rest;  /* of each label, that of a word's other tokens; or NULL */
+	enum ft_learn learn; /* lm */
+	struct ft_edges edges;
 	struct ft_writer *out;
 	json_t *inputs;
 	struct ft_encoder *encoder;
@@ -137,11 +149,33 @@ static int open_tokenizer(struct run *r)
 	return rc;
 }
 
+/* What is for language models alone. */
+static int choose_lm(struct run *r)
+{
+	if (r->task != FT_TASK_LM) {
+		const char *given = prompt_column ? "prompt" : completion_column ? "completion" : learn_name ? "learn" : "wrap";
+		return prompt_column || completion_column || learn_name || wrap_name
+			? ft_fail(FT_EUSAGE, "--%s is for the task lm", given) : FT_OK;
+	}
+	int learn = ft_learn_parse(learn_name ? learn_name : "replies");
+	if (learn < 0)
+		return ft_fail(FT_EUSAGE, "--learn: '%s' is not replies or all", learn_name);
+	if (pair_column)
+		return ft_fail(FT_EUSAGE, "--pair: the task lm has --completion instead");
+	if (prompt_column && text_column)
+		return ft_fail(FT_EUSAGE, "--prompt and --text name the same column");
+	if (prompt_column && !completion_column)
+		return ft_fail(FT_EUSAGE, "--prompt needs --completion");
+	r->learn = (enum ft_learn)learn;
+	return ft_edges_choose(&r->edges, r->tok, json_object_get(ft_model_meta(r->model), "config"),
+	                       wrap_name ? wrap_name : "auto");
+}
+
 static int choose_limit(struct run *r)
 {
 	bool apart = r->task == FT_TASK_EMBED; /* each text for itself */
 	int64_t length = ft_model_length(r->model, max_length);
-	size_t specials = ft_tok_specials(r->tok, pair_column && !apart);
+	size_t specials = r->task == FT_TASK_LM ? 0 : ft_tok_specials(r->tok, pair_column && !apart);
 	int policy = ft_tok_long_parse(long_name);
 	if (policy < 0)
 		return ft_fail(FT_EUSAGE, "--long: '%s' is not truncate, drop, split or error", long_name);
@@ -209,8 +243,9 @@ static int text_options(struct ft_text_options *o)
 	if (max_line < 1)
 		return ft_fail(FT_EUSAGE, "--max-line must be 1 or more");
 	*o = (struct ft_text_options){
-		.format = (enum ft_text_format)f, .header = header ? 1 : no_header ? 0 : -1, .text = text_column,
-		.pair = pair_column, .negative = negative_column, .label = no_labels ? NULL : label_column, .member = member,
+		.format = (enum ft_text_format)f, .header = header ? 1 : no_header ? 0 : -1,
+		.text = prompt_column ? prompt_column : text_column,
+		.pair = completion_column ? completion_column : pair_column, .negative = negative_column, .label = no_labels ? NULL : label_column, .member = member,
 		.max_line = (size_t)max_line,
 	};
 	return FT_OK;
@@ -236,6 +271,8 @@ static void report(const struct run *r)
 		        r->limit.max);
 	if (n->empty)
 		ft_note("%lld of %lld rows have an empty text", (long long)n->empty, rows);
+	if (n->unsupervised)
+		ft_note("%lld of %lld rows hold nothing to learn and were left out", (long long)n->unsupervised, rows);
 	if (n->words_without_tokens)
 		ft_note("%lld of %lld words have no token, so their tags are not seen",
 		        (long long)n->words_without_tokens, (long long)n->words);
@@ -257,6 +294,9 @@ static int write_end(struct run *r)
 	if (r->task == FT_TASK_TAG) {
 		FT_ENCODE_COUNTED_WORDS(X)
 	}
+	if (r->task == FT_TASK_LM) {
+		FT_ENCODE_COUNTED_LM(X)
+	}
 #undef X
 	if (rc < 0) {
 		json_decref(counts);
@@ -272,7 +312,7 @@ static int open_encoder(struct run *r)
 {
 	const struct ft_encode_options o = {
 		.tok = r->tok, .limit = r->limit, .task = r->task, .labels = r->labels, .targets = r->targets,
-		.rest = r->rest, .vocab = r->vocab,
+		.rest = r->rest, .vocab = r->vocab, .learn = r->learn, .edges = r->edges,
 		.prompt = r->task == FT_TASK_EMBED ? ft_model_pooling(r->model)->prompt : NULL,
 	};
 	r->encoder = ft_encoder_new(&o, r->out);
@@ -293,6 +333,8 @@ static int open_run(struct run *r)
 		rc = open_tokenizer(r);
 	if (rc == FT_OK)
 		rc = choose_labels(r);
+	if (rc == FT_OK)
+		rc = choose_lm(r);
 	if (rc == FT_OK)
 		rc = choose_limit(r);
 	json_t *meta = rc == FT_OK ? make_meta(r) : NULL;
@@ -325,6 +367,7 @@ static int run(int argc, char **argv)
 	if (rc == FT_OK)
 		rc = open_run(&r);
 	o.words = r.task == FT_TASK_TAG;
+	o.prompts = r.task == FT_TASK_LM;
 	for (int i = 0; rc == FT_OK && i < (argc ? argc : 1); i++)
 		rc = read_file(&r, argc ? argv[i] : NULL, &o);
 	if (rc == FT_OK)

@@ -4,6 +4,10 @@
  * written in the order in which they came. A row becomes one example, or none or
  * several where it is too long (ft_tok_parts); one of several texts that are looked at
  * one by one, for the task embed.
+ *
+ * For the task lm a row is a text, or a prompt and its completion. Its tokens are laid in windows such
+ * that each is learnt once: the label of a place is the token behind it, also where that one
+ * is the first of the next window, and FT_IGNORE where a window repeats places of the one before.
  */
 #ifndef FT_ENCODE_H
 #define FT_ENCODE_H
@@ -18,12 +22,31 @@
 #define FT_ENCODE_COUNTED(X)                                                                           \
 	X(rows) X(examples) X(tokens) X(truncated) X(dropped) X(split) X(empty) X(blank) X(invalid_utf8)
 #define FT_ENCODE_COUNTED_WORDS(X) X(words) X(words_without_tokens) X(comments)
+/* The same of the task lm: tokens that are learnt, and rows of which none is, which are left out. */
+#define FT_ENCODE_COUNTED_LM(X) X(supervised) X(unsupervised)
 struct ft_encode_counts {
 #define X(name) int64_t name;
-	FT_ENCODE_COUNTED(X) FT_ENCODE_COUNTED_WORDS(X)
+	FT_ENCODE_COUNTED(X) FT_ENCODE_COUNTED_WORDS(X) FT_ENCODE_COUNTED_LM(X)
 #undef X
 	int64_t unread; /* labels that nobody asked for; not in the stream */
 };
+
+/* ---- the task lm ---- */
+/* What of a prompt and its completion is learnt: the completion, or both. */
+enum ft_learn { FT_LEARN_REPLIES, FT_LEARN_ALL };
+int ft_learn_parse(const char *name); /* "replies", "all"; -1: neither */
+/* Special tokens around a text, where it is not split. */
+#define FT_EDGES 8
+struct ft_edges {
+	int32_t before[FT_EDGES], after[FT_EDGES];
+	size_t nbefore, nafter;
+	int32_t end;   /* stands behind a completion when nothing else does; -1: nothing does */
+	bool endless;  /* a completion should have an end, and the tokenizer names none */
+};
+/* `wrap` is "auto", "none", "bos", "eos" or "both". With "auto" the tokenizer's template decides,
+ * and a completion gets an end of text. Ids that the tokenizer does not say are those of `config`, a
+ * config.json, or NULL. FT_EUSAGE. */
+int ft_edges_choose(struct ft_edges *e, const struct ft_tok *t, const json_t *config, const char *wrap);
 
 /* What rows become; all of it is borrowed. */
 struct ft_encode_options {
@@ -35,6 +58,8 @@ struct ft_encode_options {
 	const int32_t *rest;      /* of each label, that of a word's other tokens (ft_words_rest); or NULL */
 	const char *prompt;       /* goes before every text; or NULL */
 	int64_t vocab;            /* rows of the model's embedding, which ids stay below; 0: not known */
+	enum ft_learn learn;      /* lm */
+	struct ft_edges edges;    /* lm */
 };
 
 struct ft_encoder;

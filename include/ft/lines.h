@@ -55,10 +55,12 @@ int ft_lines_log(struct ft_buf *b, const json_t *log);
 
 /* A row of tokens as text. What is supervised stands in colour (one for each label, "O" grey) or between the
  * marks « », followed by what is to be predicted: "/" and the label's
- * name, or an arrow and the hidden text. */
+ * name, or an arrow and the hidden text. Of a causal language model what is to be predicted stands in
+ * the row itself, one token on, and that is marked; the last token's may stand behind the row. */
 struct ft_lines_row {
 	const int32_t *ids;    /* [n] */
 	const int32_t *labels; /* [n], one a token, or NULL */
+	bool next;             /* a label is the token behind */
 	const int32_t *words;  /* [n], the number of its word; or NULL. A word's tokens have its label */
 	size_t n;
 	const json_t *names;   /* of the labels; NULL: they are token ids */

@@ -36,6 +36,7 @@ struct ft_text_options {
 	const char *member;         /* glob of archive members to read; NULL: all regular files */
 	size_t max_line;            /* bytes of a line, CoNLL sentence, or file that is one text; more: FT_EFORMAT; 0: 16 MiB */
 	bool words;                 /* texts are sentences in words with a tag each (words.h) */
+	bool prompts;               /* JSONL without column choices may have "prompt" and "completion", text and pair */
 };
 
 struct ft_row {

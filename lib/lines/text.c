@@ -116,7 +116,7 @@ static int put_run(struct writer *w, size_t last, size_t from, size_t to)
 	return rc;
 }
 
-int ft_lines_text(struct ft_buf *b, const struct ft_tok *t, const struct ft_lines_row *row, bool colour)
+static int put_row(struct ft_buf *b, const struct ft_tok *t, const struct ft_lines_row *row, bool colour)
 {
 	struct writer w = { .out = b, .tok = t, .row = row, .colour = colour };
 	int rc = FT_OK;
@@ -134,4 +134,26 @@ int ft_lines_text(struct ft_buf *b, const struct ft_tok *t, const struct ft_line
 	ft_buf_free(&w.before);
 	ft_buf_free(&w.both);
 	return rc;
+}
+
+/* The row with each label at the token that it says, and the one behind the row where there is one. */
+static int put_predicted(struct ft_buf *b, const struct ft_tok *t, const struct ft_lines_row *row, bool colour)
+{
+	size_t n = row->n;
+	int32_t *ids = ft_alloc(2 * (n + 1), sizeof *ids), *labels = ids ? ids + n + 1 : NULL;
+	if (!ids)
+		return FT_EFAIL;
+	memcpy(ids, row->ids, n * sizeof *ids);
+	memcpy(labels + 1, row->labels, n * sizeof *labels);
+	labels[0] = FT_IGNORE;
+	ids[n] = labels[n];
+	struct ft_lines_row shifted = { .ids = ids, .labels = labels, .n = n + (labels[n] != FT_IGNORE) };
+	int rc = put_row(b, t, &shifted, colour);
+	free(ids);
+	return rc;
+}
+
+int ft_lines_text(struct ft_buf *b, const struct ft_tok *t, const struct ft_lines_row *row, bool colour)
+{
+	return row->next && row->labels ? put_predicted(b, t, row, colour) : put_row(b, t, row, colour);
 }

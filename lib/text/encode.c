@@ -30,7 +30,7 @@ static size_t count_invalid(const struct item *it)
 	return n;
 }
 
-static int encode_item(const struct ft_encode_options *o, struct item *it, struct chunk *c)
+static int encode_texts(const struct ft_encode_options *o, struct item *it, struct chunk *c)
 {
 	it->from = c->text.n;
 	it->pair_from = c->pair.n;
@@ -44,6 +44,12 @@ static int encode_item(const struct ft_encode_options *o, struct item *it, struc
 	if (rc == FT_OK && it->negative.p)
 		rc = ft_tok_encode(o->tok, it->negative.p, it->negative.n, 0, &c->pair);
 	it->negative_n = c->pair.n - it->negative_from;
+	return rc;
+}
+
+static int encode_item(const struct ft_encode_options *o, struct item *it, struct chunk *c)
+{
+	int rc = o->task == FT_TASK_LM ? lm_encode(o, it, c) : encode_texts(o, it, c);
 	it->invalid = count_invalid(it);
 	return rc < 0 ? ft_context(rc, "%.*s", (int)it->src.n, it->src.p) : FT_OK;
 }
@@ -53,7 +59,7 @@ static void encode_chunk(void *ctx, size_t i)
 	struct ft_encoder *x = ctx;
 	struct chunk *c = &x->group->chunk[i];
 	size_t end = (i + 1) * CHUNK < x->group->count ? (i + 1) * CHUNK : x->group->count;
-	c->text.n = c->pair.n = 0;
+	c->text.n = c->pair.n = c->nstretch = 0;
 	c->rc = FT_OK;
 	for (size_t k = i * CHUNK; k < end && c->rc == FT_OK; k++)
 		c->rc = encode_item(&x->o, &x->group->item[k], c);
@@ -96,6 +102,24 @@ static int copy_span(struct group *g, struct ft_span from, const char *prompt, s
 	return FT_OK;
 }
 
+/* A prompt and its completion, one behind the other; or a text alone. */
+static int copy_joined(struct group *g, const struct ft_row *row, struct item *it)
+{
+	size_t n;
+	char *p = ft_add(row->text.n, row->pair.n, &n) ? ft_arena_get(&g->arena, n) : NULL;
+	if (!p)
+		return FT_EFAIL;
+	if (row->text.n)
+		memcpy(p, row->text.p, row->text.n);
+	if (row->pair.n)
+		memcpy(p + row->text.n, row->pair.p, row->pair.n);
+	it->text = (struct ft_span){ p, n };
+	it->completes = row->pair.p != NULL;
+	it->prompt = row->text.n;
+	g->bytes += n;
+	return FT_OK;
+}
+
 /* Its label, and its words when it is a sentence of them. */
 static int take_labels(struct ft_encoder *x, const struct ft_row *row, struct item *it)
 {
@@ -122,9 +146,12 @@ int ft_encoder_add(struct ft_encoder *x, const struct ft_row *row)
 	x->n.unread += !x->o.labels && (row->label.p || row->json);
 	for (size_t i = 0; i < it->words.n; i++)
 		g->bytes += it->words.word[i].n + sizeof it->words;
-	if ((!it->words.first && (rc = copy_span(g, row->text, prompt, &it->text)) < 0)
-	    || (rc = copy_span(g, row->pair, prompt, &it->pair)) < 0
-	    || (rc = copy_span(g, row->negative, prompt, &it->negative)) < 0
+	if (x->o.task == FT_TASK_LM)
+		rc = copy_joined(g, row, it);
+	else if ((!it->words.first && (rc = copy_span(g, row->text, prompt, &it->text)) < 0)
+	         || (rc = copy_span(g, row->pair, prompt, &it->pair)) < 0)
+		return rc;
+	if (rc < 0 || (rc = copy_span(g, row->negative, prompt, &it->negative)) < 0
 	    || (rc = copy_span(g, row->src, NULL, &it->src)) < 0)
 		return rc;
 	x->n.rows++;
@@ -157,6 +184,7 @@ void ft_encoder_free(struct ft_encoder *x)
 	for (size_t i = 0; x->group && i < GROUP / CHUNK; i++) {
 		ft_tok_text_free(&x->group->chunk[i].text);
 		ft_tok_text_free(&x->group->chunk[i].pair);
+		free(x->group->chunk[i].stretch);
 	}
 	if (x->group)
 		ft_arena_free(&x->group->arena);
@@ -165,6 +193,7 @@ void ft_encoder_free(struct ft_encoder *x)
 	ft_pack_free(x->texts);
 	free(x->word);
 	free(x->label);
+	free(x->ids);
 	free(x);
 }
 

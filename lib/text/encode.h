@@ -1,5 +1,5 @@
 /* encode.h - what the files that make examples of rows share: encode.c encodes the rows of
- * a group, example.c writes what they became. */
+ * a group, example.c and lm.c write what they became. */
 #ifndef FT_TEXT_ENCODE_H
 #define FT_TEXT_ENCODE_H
 
@@ -14,10 +14,20 @@ struct item {               /* a row */
 	size_t from, n, pair_from, pair_n, negative_from, negative_n; /* its tokens among those of its chunk; the third
 	                                                      text's stand behind the second's */
 	size_t invalid;         /* pieces that are not UTF-8 */
+	bool completes;         /* lm: text is a prompt of `prompt` bytes and a completion */
+	size_t prompt;
+	size_t stretch, stretches; /* lm: the first of those of its chunk, and how many */
+};
+
+struct stretch {            /* tokens of a row that are learnt one after the other */
+	size_t from, to;        /* counted from the row's first */
+	size_t base, begin, end; /* the bytes of text that they stand for, of what begins at `base` */
 };
 
 struct chunk {              /* what a thread makes of some rows */
 	struct ft_tok_text text, pair;
+	struct stretch *stretch; /* [nstretch] */
+	size_t nstretch, stretch_cap;
 	int rc;
 	char message[512];      /* messages are kept per thread */
 };
@@ -30,11 +40,21 @@ struct ft_encoder {
 	struct group *group;
 	struct ft_tok_text example; /* with its special tokens */
 	struct ft_pack *texts;      /* of an example of several */
-	int32_t *word, *label;      /* [tokens of it]: with the task tag */
+	int32_t *word, *label;      /* [tokens of it]: with the tasks tag and lm */
 	size_t word_cap, label_cap;
+	int32_t *ids;               /* lm: of a row with the tokens around it */
+	size_t ids_cap;
 };
 
+/* ---- example.c ---- */
 /* Writes what an encoded row becomes, and counts it. */
 int example_write(struct ft_encoder *x, const struct item *it, const struct chunk *c);
+/* Writes an example that is there but for its source, and its label unless it has one a token. */
+int example_put(struct ft_encoder *x, const struct item *it, struct ft_example *e);
+
+/* ---- lm.c ---- */
+/* Tokens of a row, appended to c->text, and which of them are learnt. */
+int lm_encode(const struct ft_encode_options *o, struct item *it, struct chunk *c);
+int lm_write(struct ft_encoder *x, const struct item *it, const struct chunk *c);
 
 #endif

@@ -3,8 +3,7 @@
 #include "encode.h"
 #include "ft/err.h"
 
-/* The example is there but for its source, and its label unless it has one a token. */
-static int write_example(struct ft_encoder *x, const struct item *it, struct ft_example *e)
+int example_put(struct ft_encoder *x, const struct item *it, struct ft_example *e)
 {
 	for (size_t i = 0; i < e->n; i++)
 		if (x->o.vocab && e->ids[i] >= x->o.vocab)
@@ -52,7 +51,7 @@ static int write_part(struct ft_encoder *x, const struct item *it, const struct 
 	                        .window = window->count > 1 ? window : NULL };
 	if (it->words.first && (rc = align(x, it, p, &e)) < 0)
 		return rc;
-	return write_example(x, it, &e);
+	return example_put(x, it, &e);
 }
 
 /* Texts that are looked at one by one and belong together. */
@@ -82,7 +81,7 @@ static int write_texts(struct ft_encoder *x, const struct item *it, const struct
 	if (rc < 0 || parts == 0 || (rc = ft_pack_batch(x->texts, &b)) < 0)
 		return rc;
 	struct ft_example e = { .ids = b.ids, .n = b.tokens, .offsets = b.offsets, .texts = b.rows };
-	return write_example(x, it, &e);
+	return example_put(x, it, &e);
 }
 
 /* The windows of a text, or of two that are read as one. */
@@ -116,6 +115,6 @@ static int write_windows(struct ft_encoder *x, const struct item *it, const stru
 int example_write(struct ft_encoder *x, const struct item *it, const struct chunk *c)
 {
 	bool apart = x->o.task == FT_TASK_EMBED && it->pair.p;
-	int rc = apart ? write_texts(x, it, c) : write_windows(x, it, c);
+	int rc = x->o.task == FT_TASK_LM ? lm_write(x, it, c) : apart ? write_texts(x, it, c) : write_windows(x, it, c);
 	return rc < 0 ? ft_context(rc, "%.*s", (int)it->src.n, it->src.p) : FT_OK;
 }

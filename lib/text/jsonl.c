@@ -113,6 +113,19 @@ static int take_text(struct ft_text *t, struct ft_row *row)
 	return rc;
 }
 
+/* A prompt and its completion, by their usual names. */
+static bool is_prompt(const struct ft_text *t)
+{
+	return t->prompts && !t->column[COLUMN_TEXT] && !t->column[COLUMN_PAIR] && !json_object_get(t->object, "text") &&
+		json_object_get(t->object, "prompt");
+}
+
+static int take_prompt(struct ft_text *t, struct ft_row *row)
+{
+	int rc = needed_member(t, "prompt", &row->text);
+	return rc == FT_OK ? needed_member(t, "completion", &row->pair) : rc;
+}
+
 int jsonl_next(struct ft_text *t, struct ft_row *row)
 {
 	int rc;
@@ -128,6 +141,6 @@ int jsonl_next(struct ft_text *t, struct ft_row *row)
 		return ft_last_error();
 	if (!json_is_object(t->object))
 		return text_fail(t, FT_EFORMAT, "is not a JSON object");
-	rc = t->as_words ? take_words(t, row) : take_text(t, row);
+	rc = t->as_words ? take_words(t, row) : is_prompt(t) ? take_prompt(t, row) : take_text(t, row);
 	return rc < 0 ? rc : 1;
 }

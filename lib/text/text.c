@@ -43,6 +43,7 @@ static int copy_options(struct ft_text *t, const struct ft_text_options *o)
 	t->wanted = o->format;
 	t->header = o->header;
 	t->as_words = o->words;
+	t->prompts = o->prompts;
 	t->max_line = o->max_line ? o->max_line : (size_t)16 << 20;
 	for (int i = 0; i < COLUMNS; i++)
 		if (columns[i] && !(t->column[i] = ft_strdup(columns[i])))

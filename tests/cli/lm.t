@@ -1,0 +1,97 @@
+#!/bin/sh
+# Data of causal language models: texts in windows, prompts and completions; batches of them;
+# what is learnt, as ft-cat shows it.
+. "$(dirname "$0")/../lib.sh"
+cd "$T" || exit
+
+mkdir base
+cp "$SRC"/tests/ref/tokenizers/smollm/tokenizer.json base/
+cat >base/config.json <<END
+{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 377, "hidden_size": 32,
+ "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 48, "eos_token_id": 376,
+ "max_position_embeddings": 64, "initializer_range": 0.3, "tie_word_embeddings": true, "rms_norm_eps": 1e-5}
+END
+ft-freeze -q --init -o lm.ft base || exit 1
+shown() { ft-tokenize -q -m base "$@" | ft-cat --text -m base; }
+counts() { ft-tokenize -q -m base "$@" | ft-cat | sed -n 's/.*"counts":{\([^}]*\)}.*/\1/p'; }
+tab=$(printf '\t')
+
+# ---- texts ----
+printf 'Once upon a time\nThe end\n' >a.txt
+is "all but a text's first token is learnt" "$(shown a.txt)" "a.txt:1$tab${tab}O«nce upon a time»
+a.txt:2$tab${tab}The «end»"
+is "with an end of text that is, too" "$(shown --wrap eos a.txt | head -n 1)" "a.txt:1$tab${tab}O«nce upon a time<|end|>»"
+is "the last place of a window learns the first token of the next" \
+	"$(shown --max-length 4 --long split a.txt | sed -n 's/^a.txt:1..//p')" "O«nce »
+ «upon»
+n «a tim»
+m«e»"
+is "what windows share is context" "$(shown --max-length 4 --long split --stride 2 a.txt | sed -n 's/^a.txt:1..//p;3q')" \
+	"O«nce »
+ce «up»
+ up«on»"
+like "the end counts what is learnt" "$(counts a.txt)" '"supervised":16,"unsupervised":0$'
+printf 'x\n\ny z\n' >few.txt
+like "texts that teach nothing are left out" "$(ft-tokenize -m base few.txt 2>&1 >few.tok)" '2 of 3 rows hold nothing to learn'
+is "and are not in the stream" "$(ft-cat few.tok | grep -c '"ids"')" 1
+printf 'Once upon\na time\n' >file.txt
+is "a file that is one text" "$(shown -f file file.txt)" "file.txt:1$tab${tab}O«nce upon\\x0aa time\\x0a»"
+
+# ---- prompts and completions ----
+printf '{"prompt": "Q: what?\\nA:", "completion": " nothing"}\n' >p.jsonl
+printf 'q\tgood\ta\nWhat?\tyes\t It is.\n' >p.tsv
+is "of JSONL, by their names" "$(shown p.jsonl)" "p.jsonl:1$tab${tab}Q: what?\\x0aA: «nothing<|end|>»"
+is "of columns" "$(shown --prompt q --completion a p.tsv)" "p.tsv:2$tab${tab}What? «It is.<|end|>»"
+is "of columns by number" "$(shown --no-header --prompt 1 --completion 3 p.tsv | tail -n 1)" "p.tsv:2$tab${tab}What? «It is.<|end|>»"
+is "all of it is learnt" "$(shown --learn all p.jsonl)" "p.jsonl:1$tab${tab}Q«: what?\\x0aA: nothing<|end|>»"
+is "without an end" "$(shown --wrap none p.jsonl)" "p.jsonl:1$tab${tab}Q: what?\\x0aA: «nothing»"
+is "a long prompt loses its beginning" "$(shown --max-length 8 p.jsonl)" "p.jsonl:1$tab${tab}\\x0aA: «nothing<|end|>»"
+ids() { sed -n 's/.*"ids":\[\([0-9,]*\)\].*/\1/p'; }
+printf 'Q: what?\nA:' >p.txt
+prompt=$(ft-tokenize -q -m base --task none -f file p.txt | ft-cat | ids)
+like "the prompt's tokens are those of the prompt alone" "$(ft-tokenize -q -m base p.jsonl | ft-cat | ids)" "^$prompt,"
+
+# ---- batches ----
+awk 'BEGIN { split("the train and rest of it film was good", w, " ")
+	for (i = 0; i < 200; i++) { for (k = 0; k < 3 + i * 7 % 50; k++) printf "%s ", w[(i * i + k * (i % 5 + 1)) % 9 + 1]; print "" } }' >many.txt
+ft-tokenize -q -m base --max-length 24 --long split --stride 6 many.txt >many.tok
+ft-batch -q --rows 1 many.tok >alone.bat
+ft-batch -q --tokens 512 --shuffle 1 many.tok >packed.bat
+learnt=$(ft-cat many.tok | sed -n 's/.*"supervised":\([0-9]*\).*/\1/p')
+like "no example is lost, and no label" "$(ft-cat --verify packed.bat)" ": batches: 30 batches, $(ft-cat --verify many.tok | sed 's/.*tokens: //; s/, digest.*//')"
+is "labels are what is learnt" "$(ft-cat --verify packed.bat | sed 's/.* \([0-9]*\) labels.*/\1/')" "$learnt"
+for b in alone packed; do ft-eval -q -m lm.ft --json $b.bat >$b.json; done
+ok "examples of a batch do not see each other" python3 - <<'END'
+import json
+a, b = (json.load(open(f + ".json")) for f in ("alone", "packed"))
+for key in "loss", "accuracy", "word_perplexity", "bits_per_byte":
+    assert abs(a[key] - b[key]) <= 2e-6 * abs(a[key]), (key, a[key], b[key])
+END
+for side in train rest; do ft-batch -q --split $side:0.5 many.tok | ft-cat | grep -o '"many.txt:[0-9]*"' | sort -u >$side.src; done
+ok "a split keeps the windows of a text together" sh -c '[ -s train.src ] && [ -s rest.src ] && [ -z "$(comm -12 train.src rest.src)" ]'
+ok "a mix" sh -c "ft-tokenize -q -m base p.jsonl >p.tok && ft-batch -q --mix 3,1 many.tok p.tok | ft-cat --verify"
+ok "it trains" sh -c "ft-train -q -m lm.ft packed.bat >tuned.ft && ft-eval -q -m tuned.ft --json packed.bat >after.json"
+ok "and learns" python3 -c 'import json; assert json.load(open("after.json"))["loss"] < json.load(open("packed.json"))["loss"]'
+
+# ---- what cannot be ----
+fails "classes" 2 ft-batch --balance many.tok
+fails "hidden tokens" 2 ft-batch --mask many.tok
+fails "a prompt alone" 2 ft-tokenize -m base --prompt q p.tsv
+fails "a pair" 2 ft-tokenize -m base --pair q p.tsv
+fails "a prompt for another task" 2 ft-tokenize -m base --task none --prompt q --completion a p.tsv
+like "the option is named" "$(cat .err)" '^ft-tokenize: --prompt is for the task lm$'
+fails "something else to learn" 2 ft-tokenize -m base --learn some p.tsv
+fails "a beginning that the tokenizer does not name" 2 ft-tokenize -m base --wrap bos a.txt
+fails "an overlap as long as a window" 2 ft-tokenize -m base --long split --max-length 8 --stride 8 a.txt
+fails "long texts as errors" 65 ft-tokenize -m base --long error --max-length 8 a.txt
+like "with their place" "$(cat .err)" 'a.txt:1: has 14 tokens, and 8 are allowed'
+printf '{"prompt": "a"}\n' >bad.jsonl
+fails "a prompt without completion" 65 ft-tokenize -m base bad.jsonl
+like "names file and line" "$(cat .err)" "bad.jsonl:1: has no 'completion'"
+printf '{"prompt": "a", "completion": 1}\n' >bad.jsonl
+fails "a completion that is no text" 65 ft-tokenize -m base bad.jsonl
+printf '{"prompt": "a", "completion": "b"\n' >bad.jsonl
+fails "a broken line" 65 ft-tokenize -m base bad.jsonl
+sed -i 's/"vocab_size": 377/"vocab_size": 300/' base/config.json
+fails "a token beyond the model's embeddings" 78 ft-tokenize -m base p.jsonl
+done_testing
