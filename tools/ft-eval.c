@@ -14,7 +14,7 @@
 
 static const char *model_path, *baseline_path, *base, *predictions, *combine_name = "mean";
 static const char *thresholds_path, *tuned_path;
-static const char *prediction_name = "prediction", *reference_name = "reference";
+static const char *answer_name = "answer", *reference_name = "reference";
 static struct ft_list fail_below, fail_above;
 static bool as_json, list_metrics, strict, texts, stem;
 static int64_t resamples = 1000, seed, limit;
@@ -41,7 +41,7 @@ static const struct ft_opt options[] = {
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Texts", 0 },
 	{ "texts", 't', FT_OPT_FLAG, &texts, NULL,
 	  "measure texts beside reference texts, from JSON lines, without a model", 0 },
-	{ "prediction", 0, FT_OPT_STR, &prediction_name, "NAME", "the member of a line that is measured (default: prediction)",
+	{ "answer", 0, FT_OPT_STR, &answer_name, "NAME", "the member of a line that is measured (default: answer)",
 	  0 },
 	{ "reference", 0, FT_OPT_STR, &reference_name, "NAME",
 	  "the member that it is compared with, a text or an array of them (default: reference)", 0 },
@@ -415,7 +415,7 @@ static int read_texts(const char *path, struct ft_metric **t, json_t **result, s
 	*t = ft_metric_new_texts(stem, (int)resamples, (uint64_t)seed);
 	if (!*t)
 		return FT_EFAIL;
-	int rc = ft_metric_read_texts(*t, path, prediction_name, reference_name, limit, lines);
+	int rc = ft_metric_read_texts(*t, path, answer_name, reference_name, limit, lines);
 	if (rc < 0)
 		return rc;
 	*result = ft_metric_result(*t, NULL);

@@ -36,6 +36,8 @@ static int add(struct ft_metric *t, const struct ft_output *out, const struct ft
 {
 	if (!b->labels || b->nlabels != b->tokens)
 		return ft_fail(FT_EFORMAT, "a batch has %zu labels for %zu tokens", b->nlabels, b->tokens);
+	if (b->targets)
+		return ft_fail(FT_EFORMAT, "some examples are choices, others are not");
 	int rc = ft_grow(&t->lm.row, &t->lm.cap, t->rows + b->rows, sizeof *t->lm.row);
 	size_t unit = 0;
 	for (size_t r = 0; r < b->rows && rc == FT_OK; r++)
@@ -74,6 +76,8 @@ static void values(const struct ft_metric *t, const uint32_t *weight, void *memo
 
 static bool has(const struct ft_metric *t, size_t id)
 {
+	if (id >= METRIC_ACC && id <= METRIC_ACC_BYTES)
+		return false; /* of choices, in choice.c */
 	return id < METRIC_WORD_PERPLEXITY || id > METRIC_BITS_PER_BYTE || !t->lm.unsized;
 }
 

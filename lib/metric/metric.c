@@ -94,6 +94,8 @@ int ft_metric_add(struct ft_metric *t, const struct ft_output *out, const struct
 		return ft_fail(FT_EMATCH, "%zu outputs a row where %zu were expected", out->outputs, t->outputs);
 	if (by_token && b->labels && out->units == 0)
 		return FT_OK; /* nothing supervised in this batch */
+	if (t->task == FT_TASK_LM && b->targets && t->rows == 0)
+		t->kind = &metric_choice;
 	if (!out->loss || (ft_task_of_words(t->task) ? !out->hits : !out->logits) || (!by_token && out->units != b->rows))
 		return ft_fail(FT_EFORMAT, "rows without labels cannot be measured");
 	return t->kind->add(t, out, b);
@@ -185,7 +187,7 @@ json_t *ft_metric_result(struct ft_metric *t, const json_t *labels)
 	if (rc < 0)
 		return NULL;
 	result = json_pack("{s:s, s:I}", "task", metric_task_name(t->task), "examples", (json_int_t)t->rows);
-	bool lm = ft_task_of_words(t->task);
+	bool lm = t->kind == &metric_lm;
 	if (!result || (lm && json_object_set_new(result, "tokens", json_integer(tokens(t))) < 0))
 		rc = ft_fail(FT_EFAIL, "out of memory for the results");
 	if (rc == FT_OK)

@@ -79,6 +79,7 @@ struct ft_metric {
 	size_t rows; /* kept */
 	struct embed_rows *embed; /* of the task embed; the scores of its pairs are in regress */
 	struct text_rows *text; /* of texts; their task is none */
+	struct choice_rows *choices; /* of the task lm with targets */
 	union {
 		struct {
 			struct classify_row *row; /* [rows] */
@@ -113,7 +114,8 @@ struct ft_metric {
 	};
 };
 
-extern const struct metric_kind metric_classify, metric_multilabel, metric_regress, metric_tag, metric_lm, metric_embed;
+extern const struct metric_kind metric_classify, metric_multilabel, metric_regress, metric_tag, metric_lm, metric_embed,
+	metric_choice;
 
 /* ---- regress.c, whose rows embed.c has too ---- */
 int regress_reserve(struct ft_metric *t, size_t rows);

@@ -211,9 +211,12 @@ int ft_metric_table(struct ft_buf *out, const json_t *result, const json_t *base
 	const json_t *classes = json_object_get(result, "classes"), *outputs = json_object_get(result, "outputs");
 	double examples = number(result, "examples"), tokens = number(result, "tokens");
 	double words = number(result, "words"), windows = number(result, "windows");
+	double choices = number(result, "choices");
 	int rc = ft_buf_printf(out, "%.0f examples", examples);
 	if (rc == FT_OK && isfinite(windows))
 		rc = ft_buf_printf(out, " (%.0f windows)", windows);
+	if (rc == FT_OK && isfinite(choices))
+		rc = ft_buf_printf(out, " of %.0f choices", choices);
 	if (rc == FT_OK && isfinite(tokens))
 		rc = ft_buf_printf(out, ", %.0f supervised tokens", tokens);
 	if (rc == FT_OK && isfinite(words))

@@ -4,11 +4,11 @@
 cd "$T"
 
 cat >a.jsonl <<'END'
-{"id":1,"prediction":"The cat sat on the mat.","reference":"the cat sat on a mat"}
-{"id":2,"prediction":"It rains.","reference":["It is raining","It rains!"]}
+{"id":1,"answer":"The cat sat on the mat.","reference":"the cat sat on a mat"}
+{"id":2,"answer":"It rains.","reference":["It is raining","It rains!"]}
 
-{"id":3,"prediction":"","reference":[]}
-{"id":4,"prediction":"A dog\nruns","reference":"The running dog"}
+{"id":3,"answer":"","reference":[]}
+{"id":4,"answer":"A dog\nruns","reference":"The running dog"}
 END
 sed 's/The cat/My cat/' a.jsonl >b.jsonl
 
@@ -37,8 +37,8 @@ gzip -k a.jsonl
 is "compressed" "$(ft-eval --texts --json a.jsonl.gz)" "$(cat a.json)"
 like "of whole words" "$(cat a.json)" '"rouge1":\{"precision":0\.541666667'
 like "of stems there are more" "$(ft-eval --texts --stem -n 9 --json a.jsonl)" '"rouge1":\{"precision":0\.625,.*"stem":true'
-sed 's/"prediction"/"text"/; s/"reference"/"label"/' a.jsonl >named.jsonl
-is "other names" "$(ft-eval --texts --prediction text --reference label --json named.jsonl)" "$(cat a.json)"
+sed 's/"answer"/"text"/; s/"reference"/"label"/' a.jsonl >named.jsonl
+is "other names" "$(ft-eval --texts --answer text --reference label --json named.jsonl)" "$(cat a.json)"
 is "--limit" "$(ft-eval --texts --limit 2 --json a.jsonl | grep -o '"examples":[0-9]*')" '"examples":2'
 
 ft-eval --texts --baseline b.jsonl --json a.jsonl >pair.json
@@ -60,13 +60,13 @@ fails "a metric of models" 2 ft-eval --texts --fail-below accuracy=0.5 a.jsonl
 like "says of what" "$(cat .err)" "'accuracy' is no metric of texts"
 fails "no model and no texts" 2 ft-eval a.jsonl
 fails "both" 2 ft-eval --texts -m "$SRC/tests/ref/tiny-bert-classify" a.jsonl
-echo '{"prediction":"x"}' >bad.jsonl
+echo '{"answer":"x"}' >bad.jsonl
 fails "no reference" 65 ft-eval --texts bad.jsonl
 like "says where" "$(cat .err)" "^ft-eval: bad\.jsonl:1: has no 'reference'$"
-echo '{"prediction":"x","reference":["a",1]}' >bad.jsonl
+echo '{"answer":"x","reference":["a",1]}' >bad.jsonl
 fails "a reference that is no text" 65 ft-eval --texts bad.jsonl
 like "says which of them" "$(cat .err)" "bad\.jsonl:1: 'reference': entry 2 is not a string$"
-echo '{"prediction":"x","reference":7}' >bad.jsonl
+echo '{"answer":"x","reference":7}' >bad.jsonl
 fails "a number" 65 ft-eval --texts -p none.jsonl bad.jsonl
 ok "leaves no scores" test ! -e none.jsonl
 fails "no lines" 65 ft-eval --texts /dev/null

@@ -274,6 +274,41 @@ static void test_language_model(void)
 	ft_metric_free(t);
 }
 
+/* Two questions, whose choices come mixed: of two tokens each, and of one. */
+static void test_choices(void)
+{
+	int32_t offsets[] = { 0, 3, 6, 8, 10 }, labels[] = { FT_IGNORE, 1, 2, FT_IGNORE, 1, 3, FT_IGNORE, 4, FT_IGNORE, 5 };
+	float loss[] = { 1, 2, 2, 2, 4, 4 }, targets[] = { 1, 0, 0, 1 };
+	uint8_t hits[6] = { 0 };
+	struct ft_window windows[] = { { 7, 1, 2 }, { 7, 0, 2 }, { 9, 1, 2 }, { 9, 0, 2 } };
+	struct ft_size sizes[] = { { 3, 3, 1 }, { 5, 5, 1 }, { 3, 2, 1 }, { 2, 2, 1 } };
+	struct ft_batch b = { .offsets = offsets, .rows = 4, .tokens = 10, .labels = labels, .nlabels = 10,
+	                      .targets = targets, .ntargets = 4, .windows = windows, .sizes = sizes };
+	struct ft_output out = { .loss = loss, .units = 6, .hits = hits };
+	struct ft_metric *t = ft_metric_new(FT_TASK_LM, 0, 100, 0), *same = ft_metric_new(FT_TASK_LM, 0, 100, 0);
+	ok(ft_metric_add(t, &out, &b) == FT_OK && ft_metric_add(same, &out, &b) == FT_OK, "choices in any order");
+	json_t *result = ft_metric_result(t, NULL), *other = ft_metric_result(same, NULL);
+	ok(number(result, "examples") == 2 && number(result, "choices") == 4, "make questions");
+	ok(number(result, "acc") == 1, "the likeliest, and of equals the first");
+	ok(number(result, "acc_norm") == 0.5 && number(result, "acc_bytes") == 0, "for their length others win");
+	is_near(number(result, "loss"), 7.0 / 3, 1e-12, "loss of a token of the right choices");
+	json_t *comparison = ft_metric_compare(t, same);
+	ok(number(comparison, "difference.acc") == 0 && number(comparison, "stderr.acc") == 0, "beside itself");
+	json_decref(comparison);
+	json_decref(result);
+	json_decref(other);
+	ft_metric_free(t);
+	ft_metric_free(same);
+
+	t = ft_metric_new(FT_TASK_LM, 0, 0, 0);
+	windows[0].index = 0;
+	ok(ft_metric_add(t, &out, &b) == FT_OK && !ft_metric_result(t, NULL) && strstr(ft_message(), "came twice"),
+	   "one that came twice: %s", ft_message());
+	loss[0] = NAN;
+	ok(ft_metric_add(t, &out, &b) == FT_ECRITERION, "a loss that is not finite");
+	ft_metric_free(t);
+}
+
 static void test_constant(void)
 {
 	float p[] = { 1, 1, 1 }, y[] = { 1, 2, 3 };
@@ -307,6 +342,7 @@ int main(void)
 	test_compare();
 	test_ignored_and_refused();
 	test_language_model();
+	test_choices();
 	test_constant();
 	test_list();
 	return tap_done();
