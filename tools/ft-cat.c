@@ -6,6 +6,7 @@
 #include "ft/batch.h"
 #include "ft/cli.h"
 #include "ft/err.h"
+#include "ft/format.h"
 #include "ft/lines.h"
 #include "ft/model.h"
 #include "ft/stream.h"
@@ -15,7 +16,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static bool header_only, log_only, text, verify, from_json, join, with_data;
 static const char *model, *output;
@@ -215,13 +215,12 @@ static struct ft_tok *tokenizer; /* of --model */
 
 static int open_tokenizer(void)
 {
-	struct stat st;
 	struct ft_model *m = NULL;
 	const char *dir = model;
 
 	if (!model)
 		return ft_fail(FT_EUSAGE, "--text needs -m MODEL, whose tokenizer decodes the tokens");
-	if (stat(model, &st) < 0 || !S_ISDIR(st.st_mode)) {
+	if (!ft_base_is(model)) {
 		m = ft_model_open(model, NULL, FT_MODEL_BARE);
 		if (!m)
 			return ft_last_error();

@@ -22,7 +22,7 @@ static double threshold = NAN;
 static enum ft_combine combine;
 
 static const struct ft_opt options[] = {
-	{ "model", 'm', FT_OPT_STR, &model_path, "MODEL", "measure MODEL: a folder, or a stream of ft-train", 0 },
+	{ "model", 'm', FT_OPT_STR, &model_path, "MODEL", "measure MODEL: a folder, a GGUF file, or a stream of ft-train", 0 },
 	{ "base", 0, FT_OPT_STR, &base, "DIR", "where the base model of a stream lies here", FT_OPT_QUIET },
 	{ "baseline", 0, FT_OPT_STR, &baseline_path, "MODEL",
 	  "compare with MODEL on the same examples; with --texts, with the texts of that file", 0 },

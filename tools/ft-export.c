@@ -12,7 +12,7 @@ static const char *model, *base, *to = "hf", *dtype = "f32";
 static bool force, json;
 
 static const struct ft_opt options[] = {
-	{ "model", 'm', FT_OPT_STR, &model, "MODEL", "export MODEL: a model stream or a Hugging Face folder",
+	{ "model", 'm', FT_OPT_STR, &model, "MODEL", "export MODEL: a model stream, a Hugging Face folder or a GGUF file",
 	  0 },
 	{ "base", 0, FT_OPT_STR, &base, "DIR",
 	  "the folder of the base model, where the stream's own hint does not lead", FT_OPT_QUIET },

@@ -1,6 +1,7 @@
 /* ft-freeze - makes a plan: what of a model trains, with which head. */
 #include "ft/cli.h"
 #include "ft/err.h"
+#include "ft/format.h"
 #include "ft/model.h"
 #include "ft/optim.h"
 #include "ft/sentence.h"
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define NOT_GIVEN INT64_MIN
@@ -264,7 +264,7 @@ static int write_plan(struct ft_model *m)
 static int run(int argc, char **argv)
 {
 	if (argc != 1)
-		return ft_fail(FT_EUSAGE, "one MODEL is expected: a folder or a model stream; see ft-freeze --help");
+		return ft_fail(FT_EUSAGE, "one MODEL is expected: a folder, a GGUF file or a model stream; see ft-freeze --help");
 	if (last_layers != NOT_GIVEN && last_layers < 0)
 		return ft_fail(FT_EUSAGE, "--last-layers: %lld is less than none", (long long)last_layers);
 	if (layer_decay <= 0 || layer_decay > 1)
@@ -280,10 +280,8 @@ static int run(int argc, char **argv)
 	                        .freeze = freeze.item, .nfreeze = freeze.count,
 	                        .last_layers = last_layers < 0 ? -1 : last_layers, .layer_decay = layer_decay,
 	                        .rates = rates.item, .nrates = rates.count, .seed = seed, .init = init };
-	/* A folder's plan needs no weights; a stream's own must be carried over. */
-	struct stat st;
-	bool folder = strcmp(argv[0], "-") != 0 && stat(argv[0], &st) == 0 && S_ISDIR(st.st_mode);
-	struct ft_model *m = ft_model_plan(argv[0], base, &plan, folder ? FT_MODEL_BARE : 0);
+	/* A base's plan needs no weights; a stream's own must be carried over. */
+	struct ft_model *m = ft_model_plan(argv[0], base, &plan, ft_base_is(argv[0]) ? FT_MODEL_BARE : 0);
 	int rc = m ? FT_OK : ft_last_error();
 	bool writes = !show || strcmp(output, "-") != 0;
 	if (rc == FT_OK && writes)

@@ -25,7 +25,7 @@ static enum ft_combine combine;
 
 static const struct ft_opt options[] = {
 	{ "model", 'm', FT_OPT_STR, &model_path, "MODEL",
-	  "predict with MODEL: a folder, or a stream of ft-train", 0 },
+	  "predict with MODEL: a folder, a GGUF file, or a stream of ft-train", 0 },
 	{ "base", 0, FT_OPT_STR, &base, "DIR", "where the base model of a stream lies here", FT_OPT_QUIET },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Input", 0 },
 	{ "format", 'f', FT_OPT_STR, &format, "FORMAT",

@@ -23,7 +23,7 @@ static int64_t max_length, stride = -1, max_line = 16 << 20, outputs = 1;
 
 static const struct ft_opt options[] = {
 	{ "model", 'm', FT_OPT_STR, &model_path, "MODEL",
-	  "tokenize for MODEL: a Hugging Face folder, or a stream of ft-freeze or ft-train", FT_OPT_QUIET },
+	  "tokenize for MODEL: a Hugging Face folder, a GGUF file, or a stream of ft-freeze or ft-train", FT_OPT_QUIET },
 	{ "base", 0, FT_OPT_STR, &base, "DIR", "where the base model of a stream lies here", FT_OPT_QUIET },
 	{ "output", 'o', FT_OPT_STR, &output, "FILE", "write to FILE instead of stdout, when complete",
 	 FT_OPT_QUIET },

@@ -21,7 +21,7 @@ static struct ft_train_options o = {
 };
 
 static const struct ft_opt options[] = {
-	{ "model", 'm', FT_OPT_STR, &model, "MODEL", "the plan, tuned model or folder to train", FT_OPT_QUIET },
+	{ "model", 'm', FT_OPT_STR, &model, "MODEL", "the plan, tuned model, folder or GGUF file to train", FT_OPT_QUIET },
 	{ "base", 0, FT_OPT_STR, &base, "DIR", "where the base of MODEL lies", FT_OPT_QUIET },
 	{ "output", 'o', FT_OPT_STR, &output, "FILE", "write the tuned model here (default: standard output)", FT_OPT_QUIET },
 	{ "log", 0, FT_OPT_STR, &o.log, "FILE", "write loss, rate and norm of each step as JSON lines", FT_OPT_QUIET },

@@ -1,4 +1,4 @@
-/* format.h - files of models: safetensors, Hugging Face folders, archives.
+/* format.h - files of models: safetensors, Hugging Face folders, GGUF, archives.
  *
  * Every file is treated as hostile: lengths, offsets and products are checked
  * against the bytes there are before anything is believed (FT_EFORMAT, with the
@@ -20,6 +20,7 @@ struct ft_stored {
 	int64_t shape[FT_RANK];
 	const void *data;
 	size_t bytes;
+	bool turned; /* transposed: [out, in], of what transformers holds as [in, out] */
 };
 
 /* ---- safetensors (one file) ---- */
@@ -33,18 +34,22 @@ void ft_safetensors_close(struct ft_safetensors *s);
  * name; header padded to 8; __metadata__ {"format":"pt"}). Atomic. */
 int ft_safetensors_write(const char *path, const struct ft_stored *t, size_t n);
 
-/* ---- a Hugging Face folder ---- */
-struct ft_hf;
-#define FT_HF_BARE 1u /* config only; weights are not opened and need not be there */
-struct ft_hf *ft_hf_open(const char *dir, unsigned flags); /* NULL on failure */
-json_t *ft_hf_config(const struct ft_hf *h); /* config.json; borrowed */
-/* Tensors over model.safetensors or all shards of its index. */
-size_t ft_hf_count(const struct ft_hf *h);
-const struct ft_stored *ft_hf_at(const struct ft_hf *h, size_t i);
-const struct ft_stored *ft_hf_find(const struct ft_hf *h, const char *name);
-/* Digest of config and weight files, 32 hex digits; computed at first call. NULL on failure. */
-const char *ft_hf_digest(struct ft_hf *h);
-void ft_hf_close(struct ft_hf *h);
+/* ---- a base model at rest: a Hugging Face folder, or a GGUF file of a causal language
+ * model, which is seen as the folder it could have been made of ---- */
+struct ft_base;
+bool ft_base_is(const char *path); /* a folder, or a name that ends in .gguf */
+#define FT_BASE_BARE 1u /* config only; weights are not opened and need not be there */
+struct ft_base *ft_base_open(const char *path, unsigned flags); /* a file by its name, *.gguf; NULL on failure */
+json_t *ft_base_config(const struct ft_base *b); /* as in config.json; borrowed */
+/* Tensors by the names that transformers gives them: over model.safetensors or all
+ * shards of its index, or of the file. None in a bare base. */
+size_t ft_base_count(const struct ft_base *b);
+const struct ft_stored *ft_base_at(const struct ft_base *b, size_t i);
+const struct ft_stored *ft_base_find(const struct ft_base *b, const char *name);
+/* Digest of config and weight files, or of the file, 32 hex digits; computed at first
+ * call. NULL on failure. */
+const char *ft_base_digest(struct ft_base *b);
+void ft_base_close(struct ft_base *b); /* NULL is fine */
 
 /* ---- archives to write (tar, by name also .zst .gz): reproducible ---- */
 /* Packs the regular files of folder `dir` and of the folders in it (not below),

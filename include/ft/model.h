@@ -1,7 +1,8 @@
 /* model.h - a model: a family's network, its parameters, and a head.
  *
  * A MODEL argument anywhere is one of
- *   - a Hugging Face folder (config.json, safetensors, tokenizer files), or
+ *   - a base (format.h): a Hugging Face folder (config.json, safetensors, tokenizer
+ *     files), or a GGUF file, or
  *   - a model stream (ft-stream.5) by ft-freeze or ft-train, which names its
  *     base by digest and holds only what differs from it.
  * ft_model_open() takes both. ft_model_meta() describes it without weights.
@@ -40,19 +41,19 @@ void ft_param_turn(const struct ft_param *p, float *dest);
 struct ft_model;
 #define FT_MODEL_BARE 1u /* description only, no weights in memory */
 
-/* Opens a folder or a model stream. `base` (or NULL) says where the base lies
+/* Opens a base or a model stream. `base` (or NULL) says where the base lies
  * here when the stream's own hint does not; the digest decides (FT_EMATCH).
  * NULL on failure. */
 struct ft_model *ft_model_open(const char *path, const char *base, unsigned flags);
 void ft_model_free(struct ft_model *m); /* NULL is fine */
 
-/* The model stream's meta object (for a folder, the one its plan would start
+/* The model stream's meta object (for a base, the one its plan would start
  * from), ft-stream.5: family, config, base, tokenizer, head, train, … Borrowed. */
 json_t *ft_model_meta(const struct ft_model *m);
-/* The stream the model was read from, to be given as a parent; NULL for a folder. */
+/* The stream the model was read from, to be given as a parent; NULL for a base. */
 struct ft_reader *ft_model_reader(const struct ft_model *m);
 const char *ft_model_name(const struct ft_model *m); /* as given by the user */
-/* The folder of the base: config.json and tokenizer files are here. */
+/* The base: the folder where config.json and tokenizer files are, or the GGUF file. */
 const char *ft_model_dir(const struct ft_model *m);
 
 size_t ft_model_params(const struct ft_model *m);

@@ -334,6 +334,11 @@ void ft_gguf_close(struct ft_gguf *g)
 	free(g);
 }
 
+const struct filemap *gguf_bytes(const struct ft_gguf *g)
+{
+	return &g->map;
+}
+
 bool ft_gguf_named(const char *path)
 {
 	size_t n = strlen(path);

@@ -13,6 +13,9 @@ static inline uint64_t gguf_get(const unsigned char *p, size_t bytes) /* little 
 	return v;
 }
 
+/* The bytes of the file; borrowed until it is closed. */
+const struct filemap *gguf_bytes(const struct ft_gguf *g);
+
 /* Bytes of a value of this type; 0: it is a string or an array, -1: there is no such type. */
 static inline int gguf_size(uint64_t type)
 {

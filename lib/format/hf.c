@@ -5,9 +5,9 @@
  * name in the same folder, and index and shards must agree tensor by tensor,
  * so that no two readers can see two models in one folder.
  */
+#include "base.h"
 #include "ft/err.h"
 #include "ft/mem.h"
-#include "priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,15 +24,20 @@ struct shard {
 	struct ft_safetensors *file; /* NULL in a bare folder */
 };
 
-struct ft_hf {
+struct hf {
+	struct ft_base base;
 	char *dir;
 	unsigned flags;
 	struct filemap config_bytes;
-	json_t *config, *index; /* index: NULL when there is one weight file */
+	json_t *index; /* NULL when there is one weight file */
 	struct shard *shard;    /* [shards], by name; none in a bare folder without weights */
 	size_t shards;
-	char digest[33];
 };
+
+static const struct hf *hf_of(const struct ft_base *b)
+{
+	return (const struct hf *)b;
+}
 
 bool is_basename(const char *name)
 {
@@ -40,14 +45,14 @@ bool is_basename(const char *name)
 }
 
 /* "dir/name"; NULL when out of memory. */
-static char *path_in(const struct ft_hf *h, const char *name)
+static char *path_in(const struct hf *h, const char *name)
 {
 	size_t n = strlen(h->dir);
 	return ft_format("%s%s%s", h->dir, n && h->dir[n - 1] == '/' ? "" : "/", name);
 }
 
 /* Maps and parses a JSON file of the folder; keeps the bytes when `bytes` is not NULL. */
-static json_t *load_object(const struct ft_hf *h, const char *name, size_t limit, struct filemap *bytes)
+static json_t *load_object(const struct hf *h, const char *name, size_t limit, struct filemap *bytes)
 {
 	struct filemap m = { 0 };
 	json_t *v = NULL;
@@ -75,7 +80,7 @@ out:
 }
 
 /* 1, 0, or <0 when the folder cannot be looked into. */
-static int has_file(const struct ft_hf *h, const char *name)
+static int has_file(const struct hf *h, const char *name)
 {
 	struct stat st;
 	char *path = path_in(h, name);
@@ -94,7 +99,7 @@ static int compare_text(const void *a, const void *b)
 }
 
 /* One shard for each distinct name of sorted names[0..n). */
-static int add_shards(struct ft_hf *h, const char **names, size_t n)
+static int add_shards(struct hf *h, const char **names, size_t n)
 {
 	h->shard = ft_alloc(n, sizeof *h->shard);
 	if (!h->shard)
@@ -109,7 +114,7 @@ static int add_shards(struct ft_hf *h, const char **names, size_t n)
 	return FT_OK;
 }
 
-static int read_index(struct ft_hf *h)
+static int read_index(struct hf *h)
 {
 	h->index = load_object(h, INDEX_NAME, INDEX_MAX, NULL);
 	if (!h->index)
@@ -144,7 +149,7 @@ static int read_index(struct ft_hf *h)
 	return rc;
 }
 
-static int no_weights(const struct ft_hf *h)
+static int no_weights(const struct hf *h)
 {
 	static const char *const pickle[] = { "pytorch_model.bin", "pytorch_model.bin.index.json" };
 	for (size_t i = 0; i < 2; i++)
@@ -160,7 +165,7 @@ static int no_weights(const struct ft_hf *h)
 
 /* Fills h->shard, without opening the files. One file takes precedence over
  * an index, as in the reference loader. */
-static int find_weights(struct ft_hf *h)
+static int find_weights(struct hf *h)
 {
 	const char *single = "model.safetensors";
 	int there = has_file(h, single);
@@ -170,13 +175,47 @@ static int find_weights(struct ft_hf *h)
 		there = has_file(h, INDEX_NAME);
 	if (there > 0)
 		return read_index(h);
-	return there < 0 || h->flags & FT_HF_BARE ? there : no_weights(h);
+	return there < 0 || h->flags & FT_BASE_BARE ? there : no_weights(h);
+}
+
+/* ---- tensors ---- */
+
+static size_t count(const struct ft_base *b)
+{
+	const struct hf *h = hf_of(b);
+	size_t n = 0;
+	for (size_t i = 0; i < h->shards && h->shard[i].file; i++)
+		n += ft_safetensors_count(h->shard[i].file);
+	return n;
+}
+
+static const struct ft_stored *at(const struct ft_base *b, size_t i)
+{
+	const struct hf *h = hf_of(b);
+	for (size_t s = 0; s < h->shards && h->shard[s].file; s++) {
+		size_t n = ft_safetensors_count(h->shard[s].file);
+		if (i < n)
+			return ft_safetensors_at(h->shard[s].file, i);
+		i -= n;
+	}
+	return NULL;
+}
+
+static const struct ft_stored *find(const struct ft_base *b, const char *name)
+{
+	const struct hf *h = hf_of(b);
+	for (size_t s = 0; s < h->shards && h->shard[s].file; s++) {
+		const struct ft_stored *t = ft_safetensors_find(h->shard[s].file, name);
+		if (t)
+			return t;
+	}
+	return NULL;
 }
 
 /* ---- opening ---- */
 
 /* Index and shard `i` must name the same tensors for it. */
-static int check_shard(const struct ft_hf *h, const struct shard *sh)
+static int check_shard(const struct hf *h, const struct shard *sh)
 {
 	const json_t *map = json_object_get(h->index, "weight_map");
 	for (size_t i = 0; i < ft_safetensors_count(sh->file); i++) {
@@ -195,21 +234,21 @@ static int check_shard(const struct ft_hf *h, const struct shard *sh)
 }
 
 /* The other direction; each listed tensor is looked for in its own shard. */
-static int check_index(const struct ft_hf *h)
+static int check_index(const struct hf *h)
 {
-	if (ft_hf_count(h) == json_object_size(json_object_get(h->index, "weight_map")))
+	if (count(&h->base) == json_object_size(json_object_get(h->index, "weight_map")))
 		return FT_OK;
 	const char *tensor;
 	json_t *file;
 	json_object_foreach(json_object_get(h->index, "weight_map"), tensor, file)
-		if (!ft_hf_find(h, tensor))
+		if (!find(&h->base, tensor))
 			return ft_fail(FT_EFORMAT, "%s: %.*s: tensor '%.*s', which %s lists, is not there",
 			               h->dir, NAME_SHOWN, json_string_value(file), NAME_SHOWN, tensor,
 			               INDEX_NAME);
 	return FT_OK;
 }
 
-static int open_weights(struct ft_hf *h)
+static int open_weights(struct hf *h)
 {
 	for (size_t i = 0; i < h->shards; i++) {
 		struct shard *sh = &h->shard[i];
@@ -225,69 +264,21 @@ static int open_weights(struct ft_hf *h)
 	return h->index ? check_index(h) : FT_OK;
 }
 
-static int open_folder(struct ft_hf *h)
+static int open_folder(struct hf *h)
 {
 	struct stat st;
 	if (stat(h->dir, &st) < 0)
 		return ft_fail_errno("%s", h->dir);
 	if (!S_ISDIR(st.st_mode))
 		return ft_fail(FT_EFAIL, "%s: not a folder with config.json and model.safetensors", h->dir);
-	h->config = load_object(h, "config.json", CONFIG_MAX, &h->config_bytes);
-	int rc = h->config ? find_weights(h) : ft_last_error();
-	return rc < 0 || h->flags & FT_HF_BARE ? rc : open_weights(h);
-}
-
-struct ft_hf *ft_hf_open(const char *dir, unsigned flags)
-{
-	struct ft_hf *h = ft_alloc(1, sizeof *h);
-	if (!h)
-		return NULL;
-	h->flags = flags;
-	h->dir = ft_strdup(dir);
-	if (!h->dir || open_folder(h) < 0) {
-		ft_hf_close(h);
-		return NULL;
-	}
-	return h;
-}
-
-json_t *ft_hf_config(const struct ft_hf *h)
-{
-	return h->config;
-}
-
-size_t ft_hf_count(const struct ft_hf *h)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < h->shards && h->shard[i].file; i++)
-		n += ft_safetensors_count(h->shard[i].file);
-	return n;
-}
-
-const struct ft_stored *ft_hf_at(const struct ft_hf *h, size_t i)
-{
-	for (size_t s = 0; s < h->shards && h->shard[s].file; s++) {
-		size_t n = ft_safetensors_count(h->shard[s].file);
-		if (i < n)
-			return ft_safetensors_at(h->shard[s].file, i);
-		i -= n;
-	}
-	return NULL;
-}
-
-const struct ft_stored *ft_hf_find(const struct ft_hf *h, const char *name)
-{
-	for (size_t s = 0; s < h->shards && h->shard[s].file; s++) {
-		const struct ft_stored *t = ft_safetensors_find(h->shard[s].file, name);
-		if (t)
-			return t;
-	}
-	return NULL;
+	h->base.config = load_object(h, "config.json", CONFIG_MAX, &h->config_bytes);
+	int rc = h->base.config ? find_weights(h) : ft_last_error();
+	return rc < 0 || h->flags & FT_BASE_BARE ? rc : open_weights(h);
 }
 
 /* ---- digest ---- */
 
-static int digest_shard(const struct ft_hf *h, const struct shard *sh, struct ft_digest *d)
+static int digest_shard(const struct hf *h, const struct shard *sh, struct ft_digest *d)
 {
 	if (sh->file) {
 		const struct filemap *m = safetensors_bytes(sh->file);
@@ -306,35 +297,46 @@ static int digest_shard(const struct ft_hf *h, const struct shard *sh, struct ft
 	return FT_OK;
 }
 
-const char *ft_hf_digest(struct ft_hf *h)
+static int digest(const struct ft_base *b, struct ft_digest *d)
 {
-	if (h->digest[0])
-		return h->digest;
-	struct ft_digest *d = ft_digest_new();
-	if (!d)
-		return NULL;
+	const struct hf *h = hf_of(b);
 	ft_digest_add(d, h->config_bytes.data, h->config_bytes.bytes);
 	int rc = FT_OK;
 	for (size_t i = 0; i < h->shards && rc == FT_OK; i++)
 		rc = digest_shard(h, &h->shard[i], d);
-	if (rc == FT_OK)
-		ft_digest_hex(d, h->digest);
-	ft_digest_free(d);
-	return rc < 0 ? NULL : h->digest;
+	return rc;
 }
 
-void ft_hf_close(struct ft_hf *h)
+/* ---- the kind ---- */
+
+static void close_folder(struct ft_base *b)
 {
-	if (!h)
-		return;
+	struct hf *h = (struct hf *)b;
 	for (size_t i = 0; i < h->shards; i++) {
 		ft_safetensors_close(h->shard[i].file);
 		free(h->shard[i].name);
 	}
 	free(h->shard);
 	filemap_close(&h->config_bytes);
-	json_decref(h->config);
 	json_decref(h->index);
 	free(h->dir);
 	free(h);
+}
+
+static const struct base_kind kind = {
+	.count = count, .at = at, .find = find, .digest = digest, .close = close_folder,
+};
+
+struct ft_base *hf_open(const char *dir, unsigned flags)
+{
+	struct hf *h = ft_alloc(1, sizeof *h);
+	if (!h)
+		return NULL;
+	h->base.kind = &kind;
+	h->flags = flags;
+	h->dir = ft_strdup(dir);
+	if (h->dir && open_folder(h) == FT_OK)
+		return &h->base;
+	ft_base_close(&h->base);
+	return NULL;
 }

@@ -35,7 +35,7 @@ int sentence_load(json_t **v, const char *dir, const char *folder, const char *n
 	*v = NULL;
 	if (rc == FT_OK && access(path, F_OK) == 0)
 		rc = (*v = ft_json_load(path)) ? 1 : ft_last_error();
-	else if (rc == FT_OK && errno != ENOENT)
+	else if (rc == FT_OK && errno != ENOENT && errno != ENOTDIR) /* a GGUF file has no such files */
 		rc = ft_fail_errno("%s", path);
 	free(path);
 	return rc;

@@ -1,4 +1,5 @@
 /* model.c - opening, describing, planning and writing a model. */
+#include "ft/gguf.h"
 #include "ft/tok.h"
 #include "priv.h"
 
@@ -104,7 +105,13 @@ int config_padding(struct ft_model *m, int64_t absent)
 	return err;
 }
 
-/* ---- meta of a folder ---- */
+/* Where the error rc lies: in config.json, or in the keys of a file. */
+static int in_config(const struct ft_model *m, int rc)
+{
+	return ft_gguf_named(m->dir) ? ft_context(rc, "%s", m->dir) : ft_context(rc, "%s: config.json", m->dir);
+}
+
+/* ---- meta of a base ---- */
 static int describe_tokenizer(struct ft_model *m)
 {
 	int there = ft_tok_there(m->dir);
@@ -131,15 +138,15 @@ static json_t *head_of_folder(const struct ft_model *m)
 	return vectors; /* NULL: it could not be read at all */
 }
 
-static int meta_of_folder(struct ft_model *m)
+static int meta_of_base(struct ft_model *m)
 {
-	m->meta = json_pack("{s:s, s:O, s:{s:s}}", "family", "", "config", ft_hf_config(m->hf), "base", "path", m->dir);
+	m->meta = json_pack("{s:s, s:O, s:{s:s}}", "family", "", "config", ft_base_config(m->base), "base", "path", m->dir);
 	if (!m->meta)
 		return ft_fail(FT_EUSAGE, "%s: the name is not UTF-8", m->dir);
 	m->config = json_object_get(m->meta, "config");
 	json_t *head = head_of_folder(m);
 	int rc = head ? ft_json_set(m->meta, "head", head) : ft_last_error();
-	return rc < 0 ? ft_context(rc, "%s: config.json", m->dir) : describe_tokenizer(m);
+	return rc < 0 ? in_config(m, rc) : describe_tokenizer(m);
 }
 
 /* ---- where the base lies ---- */
@@ -162,7 +169,7 @@ static char *find_base(const struct ft_model *m, const char *stream, const char 
 static int check_digest(struct ft_model *m)
 {
 	const char *want = json_string_value(json_object_get(json_object_get(m->meta, "base"), "digest"));
-	const char *have = ft_hf_digest(m->hf);
+	const char *have = ft_base_digest(m->base);
 	if (!have)
 		return ft_last_error();
 	if (want && strcmp(want, have) != 0)
@@ -185,11 +192,11 @@ static int open_stream(struct ft_model *m, const char *path, const char *base)
 	return m->dir ? FT_OK : FT_EFAIL;
 }
 
-static int open_folder(struct ft_model *m, const char *path, unsigned flags)
+static int open_base(struct ft_model *m, const char *path, unsigned flags)
 {
 	m->dir = ft_strdup(path);
-	m->hf = m->dir ? ft_hf_open(path, flags & FT_MODEL_BARE ? FT_HF_BARE : 0) : NULL;
-	return m->hf ? meta_of_folder(m) : ft_last_error();
+	m->base = m->dir ? ft_base_open(path, flags & FT_MODEL_BARE ? FT_BASE_BARE : 0) : NULL;
+	return m->base ? meta_of_base(m) : ft_last_error();
 }
 
 static int unknown_family(const struct ft_model *m, const char *type)
@@ -231,7 +238,7 @@ static int describe(struct ft_model *m)
 	m->pooling.width = m->shape.width;
 	rc = rc ? rc : m->head->describe(m);
 	if (rc < 0)
-		return ft_context(rc, "%s: config.json", m->dir);
+		return in_config(m, rc);
 	bool own = m->head->task == FT_TASK_LM && m->family->lm_class;
 	char *name = own ? ft_strdup(m->family->lm_class)
 	                 : ft_format("%s%s", m->family->class_name, m->head->architecture);
@@ -253,7 +260,7 @@ static int renew_head(struct ft_model *m, const json_t *before)
 	const json_t *now = json_object_get(m->meta, "head");
 	json_t *base = head_of_config(m->config);
 	if (!base)
-		return ft_context(ft_last_error(), "%s: config.json", m->dir);
+		return in_config(m, ft_last_error());
 	m->new_head = !json_equal(before, now);
 	for (size_t i = 0; i < m->count; i++)
 		m->params[i]->fresh = is_top(m->params[i]) && !json_equal(base, now);
@@ -264,9 +271,9 @@ static int renew_head(struct ft_model *m, const json_t *before)
 static int load(struct ft_model *m, unsigned flags)
 {
 	bool init = json_is_true(json_object_get(m->meta, "init"));
-	if (!m->hf)
-		m->hf = ft_hf_open(m->dir, init || flags & FT_MODEL_BARE ? FT_HF_BARE : 0);
-	if (!m->hf)
+	if (!m->base)
+		m->base = ft_base_open(m->dir, init || flags & FT_MODEL_BARE ? FT_BASE_BARE : 0);
+	if (!m->base)
 		return ft_context(ft_last_error(), "%s: its base (--base says where it lies)", m->name);
 	int rc = check_digest(m);
 	if (rc < 0 || flags & FT_MODEL_BARE)
@@ -343,14 +350,12 @@ static int plan_meta(struct ft_model *m, const struct ft_plan *p, const json_t *
 static struct ft_model *open_model(const char *path, const char *base, const struct ft_plan *plan, unsigned flags)
 {
 	struct ft_model *m = ft_alloc(1, sizeof *m);
-	struct stat st;
 	if (!m || !(m->name = ft_strdup(path))) {
 		free(m);
 		return NULL;
 	}
-	bool folder = strcmp(path, "-") != 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-	unsigned hf_flags = plan && plan->init ? flags | FT_MODEL_BARE : flags;
-	int rc = folder ? open_folder(m, path, hf_flags) : open_stream(m, path, base);
+	unsigned base_flags = plan && plan->init ? flags | FT_MODEL_BARE : flags;
+	int rc = ft_base_is(path) ? open_base(m, path, base_flags) : open_stream(m, path, base);
 	const json_t *head = rc == FT_OK ? json_object_get(m->meta, "head") : NULL;
 	json_t *old = json_deep_copy(head);
 	if (head && !old)
@@ -386,7 +391,7 @@ void ft_model_free(struct ft_model *m)
 	params_free(m);
 	for (int i = 0; i < ROPES; i++)
 		rope_free(&m->rope[i]);
-	ft_hf_close(m->hf);
+	ft_base_close(m->base);
 	ft_reader_close(m->reader);
 	json_decref(m->meta);
 	free(m->name);

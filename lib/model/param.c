@@ -190,7 +190,7 @@ static const struct ft_stored *find_stored(const struct ft_model *m, const char 
 				break;
 			}
 		}
-		const struct ft_stored *t = ft_hf_find(m->hf, name);
+		const struct ft_stored *t = ft_base_find(m->base, name);
 		if (t)
 			return t;
 	}
@@ -200,7 +200,8 @@ static const struct ft_stored *find_stored(const struct ft_model *m, const char 
 static int check_shape(const struct ft_model *m, const struct ft_param *p, const struct ft_stored *t)
 {
 	int64_t rows = t->rank == 2 ? t->shape[0] : 1, cols = t->rank ? t->shape[t->rank - 1] : 1;
-	int64_t want_rows = p->turned ? p->t.cols : p->t.rows, want_cols = p->turned ? p->t.rows : p->t.cols;
+	bool turned = p->turned && !t->turned;
+	int64_t want_rows = turned ? p->t.cols : p->t.rows, want_cols = turned ? p->t.rows : p->t.cols;
 	if (t->rank != p->rank || rows != want_rows || cols != want_cols)
 		return ft_fail(FT_EFORMAT, "%s: tensor '%s' has shape [%lld, %lld], config.json asks for [%lld, %lld]", m->dir,
 		               t->name, (long long)rows, (long long)cols, (long long)want_rows, (long long)want_cols);
@@ -233,7 +234,7 @@ static int load_turned(struct ft_param *p, const struct ft_stored *t)
 
 static int load_stored(const struct ft_model *m, struct ft_param *p, const struct ft_stored *t)
 {
-	int rc = p->turned ? load_turned(p, t)
+	int rc = p->turned && !t->turned ? load_turned(p, t)
 	                   : ft_widen(p->t.data, t->data, t->dtype, (size_t)p->t.rows * (size_t)p->t.cols);
 	return rc < 0 ? ft_context(rc, "%s: tensor '%s'", m->dir, t->name) : FT_OK;
 }

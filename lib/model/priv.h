@@ -123,7 +123,7 @@ struct ft_model {
 	uint32_t *index; /* open addressing over names: position + 1 */
 	size_t slots;
 
-	struct ft_hf *hf;
+	struct ft_base *base;
 	struct ft_reader *reader; /* the stream, read to its end; or NULL */
 	struct ft_loss_options loss;
 	struct ft_pooling pooling; /* what the head sees of a text; modes 0: its own pooler */
@@ -254,7 +254,7 @@ struct ft_tensor *decoder_encode(struct ft_model *m, struct ft_graph *g, const s
 int params_index(struct ft_model *m);
 void params_free(struct ft_model *m);
 int params_read(struct ft_model *m, struct ft_reader *r); /* those of a model stream */
-int params_load(struct ft_model *m);                    /* the others: from m->hf, or made by seed */
+int params_load(struct ft_model *m);                    /* the others: from m->base, or made by seed */
 int rules_apply(struct ft_model *m);                    /* meta.train -> trains, rate */
 int rules_make(struct ft_model *m, const struct ft_plan *p); /* plan -> meta.train */
 json_t *head_of_config(const json_t *config);           /* that of a folder; new reference */

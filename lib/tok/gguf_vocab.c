@@ -364,6 +364,14 @@ static int load(struct vocab *v)
 	return rc == FT_OK ? digest(v) : rc;
 }
 
+int tok_gguf_there(const char *path)
+{
+	struct ft_gguf *g = ft_gguf_open(path);
+	int there = !g ? ft_last_error() : ft_gguf_find(g, KEY "tokens") != NULL; /* "none" is a model, too */
+	ft_gguf_close(g);
+	return there;
+}
+
 int tok_load_gguf(struct ft_tok *t, const char *path)
 {
 	struct vocab v = { .t = t, .path = path, .g = ft_gguf_open(path) };

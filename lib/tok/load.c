@@ -139,7 +139,7 @@ const char *const ft_tok_files[] = { /* TOK_SPM_... count on the order */
 
 int ft_tok_there(const char *dir)
 {
-	int there = 0;
+	int there = ft_gguf_named(dir) ? tok_gguf_there(dir) : 0;
 	for (size_t i = 0; i < TOK_SPM_END && !there; i++) {
 		char *path = ft_format("%s/%s", dir, ft_tok_files[i]);
 		there = path ? access(path, R_OK) == 0 : FT_EFAIL;

@@ -326,6 +326,7 @@ int tok_load_spm(struct ft_tok *t, const char *dir, struct tok_config *c, bool *
 
 /* ---- gguf_vocab.c ---- */
 int tok_load_gguf(struct ft_tok *t, const char *path);
+int tok_gguf_there(const char *path); /* as ft_tok_there() */
 
 /* ---- normalize.c ---- */
 /* The normal form of `in`: itself, or in the scratch, valid until the next call. */

@@ -30,7 +30,7 @@ static void make_folder(void)
 	snprintf(config, sizeof config, "%s/config.json", folder);
 	snprintf(index_file, sizeof index_file, "%s/model.safetensors.index.json", folder);
 	snprintf(shard, sizeof shard, "%s/m-1.safetensors", folder);
-	struct ft_stored t = { "a", FT_F32, 1, { 1 }, "abcd", 4 };
+	struct ft_stored t = { "a", FT_F32, 1, { 1 }, "abcd", 4, false };
 	must(ft_safetensors_write(shard, &t, 1) == FT_OK);
 }
 
@@ -52,12 +52,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	else
 		unlink(index_file);
 
-	struct ft_hf *h = ft_hf_open(folder, 0);
+	struct ft_base *h = ft_base_open(folder, 0);
 	if (h)
-		must(ft_hf_count(h) == 1 && ft_hf_find(h, "a") && ft_hf_digest(h));
+		must(ft_base_count(h) == 1 && ft_base_find(h, "a") && ft_base_digest(h));
 	else
 		must(ft_last_error() < 0 && *ft_message());
-	ft_hf_close(h);
+	ft_base_close(h);
 
 	struct ft_model *m = ft_model_open(folder, NULL, FT_MODEL_BARE);
 	if (m)

@@ -29,7 +29,7 @@ static void write_weights(void)
 	for (; n < ft_model_params(m) && n < 64; n++) {
 		const struct ft_param *p = ft_model_param(m, n);
 		t[n] = (struct ft_stored){ p->file, FT_F32, p->rank, { p->rank == 2 ? p->t.rows : p->t.cols, p->t.cols },
-			                   p->t.data, (size_t)(p->t.rows * p->t.cols) * sizeof(float) };
+			                   p->t.data, (size_t)(p->t.rows * p->t.cols) * sizeof(float), false };
 	}
 	must(ft_safetensors_write(weights, t, n) == FT_OK);
 	ft_model_free(m);

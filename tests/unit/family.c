@@ -268,7 +268,7 @@ static int write_half(const struct ft_model *m, enum ft_dtype dtype, const char 
 		void *data = malloc(bytes);
 		ft_narrow(data, p->t.data, dtype, count);
 		t[n++] = (struct ft_stored){ p->file, dtype, p->rank, { p->rank == 2 ? p->t.rows : p->t.cols, p->t.cols }, data,
-			                     bytes };
+			                     bytes, false };
 		json_object_set_new(map, p->file, json_string(strrchr(path, '/') + 1));
 	}
 	int rc = ft_safetensors_write(path, t, n);

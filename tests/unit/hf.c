@@ -29,7 +29,7 @@ static void put_tensors(const char *name, const char *const *tensor, size_t n)
 {
 	struct ft_stored t[8];
 	for (size_t i = 0; i < n; i++)
-		t[i] = (struct ft_stored){ tensor[i], FT_F32, 1, { 1 }, "abcdefgh" + i, 4 };
+		t[i] = (struct ft_stored){ tensor[i], FT_F32, 1, { 1 }, "abcdefgh" + i, 4, false };
 	ft_safetensors_write(in_folder(name), t, n);
 }
 
@@ -45,12 +45,12 @@ static void clear(void)
 
 static void refused(const char *what, unsigned flags, int code, const char *reason)
 {
-	struct ft_hf *h = ft_hf_open(folder, flags);
+	struct ft_base *h = ft_base_open(folder, flags);
 	if (!ok(!h && ft_last_error() == code && !strncmp(ft_message(), folder, strlen(folder)) &&
 	                strstr(ft_message(), reason),
 	        "%s", what))
 		printf("# wanted: %s\n", reason);
-	ft_hf_close(h);
+	ft_base_close(h);
 }
 
 static void digest_of(char hex[33], const char *const *names, size_t n)
@@ -73,37 +73,37 @@ static void test_single(void)
 	char want[33];
 	put("config.json", "{\"model_type\": \"bert\"}\n");
 	put_tensors("model.safetensors", names, 2);
-	struct ft_hf *h = ft_hf_open(folder, 0);
-	ok(h && ft_hf_count(h) == 2 && ft_hf_find(h, "b") && !ft_hf_find(h, "c"), "one weight file");
+	struct ft_base *h = ft_base_open(folder, 0);
+	ok(h && ft_base_count(h) == 2 && ft_base_find(h, "b") && !ft_base_find(h, "c"), "one weight file");
 	if (!h)
 		return;
-	is_str(ft_hf_at(h, 0)->name, "a", "tensors by number");
-	ok(!ft_hf_at(h, 2), "and none behind the last");
-	is_str(json_string_value(json_object_get(ft_hf_config(h), "model_type")), "bert", "config");
+	is_str(ft_base_at(h, 0)->name, "a", "tensors by number");
+	ok(!ft_base_at(h, 2), "and none behind the last");
+	is_str(json_string_value(json_object_get(ft_base_config(h), "model_type")), "bert", "config");
 	digest_of(want, files, 2);
-	is_str(ft_hf_digest(h), want, "the digest is that of the two files end to end");
+	is_str(ft_base_digest(h), want, "the digest is that of the two files end to end");
 	/* A file replaced behind an open folder's back: the digest is of what was opened. */
 	put_tensors("model.safetensors", names, 1);
-	ok(ft_hf_count(h) == 2 && ft_hf_at(h, 1), "a replaced file does not disturb an open folder");
-	ft_hf_close(h);
+	ok(ft_base_count(h) == 2 && ft_base_at(h, 1), "a replaced file does not disturb an open folder");
+	ft_base_close(h);
 
-	h = ft_hf_open(folder, FT_HF_BARE);
+	h = ft_base_open(folder, FT_BASE_BARE);
 	digest_of(want, files, 2);
-	ok(h && ft_hf_count(h) == 0 && !ft_hf_find(h, "a"), "a bare folder shows no tensors");
-	is_str(h ? ft_hf_digest(h) : NULL, want, "and has the same digest");
-	ft_hf_close(h);
+	ok(h && ft_base_count(h) == 0 && !ft_base_find(h, "a"), "a bare folder shows no tensors");
+	is_str(h ? ft_base_digest(h) : NULL, want, "and has the same digest");
+	ft_base_close(h);
 	unlink(in_folder("model.safetensors"));
-	h = ft_hf_open(folder, FT_HF_BARE);
+	h = ft_base_open(folder, FT_BASE_BARE);
 	digest_of(want, files, 1);
-	is_str(h ? ft_hf_digest(h) : NULL, want, "without weights, of the config alone");
-	ft_hf_close(h);
+	is_str(h ? ft_base_digest(h) : NULL, want, "without weights, of the config alone");
+	ft_base_close(h);
 
 	char slash[64];
 	put_tensors("model.safetensors", names, 1);
 	snprintf(slash, sizeof slash, "%s/", folder);
-	h = ft_hf_open(slash, 0);
+	h = ft_base_open(slash, 0);
 	ok(h != NULL, "a slash at the end");
-	ft_hf_close(h);
+	ft_base_close(h);
 	clear();
 }
 
@@ -120,13 +120,13 @@ static void test_missing(void)
 	put("config.json", "[]");
 	refused("a config that is an array", 0, FT_EFORMAT, "config.json: not a JSON object");
 	put("config.json", "{\"a\": 1, \"a\": 2}");
-	refused("a config with a key twice", FT_HF_BARE, FT_EFORMAT, "config.json: duplicate");
+	refused("a config with a key twice", FT_BASE_BARE, FT_EFORMAT, "config.json: duplicate");
 	put("config.json", "");
 	refused("an empty config", 0, FT_EFORMAT, "config.json: ");
 	clear();
-	ok(!ft_hf_open(in_folder("nothing"), 0) && ft_last_error() == FT_EFAIL, "a folder that is not there");
+	ok(!ft_base_open(in_folder("nothing"), 0) && ft_last_error() == FT_EFAIL, "a folder that is not there");
 	put("config.json", "{}");
-	ok(!ft_hf_open(in_folder("config.json"), 0) && strstr(ft_message(), "not a folder"),
+	ok(!ft_base_open(in_folder("config.json"), 0) && strstr(ft_message(), "not a folder"),
 	   "a file is no folder");
 	clear();
 }
@@ -143,22 +143,22 @@ static void test_shards(void)
 	put_tensors("m-2.safetensors", one, 2);
 	put_tensors("m-1.safetensors", two, 1);
 	put(INDEX, MAP("\"a\":\"m-2.safetensors\",\"b\":\"m-1.safetensors\",\"c\":\"m-2.safetensors\""));
-	struct ft_hf *h = ft_hf_open(folder, 0);
-	ok(h && ft_hf_count(h) == 3 && ft_hf_find(h, "a") && ft_hf_find(h, "b") && ft_hf_find(h, "c"),
+	struct ft_base *h = ft_base_open(folder, 0);
+	ok(h && ft_base_count(h) == 3 && ft_base_find(h, "a") && ft_base_find(h, "b") && ft_base_find(h, "c"),
 	   "two shards");
-	ok(h && !strcmp(ft_hf_at(h, 0)->name, "b") && !strcmp(ft_hf_at(h, 1)->name, "a") && !ft_hf_at(h, 3),
+	ok(h && !strcmp(ft_base_at(h, 0)->name, "b") && !strcmp(ft_base_at(h, 1)->name, "a") && !ft_base_at(h, 3),
 	   "files in the order of their names");
 	digest_of(want, files, 3);
-	is_str(h ? ft_hf_digest(h) : NULL, want, "digest of config and shards, by name");
-	ft_hf_close(h);
-	h = ft_hf_open(folder, FT_HF_BARE);
-	is_str(h ? ft_hf_digest(h) : NULL, want, "the same, bare");
-	ft_hf_close(h);
+	is_str(h ? ft_base_digest(h) : NULL, want, "digest of config and shards, by name");
+	ft_base_close(h);
+	h = ft_base_open(folder, FT_BASE_BARE);
+	is_str(h ? ft_base_digest(h) : NULL, want, "the same, bare");
+	ft_base_close(h);
 
 	put_tensors("model.safetensors", two, 1);
-	h = ft_hf_open(folder, 0);
-	ok(h && ft_hf_count(h) == 1, "model.safetensors comes before an index");
-	ft_hf_close(h);
+	h = ft_base_open(folder, 0);
+	ok(h && ft_base_count(h) == 1, "model.safetensors comes before an index");
+	ft_base_close(h);
 	unlink(in_folder("model.safetensors"));
 
 	static const struct {

@@ -283,7 +283,7 @@ static struct ft_stored stored(const char *name, enum ft_dtype t, int rank, int6
                                const void *p)
 {
 	size_t n = ft_dtype_size(t) * (size_t)((rank > 0 ? rows : 1) * (rank > 1 ? cols : 1));
-	return (struct ft_stored){ name, t, rank, { rows, cols }, p, n };
+	return (struct ft_stored){ name, t, rank, { rows, cols }, p, n, false };
 }
 
 static void test_write(void)
