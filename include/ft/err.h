@@ -30,7 +30,7 @@ enum ft_error {
 };
 
 /* Sets the message and returns `code`: `return ft_fail(FT_EFORMAT, "…", …);`.
- * Control characters that came from a file are escaped, long text is cut. */
+ * Control characters that came from a file, and what is not UTF-8, are escaped, long text is cut. */
 int ft_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* As ft_fail, and adds ": " and the text of the current errno. FT_EFAIL. */

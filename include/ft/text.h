@@ -11,8 +11,9 @@
  * ends. In TSV and CSV of two or more columns empty lines are passed over. In
  * CoNLL files a line is a word and a row is a sentence (see below).
  * Whatever else is odd is FT_EFORMAT with file and line: a row with another
- * number of columns, a quote that does not end, a NUL byte, a line that is too
- * long, compressed data that ends early.
+ * number of columns or more than 65536, a quote that does not end, a NUL byte, a line that
+ * is too long, JSON that is not UTF-8, compressed data that ends early. (Other text that is
+ * not UTF-8 is handed on: ft_tok_encode() has a policy for it.)
  */
 #ifndef FT_TEXT_H
 #define FT_TEXT_H

@@ -4,33 +4,74 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 #define MESSAGE_MAX 1024
+#define SHOWN_MAX 1000 /* bytes before what cannot be shown is escaped */
 
 static _Thread_local char message[MESSAGE_MAX];
 static _Thread_local int last;
 
-/* Copies `text`, with control characters (which could come from a hostile file
- * and drive a terminal) written as \xNN. */
+/* Bytes of the character at p; 0: it is none that may reach a terminal, being a control
+ * character (of U+0080 to U+009F, too), or not UTF-8. */
+static size_t printable(const unsigned char *p, size_t n)
+{
+	utf8proc_int32_t c;
+	utf8proc_ssize_t used = utf8proc_iterate(p, (utf8proc_ssize_t)n, &c);
+	return used <= 0 || c < 0x20 || (c >= 0x7f && c < 0xa0) ? 0 : (size_t)used;
+}
+
+/* Copies `text`; bytes that could come from a hostile file and drive a terminal are
+ * written as \xNN. */
 static void set_message(const char *text)
 {
-	size_t n = 0;
-	for (const unsigned char *p = (const unsigned char *)text; *p && n + 5 < MESSAGE_MAX; p++) {
-		if (*p < 0x20 || *p == 0x7f)
-			n += (size_t)snprintf(message + n, 5, "\\x%02x", *p);
+	size_t n = 0, left = strlen(text);
+	for (const unsigned char *p = (const unsigned char *)text; left && n + 5 < MESSAGE_MAX;) {
+		size_t k = printable(p, left);
+		if (k)
+			memcpy(message + n, p, k);
 		else
-			message[n++] = (char)*p;
+			snprintf(message + n, 5, "\\x%02x", *p);
+		n += k ? k : 4;
+		p += k ? k : 1;
+		left -= k ? k : 1;
 	}
 	message[n] = '\0';
 }
 
+/* Of a text of n bytes that is too long the middle goes: a place stands at its
+ * beginning, the reason at its end. */
+static void shorten(char text[SHOWN_MAX + 1], const char *whole, size_t n)
+{
+	size_t half = SHOWN_MAX / 2 - 2;
+	if (n <= SHOWN_MAX)
+		memmove(text, whole, n + 1);
+	else
+		snprintf(text, SHOWN_MAX + 1, "%.*s...%s", (int)half, whole, whole + n - half);
+}
+
+/* Formats into `text` as much as is shown. */
+static void format(char text[SHOWN_MAX + 1], const char *fmt, va_list ap)
+{
+	va_list again;
+	va_copy(again, ap);
+	char *whole = NULL;
+	int n = vsnprintf(text, SHOWN_MAX + 1, fmt, ap);
+	if (n > SHOWN_MAX && vasprintf(&whole, fmt, again) == n) {
+		shorten(text, whole, (size_t)n);
+		free(whole);
+	}
+	va_end(again);
+}
+
 int ft_fail(int code, const char *fmt, ...)
 {
-	char text[MESSAGE_MAX];
+	char text[SHOWN_MAX + 1];
 	va_list ap;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
+	format(text, fmt, ap);
 	va_end(ap);
 	set_message(text);
 	last = code;
@@ -40,10 +81,10 @@ int ft_fail(int code, const char *fmt, ...)
 int ft_fail_errno(const char *fmt, ...)
 {
 	int saved = errno;
-	char text[MESSAGE_MAX];
+	char text[SHOWN_MAX + 1];
 	va_list ap;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
+	format(text, fmt, ap);
 	va_end(ap);
 	return ft_fail(FT_EFAIL, "%s: %s", text, strerror(saved));
 }
@@ -55,14 +96,13 @@ int ft_fail_memory(unsigned long long bytes)
 
 int ft_context(int code, const char *fmt, ...)
 {
-	char text[2 * MESSAGE_MAX];
+	char place[SHOWN_MAX + 1], whole[SHOWN_MAX + 2 + MESSAGE_MAX], text[SHOWN_MAX + 1];
 	va_list ap;
 	va_start(ap, fmt);
-	int n = vsnprintf(text, MESSAGE_MAX, fmt, ap);
+	format(place, fmt, ap);
 	va_end(ap);
-	if (n < 0 || n >= MESSAGE_MAX)
-		n = MESSAGE_MAX - 1;
-	snprintf(text + n, sizeof text - (size_t)n, ": %s", message);
+	int n = snprintf(whole, sizeof whole, "%s: %s", place, message);
+	shorten(text, whole, (size_t)n);
 	set_message(text);
 	last = code;
 	return code;

@@ -28,14 +28,6 @@ static struct field trimmed(const struct ft_text *t, size_t from, size_t to)
 	return (struct field){ from, to - from };
 }
 
-static int add_field(struct ft_text *t, struct field f)
-{
-	int rc = ft_grow(&t->fields, &t->fields_cap, t->nfields + 1, sizeof *t->fields);
-	if (rc == FT_OK)
-		t->fields[t->nfields++] = f;
-	return rc;
-}
-
 /* The columns of the line at `from`: between tabs when there is one, else between
  * runs of spaces. None for a line of white space. */
 static int split(struct ft_text *t, size_t from, bool *tabbed)
@@ -54,7 +46,8 @@ static int split(struct ft_text *t, size_t from, bool *tabbed)
 	for (bool more = true; more && rc == FT_OK;) {
 		const char *stop = memchr(bytes(t, from), *tabbed ? '\t' : ' ', end - from);
 		size_t to = stop ? (size_t)(stop - bytes(t, 0)) : end;
-		rc = add_field(t, trimmed(t, from, to));
+		const struct field f = trimmed(t, from, to);
+		rc = text_field(t, f.at, f.n);
 		more = stop != NULL;
 		from = to + 1;
 		while (!*tabbed && more && *bytes(t, from) == ' ')

@@ -6,14 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int add_field(struct ft_text *t, size_t at, size_t n)
-{
-	int rc = ft_grow(&t->fields, &t->fields_cap, t->nfields + 1, sizeof *t->fields);
-	if (rc == FT_OK)
-		t->fields[t->nfields++] = (struct field){ at, n };
-	return rc;
-}
-
 /* ---- TSV: no quoting ---- */
 
 static int tsv_record(struct ft_text *t)
@@ -25,7 +17,7 @@ static int tsv_record(struct ft_text *t)
 	for (size_t at = 0;;) {
 		const char *tab = t->line.len > at ? memchr(line + at, '\t', t->line.len - at) : NULL;
 		size_t n = tab ? (size_t)(tab - line) - at : t->line.len - at;
-		if ((rc = add_field(t, at, n)) < 0)
+		if ((rc = text_field(t, at, n)) < 0)
 			return rc;
 		if (!tab)
 			return 1;
@@ -67,7 +59,7 @@ static int csv_quoted(struct ft_text *t, size_t at, size_t *next)
 			return text_fail(t, FT_EFORMAT, "a quoted field begins here and does not end");
 	}
 	*next = from + 1;
-	return add_field(t, at, to - at);
+	return text_field(t, at, to - at);
 }
 
 static int csv_plain(struct ft_text *t, size_t at, size_t *next)
@@ -79,7 +71,7 @@ static int csv_plain(struct ft_text *t, size_t at, size_t *next)
 	if (to < end && s[to] == '"')
 		return text_fail(t, FT_EFORMAT, "a quote inside a field that does not begin with one");
 	*next = to;
-	return add_field(t, at, to - at);
+	return text_field(t, at, to - at);
 }
 
 static int csv_record(struct ft_text *t)

@@ -44,6 +44,7 @@ void gunzip_close(struct gunzip *g);
 /* ---- text.c ---- */
 enum { COLUMN_TEXT, COLUMN_PAIR, COLUMN_NEGATIVE, COLUMN_LABEL, COLUMNS };
 #define NO_COLUMN SIZE_MAX
+#define COLUMNS_MAX 65536 /* of a line: sixteen bytes are kept for each */
 struct field { size_t at, n; }; /* in `line` */
 
 struct words {           /* of one row */
@@ -67,7 +68,7 @@ struct ft_text {
 	size_t number, first;  /* of the last line read; of the row's first line */
 	struct ft_buf src;
 
-	struct field *fields;  /* delim.c */
+	struct field *fields;  /* delim.c, conll.c */
 	size_t nfields, fields_cap, expected; /* expected 0: not yet known */
 	size_t index[COLUMNS];
 	bool pending;          /* the first line is a row, too */
@@ -83,6 +84,8 @@ struct ft_text {
 int text_line(struct ft_text *t);
 /* As that, for a row of one line: t->line is that line without its end. */
 int text_plain_line(struct ft_text *t);
+/* Appends a column to t->fields. */
+int text_field(struct ft_text *t, size_t at, size_t n);
 /* Fails with "file:line: reason"; the line is the row's first. */
 int text_fail(const struct ft_text *t, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

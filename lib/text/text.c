@@ -169,6 +169,16 @@ int text_plain_line(struct ft_text *t)
 	return rc;
 }
 
+int text_field(struct ft_text *t, size_t at, size_t n)
+{
+	if (t->nfields == COLUMNS_MAX)
+		return text_fail(t, FT_EFORMAT, "more than %d columns", COLUMNS_MAX);
+	int rc = ft_grow(&t->fields, &t->fields_cap, t->nfields + 1, sizeof *t->fields);
+	if (rc == FT_OK)
+		t->fields[t->nfields++] = (struct field){ at, n };
+	return rc;
+}
+
 /* The whole file as one row; line ends are blanks like others. */
 static int whole_file(struct ft_text *t, struct ft_row *row)
 {

@@ -364,7 +364,8 @@ static int load(struct ft_tok *t, const json_t *model, struct tok_source *src, c
 		return ft_context(err, "%s: model", where);
 	if (!t->vocab.slots || !src->has_scores || src->nscores != t->vocab.ids)
 		return ft_fail(FT_EFORMAT, "%s: model.vocab is missing or not a list of pieces with scores", where);
-	if (unk < -1 || unk >= (int64_t)src->nscores)
+	bool said = json_is_integer(json_object_get(model, "unk_id")); /* null: there is none */
+	if (unk < (said ? 0 : -1) || unk >= (int64_t)src->nscores)
 		return ft_fail(FT_EFORMAT, "%s: model.unk_id is %lld, which is not in the vocabulary", where,
 		               (long long)unk);
 	t->role[TOK_UNK] = u->unk = (int32_t)unk;

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Sentence vectors through the tools against sentence-transformers: texts to vectors, pairs to measures.
-# (Losses and gradients: tests/unit/embed.c.)
+# Sentence vectors through the tools against sentence-transformers: texts to vectors, pairs to measures; with PYTHON=… (a
+# Python with sentence-transformers) folders there and back (export-sentences-check.py). Losses and gradients:
+# tests/unit/embed.c.
 . "$(dirname "$0")/../lib.sh"
 R=$SRC/tests/ref/sentences
 cd "$T"
@@ -61,4 +62,15 @@ as 'pairs with scores' scored sh scored.sh
 as 'pairs without' ranked sh ranked.sh
 sed 's/--pair 3/& --negative 4/' ranked.sh >triples.sh
 as 'hard negatives are not searched' ranked sh triples.sh
+
+# ---- folders that sentence-transformers saved, or loads ----
+if [ -z "${PYTHON:-}" ]; then
+	skip 'no PYTHON with sentence-transformers'
+	done_testing
+fi
+mkdir check
+"$PYTHON" "$SRC/tests/ref/export-sentences-check.py" check >table 2>log
+is 'export-sentences-check.py comes to its end' "$?" 0
+is 'vectors stay the same' "$(grep -v '^ok' table)" ''
+is 'in so many cases' "$(grep -c '^ok' table)" 56
 done_testing

@@ -44,11 +44,17 @@ static void check_messages(void)
 	ft_fail(FT_EFORMAT, "bad '%s'", "\033[31mred\n\a\x7f\xc3\xa9\r");
 	is_str(ft_message(), "bad '\\x1b[31mred\\x0a\\x07\\x7f\xc3\xa9\\x0d'",
 	       "control characters are shown, not sent");
+	ft_fail(FT_EFORMAT, "%s", "a\xff\xc2\x9b" "31m\xed\xa0\x80\xe2\x82");
+	is_str(ft_message(), "a\\xff\\xc2\\x9b31m\\xed\\xa0\\x80\\xe2\\x82", "and what is not UTF-8");
 	char *text = malloc(10000);
 	memset(text, '\n', 9999);
 	text[9999] = '\0';
 	ft_fail(FT_EFORMAT, "%s", text);
 	ok(strlen(ft_message()) < 1024 && strspn(ft_message(), "\\x0a") == strlen(ft_message()), "long text is cut");
+	memset(text, 'x', 9999);
+	ft_fail(FT_EFORMAT, "a.json: '%s' is not there", text);
+	ok(strlen(ft_message()) < 1024 && !strncmp(ft_message(), "a.json: 'xx", 11) && strstr(ft_message(), "xx' is not there"),
+	   "in its middle, so that place and reason stay");
 	for (int i = 0; i < 50; i++)
 		ft_context(FT_EFORMAT, "%.100s", "a place with a name that is quite long, and then some more of it");
 	ok(strlen(ft_message()) < 1024 && strncmp(ft_message(), "a place", 7) == 0, "also when places pile up");

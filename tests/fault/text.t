@@ -1,0 +1,112 @@
+#!/bin/sh
+# Text that is not as text should be, for every reader: the table in ft-tokenize(1), TEXT THAT IS NOT CLEAN.
+. "$(dirname "$0")/../lib.sh"
+cd "$T"
+
+# Bytes are tokens, so that nothing is lost on the way to ids.
+mkdir bytes
+cp "$SRC/tests/ref/tokenizers/gpt2/tokenizer.json" bytes/
+sed 's/"vocab_size": [0-9]*/"vocab_size": 2000/' "$SRC/tests/ref/tiny-bert/config.json" >bytes/config.json
+tokenize() { ft-tokenize -m bytes --task none "$@"; }
+
+# ids FILE [OPTION]...: the ids of each row, a line each.
+ids() { file=$1; shift; tokenize -q "$@" "$file" | ft-cat | sed -n 's/^{"ids":\(\[[^]]*\]\).*/\1/p'; }
+# as FORMAT TEXT: a file of that format with two rows, of which TEXT (for printf) is the first.
+as() {
+	case $1 in
+	tsv) printf "x\t$2\ny\tz\n" ;;
+	csv) printf "x,$2\ny,z\n" ;;
+	jsonl) printf "{\"text\":\"$2\"}\n{\"text\":\"z\"}\n" ;;
+	conll) printf "$2\tx\n\nz\ty\n" ;;
+	*) printf "$2\nz\n" ;;
+	esac
+}
+all='tsv csv jsonl conll lines file'
+same() { is "$1" "$(cat one)" "$(cat two)"; [ -s one ] || fail "$1: there is something to compare"; }
+task() { [ "$1" != conll ] || echo --task tag --labels x,y; }
+
+# ---- what leaves no trace ----
+for f in $all; do
+	as $f 'good film' >plain.$f
+	printf '\357\273\277' | cat - plain.$f >bom.$f
+	sed "s/\$/$(printf '\r')/" plain.$f >crlf.$f
+	ids plain.$f -f $f $(task $f) >one
+	ids bom.$f -f $f $(task $f) >two
+	same "$f: a byte order mark at the start is passed over"
+	ids crlf.$f -f $f $(task $f) >two
+	[ $f = file ] || same "$f: CRLF ends a line"
+	head -c -1 plain.$f >cut.$f
+	ids cut.$f -f $f $(task $f) >two
+	[ $f = file ] || same "$f: a last line needs no end"
+done
+printf 'a\r\nb' >cr.txt
+is 'file: line ends are text as they are' "$(ids cr.txt -f file)" '[64,201,198,65]'
+printf 'a\n\357\273\277b\rc\n' >inside.txt
+is 'a byte order mark and CR within are text' "$(ids inside.txt | sed -n 2p)" '[171,119,123,65,201,66]'
+
+# ---- bytes that are no UTF-8 ----
+for f in $all; do
+	as $f 'g\377d \303 film' >bad.$f
+	[ $f != jsonl ] || continue
+	as $f 'g\357\277\275d \357\277\275 film' >replaced.$f
+	ids bad.$f -f $f $(task $f) >one
+	ids replaced.$f -f $f $(task $f) >two
+	same "$f: each piece that is not UTF-8 is read as U+FFFD"
+	like "$f: and counted" "$(tokenize -f $f $(task $f) bad.$f 2>&1 >/dev/null)" \
+		'warning: 1 of [12] rows are not all UTF-8; what is not was read as U\+FFFD'
+done
+fails 'jsonl: not UTF-8 is not JSON' 65 tokenize -q bad.jsonl
+like 'says where' "$(cat .err)" '^ft-tokenize: bad.jsonl:1: unable to decode byte 0xff'
+echo '{"text":"a \ud83e b"}' >half.jsonl
+fails 'jsonl: half a pair of surrogates' 65 tokenize -q half.jsonl
+printf 'a\377\tgood\n' >label.tsv
+fails 'labels are compared as bytes: one that is not UTF-8 is none of the names' 65 \
+	ft-tokenize -q -m bytes --labels a,b label.tsv
+like 'its bytes do not reach the terminal' "$(cat .err)" "label.tsv:1: unknown label 'a.xff'"
+
+# ---- what is refused ----
+# refused DESCRIPTION REASON PRODUCER OPTION...: what the command PRODUCER prints is refused in little time and memory.
+refused() {
+	what=$1 reason=$2 producer=$3; shift 3
+	rc=$(eval "$producer" | {
+		ft-tokenize --version | grep -q sanitizer || ulimit -v 300000
+		timeout 5 ft-tokenize -q -m bytes --task none "$@" >/dev/null 2>err; echo $?
+	})
+	is "$what" "$rc $(cat err)" "65 ft-tokenize: stdin:$reason"
+}
+for f in $all; do
+	line=1
+	[ $f = file ] || line=2
+	[ $f != conll ] || line=3
+	is "$f: NUL" "$(as $f 'one' | sed "s/z/z$(printf '\001')/" | tr '\001' '\000' | tokenize -q -f $f $(task $f) 2>&1 >/dev/null)" \
+		"ft-tokenize: stdin:$line: has a NUL byte; this is not text"
+	kind=line
+	[ $f != file ] || kind=file
+	[ $f != conll ] || kind=sentence
+	refused "$f: one line of 100 MB" "1: the $kind is longer than 16777216 bytes" \
+		"head -c 100000000 /dev/zero | tr '\\0' a" -f $f $(task $f)
+done
+refused 'jsonl: an escaped NUL' "1: 'text' holds a NUL character" 'echo "{\"text\":\"a\\\\u0000\"}"' -f jsonl
+for f in tsv csv conll; do
+	separator=$(printf '\t')
+	[ $f != csv ] || separator=,
+	refused "$f: ten million columns" '1: more than 65536 columns' \
+		"(echo a; head -c 10000000 /dev/zero) | tr '\\n\\0' '$separator'" -f $f $(task $f)
+done
+(yes '{"text":' | head -n 100000 | tr -d '\n'; echo) >deep.jsonl
+fails 'jsonl: nested too deeply' 65 timeout 5 ft-tokenize -q -m bytes --task none deep.jsonl
+
+# ---- a long line that is asked for ----
+if [ -z "${FT_TEST_LONG:-}" ]; then
+	skip 'texts of 100 MB: FT_TEST_LONG=1'
+	done_testing
+fi
+for kind in wordpiece/uncased tokenizers/gpt2 tokenizers/llama2 sentencepiece/t5; do
+	cp "$SRC/tests/ref/$kind/tokenizer.json" bytes/
+	for letter in a ' ' , '\377'; do
+		head -c 100000000 /dev/zero | tr '\0' "$letter" |
+			timeout 120 ft-tokenize -q -m bytes --task none -f lines --max-line 200000000 >long.tok
+		is "$kind: 100 MB of '$letter'" "$? $(ft-cat long.tok | wc -l)" '0 3'
+	done
+done
+done_testing
