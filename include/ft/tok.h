@@ -49,6 +49,14 @@ void ft_tok_text_free(struct ft_tok_text *x); /* leaves {0} */
  * those of its text. Texts of 4 GiB and more are refused. */
 int ft_tok_encode(const struct ft_tok *t, const char *text, size_t n, int type, struct ft_tok_text *x);
 
+/* The same of a text of which some bytes are a stranger's: no special token is found where one of
+ * them is a part of it; it is read as any other text, so that nobody writes "<|im_end|>" into
+ * a message. Tokens that a file adds and does not call special are found everywhere. FT_EFORMAT when
+ * the vocabulary makes a special token of such bytes all the same. */
+struct ft_tok_range { size_t begin, end; };
+int ft_tok_encode_guarded(const struct ft_tok *t, const char *text, size_t n, const struct ft_tok_range *strange,
+                          size_t ranges, struct ft_tok_text *x); /* in order, and apart from each other */
+
 /* How many pieces of `text` are not UTF-8, each of which is read as one U+FFFD:
  * the longest run that could begin a character, or one byte. 0: all is well. */
 size_t ft_utf8_invalid(const char *text, size_t n);

@@ -166,12 +166,32 @@ static size_t next_candidate(const struct tok_matcher *m, const char *s, size_t 
 	return i;
 }
 
-/* The leftmost-longest match from *start on: the token's index, or -1. */
-static int32_t next_match(const struct tok_matcher *m, const char *s, size_t n, size_t *start, size_t *end)
+static bool is_guarded(const struct tok_walk *w, const struct tok_run *in, size_t from, size_t to)
 {
-	size_t len;
+	struct tok_span at = w->guard ? tok_run_span(in, from, to) : (struct tok_span){ 0 };
+	return tok_guards(w->guard, at.begin, at.end);
+}
+
+/* The longest token that begins at i and may stand there: its index, or -1. */
+static int32_t match_at(const struct tok_walk *w, const struct tok_run *in, const struct tok_matcher *m, size_t i,
+                        size_t *len)
+{
+	int32_t index;
+	for (size_t most = in->n - i;; most = *len - 1) {
+		index = tok_vocab_longest(&m->contents, m->contents.seed, "", 0, in->s + i, most, len);
+		if (index < 0 || !w->t->added[index].special || !is_guarded(w, in, i, i + *len))
+			return index;
+	}
+}
+
+/* The leftmost-longest match from *start on: the token's index, or -1. */
+static int32_t next_match(const struct tok_walk *w, const struct tok_run *in, const struct tok_matcher *m,
+                          size_t *start, size_t *end)
+{
+	const char *s = in->s;
+	size_t len, n = in->n;
 	for (size_t i = next_candidate(m, s, n, *start); i < n; i = next_candidate(m, s, n, i + 1)) {
-		int32_t index = tok_vocab_longest(&m->contents, m->contents.seed, "", 0, s + i, n - i, &len);
+		int32_t index = match_at(w, in, m, i, &len);
 		if (index >= 0) {
 			*start = i;
 			*end = i + len;
@@ -268,7 +288,7 @@ static int search(const struct sink *k, const struct tok_matcher *m)
 	size_t done = 0, start = 0, end = 0, n = k->in->n;
 	int rc = FT_OK;
 	int32_t index;
-	while (rc == FT_OK && m->contents.count && (index = next_match(m, s, n, &start, &end)) >= 0) {
+	while (rc == FT_OK && m->contents.count && (index = next_match(k->w, k->in, m, &start, &end)) >= 0) {
 		const struct tok_added *a = &t->added[index];
 		size_t from = start, to = end;
 		start = end;
@@ -291,13 +311,18 @@ static int search(const struct sink *k, const struct tok_matcher *m)
 
 static int split_normal(const struct tok_walk *w, const struct tok_run *part)
 {
-	return tok_walk_on(w, 0, part);
+	size_t first = w->x->n;
+	int rc = tok_walk_on(w, 0, part);
+	return rc == FT_OK ? tok_guard_check(w, first) : rc;
 }
 
 static int split_raw(const struct tok_walk *w, const struct tok_run *part)
 {
-	if (w->t->plain && !w->t->normalized.contents.count)
-		return tok_split_raw(w, part);
+	size_t first = w->x->n;
+	if (w->t->plain && !w->t->normalized.contents.count) {
+		int done = tok_split_raw(w, part);
+		return done == FT_OK ? tok_guard_check(w, first) : done;
+	}
 	struct tok_run normal;
 	int rc = tok_normalize(w->t, part, w->x->scratch, &normal);
 	struct sink inner = { w, &normal, split_normal };

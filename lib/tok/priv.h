@@ -141,11 +141,17 @@ static inline struct ft_span tok_list_get(const struct tok_list *l, size_t i)
 	size_t from = i ? l->end[i - 1] : 0;
 	return (struct ft_span){ l->text.data ? (const char *)l->text.data + from : "", l->end[i] - from };
 }
+/* Bytes of the source in which no special token begins or ends. */
+struct tok_guard {
+	const struct ft_tok_range *range; /* [n], in order */
+	size_t n;
+};
 /* A walk of text through the stages that split it. */
 struct tok_walk {
 	const struct ft_tok *t;
 	struct ft_tok_text *x;
 	int type;
+	const struct tok_guard *guard; /* or NULL */
 };
 enum { TOK_SAME = 1 };
 struct tok_stage_kind {
@@ -359,6 +365,12 @@ int tok_added_finish(struct ft_tok *t);
 int tok_added_split(const struct tok_walk *w, const struct tok_run *in);
 void tok_added_free(struct ft_tok *t);
 const struct tok_added *tok_added_find(const struct ft_tok *t, int32_t id); /* or NULL */
+
+/* ---- guard.c ---- */
+/* Whether one of the bytes from..to - 1 of the source is guarded; g may be NULL. */
+bool tok_guards(const struct tok_guard *g, size_t from, size_t to);
+/* Fails when a token from `first` on, which the vocabulary made, is special and of guarded bytes. */
+int tok_guard_check(const struct tok_walk *w, size_t first);
 
 /* ---- template.c ---- */
 int tok_template_load(struct ft_tok *t, const json_t *processor, const char *where);

@@ -118,7 +118,8 @@ void ft_tok_text_free(struct ft_tok_text *x)
 	*x = (struct ft_tok_text){ 0 };
 }
 
-int ft_tok_encode(const struct ft_tok *t, const char *text, size_t n, int type, struct ft_tok_text *x)
+static int encode(const struct ft_tok *t, const char *text, size_t n, int type, const struct tok_guard *guard,
+                  struct ft_tok_text *x)
 {
 	if (n > UINT32_MAX)
 		return ft_fail(FT_EFORMAT, "a text of %zu bytes; texts must be smaller than 4 GiB", n);
@@ -130,12 +131,24 @@ int ft_tok_encode(const struct ft_tok *t, const char *text, size_t n, int type, 
 	if (t->kind->work_new && !(s->work = take_work(t)))
 		return FT_EFAIL;
 	s->first = x->n;
-	struct tok_walk w = { t, x, type };
+	struct tok_walk w = { t, x, type, guard };
 	struct tok_run whole = { .s = text, .n = n, .room = n };
 	int rc = tok_added_split(&w, &whole);
 	if (t->kind->work_new)
 		give_work(t, s->work);
 	return rc;
+}
+
+int ft_tok_encode(const struct ft_tok *t, const char *text, size_t n, int type, struct ft_tok_text *x)
+{
+	return encode(t, text, n, type, NULL, x);
+}
+
+int ft_tok_encode_guarded(const struct ft_tok *t, const char *text, size_t n, const struct ft_tok_range *strange,
+                          size_t ranges, struct ft_tok_text *x)
+{
+	const struct tok_guard guard = { strange, ranges };
+	return encode(t, text, n, 0, &guard, x);
 }
 
 /* ---- looking up ---- */
