@@ -8,6 +8,7 @@
 #ifndef FT_KERNELS_H
 #define FT_KERNELS_H
 
+#include "ft/tensor.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -88,17 +89,22 @@ struct ft_kernels {
 const struct ft_kernels *ft_kernels(void);
 
 /* ---- matrix products: C [m,n] = A B (+ C when add) + bias ----
- * A is [m,k] (or [k,m] when ta), B is [k,n] (or [n,k] when tb), rows ld apart. */
+ * A is [m,k] (or [k,m] when ta), B is [k,n] (or [n,k] when tb), rows ld apart. B may be
+ * stored in another type than float32 (its rows are whole blocks of a type in blocks), and at
+ * any alignment; it is widened on the way. */
 struct ft_gemm {
 	bool ta, tb, add;
 	int64_t m, n, k;
-	const float *a, *b;
+	const float *a;
+	const void *b;
+	enum ft_dtype b_type; /* F32 (as when not said), F16, BF16, Q8_0 or Q4_0 */
 	float *c;
 	int64_t lda, ldb, ldc;
 	const float *bias; /* [n] or NULL; not together with add */
 };
 /* On all threads. With tiles (ft_gemm_name) a row of C depends on that row of A and
- * on B alone, to the bit: not on m, nor on the number of threads. */
+ * on B alone, to the bit: not on m, nor on the number of threads, nor on whether B was
+ * widened before. */
 void ft_gemm(const struct ft_gemm *g);
 /* On the calling thread; from inside ft_parallel(). */
 void ft_gemm_one(const struct ft_gemm *g);

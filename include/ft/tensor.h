@@ -46,7 +46,13 @@ int ft_widen(float *dest, const void *src, enum ft_dtype t, size_t n);
 int ft_narrow(void *dest, const float *src, enum ft_dtype t, size_t n);
 
 struct ft_tensor {
-	float *data;      /* [rows, cols] */
+	float *data;      /* [rows, cols]; NULL when the numbers are only `stored` */
+	/* Or NULL. Numbers as they lie in a file that is mapped: [rows, cols] of type `dtype`,
+	 * borrowed, at any alignment. Weights of ft_linear() and of ft_linear_cross_entropy(), and
+	 * the tables of ft_embed(), may be such; products widen them on the way. Others read
+	 * them with ft_tensor_floats(). */
+	const void *stored;
+	enum ft_dtype dtype;
 	float *grad;      /* [rows, cols] or NULL */
 	int64_t rows, cols;
 	bool needs_grad;  /* something below it trains */
@@ -57,6 +63,8 @@ struct ft_tensor {
 	uint8_t *touched; /* [rows] or NULL */
 	bool dense;
 };
+/* Rows of a tensor as floats, wherever its numbers are: dest [n, cols]. */
+void ft_tensor_floats(const struct ft_tensor *t, int64_t row, int64_t n, float *dest);
 
 /* Names the instruction set the kernels use: "avx512", "avx2" or "base". The
  * environment's FT_ISA chooses a lesser one. Part of a result's identity. */

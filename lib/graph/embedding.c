@@ -2,12 +2,14 @@
 #include "priv.h"
 
 struct embed {
+	struct ft_graph *g;
 	const struct ft_batch *b;
 	float *y;
 	int64_t width;
 	const struct ft_tensor *word, *position, *type;
 	const int32_t *place; /* of each token in the table of positions */
 	float scale;
+	int failed;
 };
 
 static float word_scale(const struct ft_embed_options *o)
@@ -15,20 +17,36 @@ static float word_scale(const struct ft_embed_options *o)
 	return o->scale > 0 ? o->scale : 1;
 }
 
+/* y += a row of a table, which may be stored. */
+static void add_row(struct embed *e, float *y, const struct ft_tensor *table, int64_t row)
+{
+	size_t width = (size_t)e->width;
+	const float *from = table->stored ? NULL : table->data + (size_t)row * width;
+	if (!from) {
+		float *wide = graph_scratch(e->g, width);
+		if (!wide) {
+			__atomic_store_n(&e->failed, 1, __ATOMIC_RELAXED);
+			return;
+		}
+		ft_tensor_floats(table, row, 1, wide);
+		from = wide;
+	}
+	ft_kernels()->add(y, from, width);
+}
+
 static void embed_row(void *ctx, size_t r)
 {
-	const struct embed *e = ctx;
-	const struct ft_kernels *k = ft_kernels();
+	struct embed *e = ctx;
 	size_t width = (size_t)e->width;
 	for (int32_t t = e->b->offsets[r]; t < e->b->offsets[r + 1]; t++) {
 		float *y = e->y + (size_t)t * width;
-		memcpy(y, e->word->data + (size_t)e->b->ids[t] * width, width * sizeof *y);
+		ft_tensor_floats(e->word, e->b->ids[t], 1, y);
 		for (size_t i = 0; e->scale != 1 && i < width; i++)
 			y[i] *= e->scale;
 		if (e->position)
-			k->add(y, e->position->data + (size_t)e->place[t] * width, width);
+			add_row(e, y, e->position, e->place[t]);
 		if (e->type)
-			k->add(y, e->type->data + (e->b->types ? (size_t)e->b->types[t] : 0) * width, width);
+			add_row(e, y, e->type, e->b->types ? e->b->types[t] : 0);
 	}
 }
 
@@ -98,9 +116,11 @@ struct ft_tensor *ft_embed(struct ft_graph *g, const struct ft_batch *b, struct 
 	int32_t *place = find_places(g, b, o);
 	if (!y || !place)
 		return NULL;
-	struct embed e = { .b = b, .y = y->data, .width = y->cols, .word = word, .position = position, .type = type,
+	struct embed e = { .g = g, .b = b, .y = y->data, .width = y->cols, .word = word, .position = position, .type = type,
 	                   .place = place, .scale = word_scale(o) };
 	ft_parallel_work(b->rows, (double)b->tokens * (double)y->cols, embed_row, &e);
+	if (e.failed)
+		return ft_graph_fail(g, ft_fail(FT_EFAIL, "out of memory for embeddings")), NULL;
 	struct node *n = graph_record(g, OP_embed, y, in, 3);
 	if (n) {
 		n->batch = b;

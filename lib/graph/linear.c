@@ -11,7 +11,7 @@ struct ft_tensor *ft_linear(struct ft_graph *g, struct ft_tensor *x, struct ft_t
 		return NULL;
 	ft_gemm(&(struct ft_gemm){
 		.tb = true, .m = x->rows, .n = w->rows, .k = w->cols, .bias = b ? b->data : NULL,
-		.a = x->data, .lda = x->cols, .b = w->data, .ldb = w->cols, .c = y->data, .ldc = y->cols });
+		.a = x->data, .lda = x->cols, WEIGHT_B(w), .c = y->data, .ldc = y->cols });
 	graph_count(g, (double)x->rows * (double)w->rows * (double)w->cols);
 	graph_record(g, OP_linear, y, in, 3);
 	return y;
@@ -62,7 +62,7 @@ int op_linear_back(struct ft_graph *g, struct node *n)
 		/* dx [T,K] = dy [T,N] w [N,K] */
 		ft_gemm(&(struct ft_gemm){
 			.add = !fresh, .m = x->rows, .n = w->cols, .k = w->rows,
-			.a = y->grad, .lda = y->cols, .b = w->data, .ldb = w->cols, .c = dx, .ldc = x->cols });
+			.a = y->grad, .lda = y->cols, WEIGHT_B(w), .c = dx, .ldc = x->cols });
 		graph_count(g, macs);
 	}
 	return FT_OK;

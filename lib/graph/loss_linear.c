@@ -83,7 +83,7 @@ static void chunk_back(struct ft_graph *g, const struct chunk *c, struct gradien
 	int64_t v = c->vocabulary, width = w->cols;
 	if (s->dx) { /* dx [n,H] = d [n,V] w [V,H] */
 		ft_gemm(&(struct ft_gemm){
-			.m = n, .n = width, .k = v, .a = c->logits, .lda = v, .b = w->data, .ldb = width,
+			.m = n, .n = width, .k = v, .a = c->logits, .lda = v, WEIGHT_B(w),
 			.c = s->dx + from * width, .ldc = width });
 		graph_count(g, (double)n * (double)v * (double)width);
 	}
@@ -141,7 +141,7 @@ struct ft_tensor *ft_linear_cross_entropy(struct ft_graph *g, struct ft_tensor *
 		                   .back = s.dx || s.dw || s.db };
 		ft_gemm(&(struct ft_gemm){
 			.tb = true, .m = n, .n = w->rows, .k = w->cols, .bias = b ? b->data : NULL,
-			.a = x->data + from * w->cols, .lda = w->cols, .b = w->data, .ldb = w->cols, .c = logits,
+			.a = x->data + from * w->cols, .lda = w->cols, WEIGHT_B(w), .c = logits,
 			.ldc = w->rows });
 		graph_count(g, (double)n * (double)w->rows * (double)w->cols);
 		ft_parallel((size_t)n, chunk_row, &c);

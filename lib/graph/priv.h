@@ -94,6 +94,9 @@ struct node *graph_record_layer(struct ft_graph *g, struct ft_tensor *out, struc
 typedef void graph_range(void *ctx, size_t from, size_t n);
 void graph_each(size_t n, graph_range *f, void *ctx);
 
+/* Members of struct ft_gemm for an operand B that may be stored. */
+#define WEIGHT_B(w) .b = (w)->stored ? (w)->stored : (w)->data, .b_type = (w)->stored ? (w)->dtype : FT_F32, .ldb = (w)->cols
+
 static inline size_t tensor_size(const struct ft_tensor *t) { return (size_t)t->rows * (size_t)t->cols; }
 
 /* True when the operation can go on: no error so far, no operand missing. */

@@ -51,7 +51,7 @@ static void start_from_bias(const struct ft_gemm *g, float *c, int64_t j, int64_
 void blas_product(const struct ft_gemm *g, int64_t i, int64_t j, int64_t m, int64_t n)
 {
 	const float *a = g->ta ? g->a + i : g->a + i * g->lda;
-	const float *b = g->tb ? g->b + j * g->ldb : g->b + j;
+	const float *b = (const float *)g->b + (g->tb ? j * g->ldb : j);
 	float *c = g->c + i * g->ldc + j;
 	if (g->bias)
 		start_from_bias(g, c, j, m, n);

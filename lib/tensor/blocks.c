@@ -9,9 +9,6 @@
 
 #include <math.h>
 
-#define Q8_0_BYTES (2 + FT_BLOCK)
-#define Q4_0_BYTES (2 + FT_BLOCK / 2)
-
 static inline float scale_of(const unsigned char *block)
 {
 	uint16_t d;

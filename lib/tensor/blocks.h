@@ -9,7 +9,12 @@
 #ifndef FT_TENSOR_BLOCKS_H
 #define FT_TENSOR_BLOCKS_H
 
+#include "ft/tensor.h"
+
 #include <stddef.h>
+
+#define Q8_0_BYTES (2 + FT_BLOCK)
+#define Q4_0_BYTES (2 + FT_BLOCK / 2)
 
 /* n: a multiple of FT_BLOCK; the blocks at any alignment. */
 void q8_0_widen(float *dest, const unsigned char *src, size_t n);

@@ -164,3 +164,14 @@ int ft_narrow(void *dest, const float *src, enum ft_dtype t, size_t n)
 		               ft_dtype_name(t));
 	}
 }
+
+void ft_tensor_floats(const struct ft_tensor *t, int64_t row, int64_t n, float *dest)
+{
+	size_t cols = (size_t)t->cols, count = (size_t)n * cols, skip = 0;
+	if (!t->stored) {
+		memcpy(dest, t->data + (size_t)row * cols, count * sizeof *dest);
+		return;
+	}
+	ft_dtype_bytes(t->dtype, (size_t)row * cols, &skip);
+	ft_widen(dest, (const unsigned char *)t->stored + skip, t->dtype, count);
+}

@@ -77,6 +77,7 @@ struct piece {
 	const struct ft_product *p;
 	int64_t i, m; /* rows i .. i+m-1 of C */
 	int64_t j, n; /* and its columns */
+	struct product_matrix b;
 	const float *packed; /* all panels of these columns of B; NULL: to be packed here */
 };
 
@@ -96,9 +97,12 @@ static void pack_a(const struct piece *w, float *a, int64_t i, int64_t m, int64_
 
 static void pack_b(const struct piece *w, float *b, int64_t j, int64_t l, int64_t depth)
 {
-	const struct ft_gemm *g = w->g;
-	const float *from = g->tb ? g->b + j * g->ldb + l : g->b + l * g->ldb + j;
-	w->p->pack_cols(b, from, g->ldb, g->tb, least(w->j + w->n - j, w->p->cols), depth);
+	w->p->pack_cols(b, &w->b, j, least(w->j + w->n - j, w->p->cols), l, depth);
+}
+
+static enum product_start start_of(const struct ft_gemm *g)
+{
+	return g->add ? PRODUCT_ADD : g->bias ? PRODUCT_BIAS : PRODUCT_SET;
 }
 
 /* Where the panel of columns j .. and of values of k from l on lies among all:
@@ -114,7 +118,7 @@ static void multiply_panel(const struct piece *w, const float *a, const float *b
                            int64_t m, int64_t j, int64_t l, int64_t depth)
 {
 	const struct ft_gemm *g = w->g;
-	enum product_start start = l > 0 || g->add ? PRODUCT_ADD : g->bias ? PRODUCT_BIAS : PRODUCT_SET;
+	enum product_start start = l > 0 ? PRODUCT_ADD : start_of(g);
 	const float *bias = g->bias ? g->bias + j : NULL;
 	int64_t tiles = row_tiles(w, m), n = least(w->j + w->n - j, w->p->cols), unsent = next ? w->p->cols * depth : 0;
 	for (int64_t t = 0; t < tiles; t++) {
@@ -148,6 +152,16 @@ static void multiply(const struct piece *w, const struct space *s)
 	}
 }
 
+static bool has_few_rows(const struct ft_gemm *g, int64_t m) { return m <= PRODUCT_FEW && !g->ta && g->tb; }
+
+static void multiply_few(const struct piece *w)
+{
+	const struct ft_gemm *g = w->g;
+	for (int64_t j = w->j; j < w->j + w->n; j += w->p->cols)
+		w->p->strip(g->c + w->i * g->ldc + j, g->ldc, g->a + w->i * g->lda, g->lda, &w->b, j, w->m,
+		            least(w->j + w->n - j, w->p->cols), g->k, start_of(g), g->bias ? g->bias + j : NULL);
+}
+
 __attribute__((noinline)) static void multiply_on_stack(const struct piece *w)
 {
 	_Alignas(64) float a[PANEL_FLOATS(SMALL_ROWS)], b[PANEL_FLOATS(PRODUCT_COLS_MAX)];
@@ -159,6 +173,8 @@ static void run_piece(const struct piece *w)
 	int thread = ft_thread_id();
 	if (!w->p)
 		blas_product(w->g, w->i, w->j, w->m, w->n);
+	else if (has_few_rows(w->g, w->m))
+		multiply_few(w);
 	else if (thread < nspaces && spaces[thread].rows)
 		multiply(w, &spaces[thread]);
 	else
@@ -224,23 +240,33 @@ static void by_columns(const struct piece *w, double work)
 	ft_parallel_work((size_t)s.parts, work, columns_piece, &s);
 }
 
-/* NULL: BLAS does it. Tiles for a processor of which nothing special is known are
- * only for where there is no BLAS. */
-static const struct ft_product *tiles(void)
+/* NULL: BLAS does it, which wants floats. Tiles for a processor of which nothing special is
+ * known are otherwise only for where there is no BLAS. */
+static const struct ft_product *tiles(enum ft_dtype type)
 {
 	const struct ft_product *p = ft_kernels()->product;
-	return p->general && blas_name() ? NULL : p;
+	return p->general && type == FT_F32 && blas_name() ? NULL : p;
 }
 
 const char *ft_gemm_name(void)
 {
-	return tiles() ? "tiles" : blas_name();
+	return tiles(FT_F32) ? "tiles" : blas_name();
 }
+
+static struct piece whole(const struct ft_gemm *g)
+{
+	struct product_matrix b = { .data = g->b, .type = g->b_type, .turned = g->tb, .ld = g->ldb };
+	return (struct piece){ .g = g, .p = tiles(g->b_type), .m = g->m, .n = g->n, .b = b };
+}
+
+/* What it costs in multiply-adds to bring a number of B from memory: so much is a product of few
+ * rows worth for threads. */
+#define READING 8
 
 void ft_gemm(const struct ft_gemm *g)
 {
-	struct piece w = { g, tiles(), 0, g->m, 0, g->n, NULL };
-	double work = (double)g->m * (double)g->n * (double)g->k;
+	struct piece w = whole(g);
+	double work = (double)g->n * (double)g->k * (double)(g->m > READING ? g->m : READING);
 	if (g->m == 0 || g->n == 0)
 		return;
 	if (w.p)
@@ -257,6 +283,7 @@ void ft_gemm(const struct ft_gemm *g)
 
 void ft_gemm_one(const struct ft_gemm *g)
 {
+	struct piece w = whole(g);
 	if (g->m > 0 && g->n > 0)
-		run_piece(&(struct piece){ g, tiles(), 0, g->m, 0, g->n, NULL });
+		run_piece(&w);
 }

@@ -2,110 +2,32 @@
  * instruction set.
  *
  * The sums of a tile fill the registers: 14 x 32 with AVX-512 (28 of 32), 6 x 16
- * with AVX2 (12 of 16). The rest hold a row of B's panel and one value of A's. */
-#include "product.h"
+ * with AVX2 (12 of 16). The rest hold a row of B's panel and one value of A's.
+ *
+ * With few rows of A a product is as fast as B can be read. Then B is widened and turned
+ * a little at a time, without leaving the first cache, and sent for ahead. */
+#include "panel.h"
 
-#include <string.h>
-
-#if defined __AVX512F__
-#define LANES 16
+#if LANES == 16
 #define ROWS 14
 #define ROW_COUNTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
-#elif defined __AVX2__
-#define LANES 8
+#elif LANES == 8
 #define ROWS 6
 #define ROW_COUNTS(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #else
-#define LANES 4
-#define ROWS 6
-#define ROW_COUNTS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#define ROWS 4 /* a panel of A is packed in vectors of as many rows at least */
+#define ROW_COUNTS(X) X(1) X(2) X(3) X(4)
 #endif
-#define COLS (2 * LANES)
 #define LINE 16 /* floats of a cache line */
-
-typedef float vf __attribute__((vector_size(4 * LANES)));
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE vf load(const float *p)
-{
-	vf v;
-	memcpy(&v, p, sizeof v);
-	return v;
-}
-
-INLINE void store(float *p, vf v) { memcpy(p, &v, sizeof v); }
-/* Minus nothing: that, unlike plus, is folded away, as it keeps the sign of zero. */
-INLINE vf splat(float x) { return x - (vf){ 0 }; }
 
 /* ---- packing ---- */
 
-/* The lower halves of two vectors, one element of each by turns; the higher halves. */
-#if LANES == 16
-#define DEAL_LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define DEAL_HIGH(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
-#elif LANES == 8
-#define DEAL_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define DEAL_HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
-#else
-#define DEAL_LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
-#define DEAL_HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
-#endif
-
-/* LANES vectors, turned: v[i][j] becomes v[j][i]. Each of log2(LANES) passes
- * deals vectors i and i + LANES/2 into each other, as in a perfect shuffle. */
-INLINE void turn(vf v[LANES])
+INLINE struct rows rows_of(const float *x, int64_t ld)
 {
-#pragma GCC unroll 4
-	for (int pass = 1; pass < LANES; pass *= 2) {
-		vf w[LANES];
-#pragma GCC unroll 16
-		for (int i = 0; i < LANES / 2; i++) {
-			w[2 * i] = DEAL_LOW(v[i], v[i + LANES / 2]);
-			w[2 * i + 1] = DEAL_HIGH(v[i], v[i + LANES / 2]);
-		}
-#pragma GCC unroll 16
-		for (int i = 0; i < LANES; i++)
-			v[i] = w[i];
-	}
+	return (struct rows){ .data = (const unsigned char *)x, .type = FT_F32, .stride = ld * (int64_t)sizeof *x };
 }
 
-/* panel[k][width] from x [m <= LANES, k], rows ld apart; writes LANES floats for
- * each k, so with width < LANES the next k's overwrite the surplus. */
-INLINE void pack_turned(float *panel, int64_t width, const float *x, int64_t ld, int64_t m, int64_t k)
-{
-	int64_t l = 0;
-	for (; l + LANES <= k; l += LANES) {
-		vf v[LANES];
-#pragma GCC unroll 16
-		for (int i = 0; i < LANES; i++) {
-			v[i] = splat(0);
-			if (i < m) {
-				__builtin_prefetch(x + i * ld + l, 0, 0); /* read once: not for the second cache */
-				v[i] = load(x + i * ld + l);
-			}
-		}
-		turn(v);
-#pragma GCC unroll 16
-		for (int i = 0; i < LANES; i++)
-			store(panel + (l + i) * width, v[i]);
-	}
-	for (; l < k; l++)
-		for (int64_t i = 0; i < LANES; i++)
-			panel[l * width + i] = i < m ? x[i * ld + l] : 0;
-}
-
-/* panel[k][width] from x [k, n <= width], rows ld apart */
-INLINE void pack_straight(float *panel, int64_t width, const float *x, int64_t ld, int64_t n, int64_t k)
-{
-	for (int64_t l = 0; l < k; l++) {
-		for (int64_t j = 0; j < n; j++)
-			panel[l * width + j] = x[l * ld + j];
-		for (int64_t j = n; j < width; j++)
-			panel[l * width + j] = 0;
-	}
-}
-
-/* The same for a panel of A. A little more than a row is copied where a further row follows
+/* A panel of A, which is stored [k, m]. A little more than a row is copied where a further row follows
  * it: what is read too much is there, and what is written too much is written again, or is
  * of rows that the tile does not have. */
 INLINE void pack_narrow(float *panel, const float *x, int64_t ld, int64_t m, int64_t k)
@@ -114,7 +36,7 @@ INLINE void pack_narrow(float *panel, const float *x, int64_t ld, int64_t m, int
 	for (int64_t l = 0; l < most; l++)
 		store(panel + l * ROWS, load(x + l * ld));
 	if (most < k)
-		pack_straight(panel + most * ROWS, ROWS, x + most * ld, ld, m, k - most);
+		pack_straight(panel + most * ROWS, ROWS, rows_of(x + most * ld, ld), m, k - most);
 }
 
 static void pack_rows(float *panel, const float *a, int64_t lda, bool turned, int64_t m, int64_t k)
@@ -122,25 +44,25 @@ static void pack_rows(float *panel, const float *a, int64_t lda, bool turned, in
 	if (turned)
 		pack_narrow(panel, a, lda, m, k);
 	else if (m == ROWS)
-		pack_turned(panel, ROWS, a, lda, ROWS, k);
+		pack_turned(panel, ROWS, rows_of(a, lda), ROWS, k, 0);
 	else
-		pack_turned(panel, ROWS, a, lda, m, k);
+		pack_turned(panel, ROWS, rows_of(a, lda), m, k, 0);
 }
 
-static void pack_cols(float *panel, const float *b, int64_t ldb, bool turned, int64_t n, int64_t k)
+static void pack_ahead(float *panel, const struct product_matrix *b, int64_t j, int64_t n, int64_t l, int64_t k,
+                       int64_t ahead)
 {
-	if (!turned && n == COLS) {
-		pack_straight(panel, COLS, b, ldb, COLS, k);
-	} else if (!turned) {
-		pack_straight(panel, COLS, b, ldb, n, k);
-	} else if (n == COLS) {
-		pack_turned(panel + LANES, COLS, b + LANES * ldb, ldb, LANES, k);
-		pack_turned(panel, COLS, b, ldb, LANES, k);
-	} else {
-		int64_t left = n < LANES ? n : LANES;
-		pack_turned(panel + LANES, COLS, b + LANES * ldb, ldb, n - left, k);
-		pack_turned(panel, COLS, b, ldb, left, k);
+	switch (b->type) {
+#define X(t) case t: pack_columns(t, panel, b, j, n, l, k, ahead); break;
+	X(FT_F32) X(FT_F16) X(FT_BF16) X(FT_Q8_0) X(FT_Q4_0)
+#undef X
+	default: __builtin_unreachable();
 	}
+}
+
+static void pack_cols(float *panel, const struct product_matrix *b, int64_t j, int64_t n, int64_t l, int64_t k)
+{
+	pack_ahead(panel, b, j, n, l, k, 0);
 }
 
 /* ---- a tile ---- */
@@ -217,6 +139,69 @@ static void tile(float *c, int64_t ldc, const float *a, const float *b, int64_t 
 	}
 }
 
+/* ---- few rows ---- */
+
+/* Values of k that are widened at a time: with their columns they stay in the first cache. */
+#define STEP FT_BLOCK
+/* Bytes of a row of B that are sent for ahead of those in use. */
+#define AHEAD 512
+/* Rows whose sums are in registers at a time. */
+#define FEW (LANES == 16 ? 8 : ROWS)
+
+/* sums += rows of A, `lda` apart, times a panel of B, `depth` deep. */
+INLINE void sum_few(int rows, vf (*sums)[2], const float *a, int64_t lda, const float *b, int64_t depth)
+{
+	vf left[FEW], right[FEW];
+#pragma GCC unroll 8
+	for (int i = 0; i < rows; i++)
+		left[i] = sums[i][0], right[i] = sums[i][1];
+	for (int64_t l = 0; l < depth; l++) {
+		vf x = load(b + l * COLS), y = load(b + l * COLS + LANES);
+#pragma GCC unroll 8
+		for (int i = 0; i < rows; i++) {
+			vf v = splat(a[i * lda + l]);
+			left[i] += v * x;
+			right[i] += v * y;
+		}
+	}
+#pragma GCC unroll 8
+	for (int i = 0; i < rows; i++)
+		sums[i][0] = left[i], sums[i][1] = right[i];
+}
+
+static void sum_rows(int64_t m, vf (*sums)[2], const float *a, int64_t lda, const float *b, int64_t depth)
+{
+	for (; m > 0; m -= FEW, sums += FEW, a += FEW * lda)
+		switch (m < FEW ? m : FEW) {
+#define X(r) case r: if (r <= FEW) sum_few(r <= FEW ? r : 1, sums, a, lda, b, depth); break;
+		ROW_COUNTS(X)
+#undef X
+		}
+}
+
+static void strip(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j, int64_t m,
+                  int64_t n, int64_t k, enum product_start start, const float *bias)
+{
+	_Alignas(64) float panel[STEP * COLS];
+	vf sums[PRODUCT_FEW][2];
+	int64_t stride = stored_bytes(b->type, b->ld), row = stored_bytes(b->type, k), l = 0;
+	do { /* once for k = 0, too: C is what it starts from */
+		int64_t end = k - l < PRODUCT_DEPTH ? k : l + PRODUCT_DEPTH;
+		for (int64_t i = 0; i < m; i++)
+			sums[i][0] = sums[i][1] = splat(0);
+		for (; l < end; l += STEP) {
+			int64_t depth = end - l < STEP ? end - l : STEP;
+			/* Where these rows end the strip's after it follows. */
+			bool last = stored_bytes(b->type, l) + AHEAD >= row;
+			pack_ahead(panel, b, j, n, l, depth, last ? AHEAD - row + COLS * stride : AHEAD);
+			sum_rows(m, sums, a + l, lda, panel, depth);
+		}
+		for (int64_t i = 0; i < m; i++)
+			put_row(c + i * ldc, sums[i][0], sums[i][1], n, start, bias);
+		start = PRODUCT_ADD;
+	} while (l < k);
+}
+
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 extern const struct ft_product JOIN(ft_product_, FT_ISA);
@@ -227,4 +212,5 @@ const struct ft_product JOIN(ft_product_, FT_ISA) = {
 	.pack_rows = pack_rows,
 	.pack_cols = pack_cols,
 	.tile = tile,
+	.strip = strip,
 };

@@ -279,6 +279,45 @@ static void check_rows(void)
 	ft_threads_set(0);
 }
 
+/* B of every type that weights are stored in, a byte off any alignment, gives what B widened
+ * before gives, to the bit: with many rows and with few, deeper than a panel, and in the shapes
+ * of forward (B turned) and of backward. */
+static void check_stored(enum ft_dtype type)
+{
+	enum { M = 40, K = 832, C = 96 }; /* rows of whole blocks both ways */
+	static float a[M * K], wide[C * K], want[M * C], got[M * C], bias[C];
+	static unsigned char narrow[C * K * 4 + 1];
+	struct ft_rng r;
+	ft_rng_init(&r, 9, (uint64_t)type);
+	for (int i = 0; i < M * K; i++)
+		a[i] = (float)ft_rng_normal(&r);
+	for (int i = 0; i < C * K; i++)
+		wide[i] = (float)ft_rng_normal(&r);
+	for (int i = 0; i < C; i++)
+		bias[i] = (float)ft_rng_normal(&r);
+	ft_narrow(narrow + 1, wide, type, C * K);
+	ft_widen(wide, narrow + 1, type, C * K);
+	int wrong = 0;
+	static const int rows[] = { 1, 2, 3, 8, 9, 16, 17, M };
+	for (size_t i = 0; i < 4 * sizeof rows / sizeof *rows; i++) {
+		int full = i & 2 ? C : C - 13;
+		struct ft_gemm g = { .tb = i & 1, .m = rows[i / 4], .n = full, .k = K, .a = a, .lda = K, .b = wide,
+		                     .ldb = i & 1 ? K : C, .c = want, .ldc = C, .bias = bias };
+		memset(want, 0, sizeof want);
+		memset(got, 0, sizeof got);
+		/* Where BLAS multiplies floats, stored weights are multiplied by tiles all the same. */
+		bool tiles = strcmp(ft_gemm_name(), "tiles") == 0;
+		ft_gemm(&g);
+		g.b = narrow + 1;
+		g.b_type = type;
+		g.c = got;
+		ft_gemm(&g);
+		for (int j = 0; j < M * C; j++)
+			wrong += tiles ? memcmp(&want[j], &got[j], sizeof *got) != 0 : fabsf(want[j] - got[j]) > 1e-3f;
+	}
+	is_int(wrong, 0, ft_dtype_name(type));
+}
+
 int main(void)
 {
 	const struct ft_kernels *k = ft_kernels();
@@ -298,5 +337,8 @@ int main(void)
 	check_dropout();
 	check_gemm();
 	check_rows();
+	static const enum ft_dtype stored[] = { FT_F32, FT_F16, FT_BF16, FT_Q8_0, FT_Q4_0 };
+	for (size_t i = 0; i < sizeof stored / sizeof *stored; i++)
+		check_stored(stored[i]);
 	return tap_done();
 }

@@ -1,0 +1,103 @@
+/* lanes.h - vectors as wide as a register of the instruction set that a file is
+ * compiled for, and how squares of numbers are turned in them. */
+#ifndef FT_TENSOR_LANES_H
+#define FT_TENSOR_LANES_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined __AVX512F__
+#define LANES 16
+#elif defined __AVX2__
+#define LANES 8
+#else
+#define LANES 4
+#endif
+
+typedef float vf __attribute__((vector_size(4 * LANES)));
+typedef int32_t vi __attribute__((vector_size(4 * LANES)));
+typedef uint32_t vu __attribute__((vector_size(4 * LANES)));
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vf load(const void *p)
+{
+	vf v;
+	memcpy(&v, p, sizeof v);
+	return v;
+}
+
+INLINE void store(float *p, vf v) { memcpy(p, &v, sizeof v); }
+/* Minus nothing: that, unlike plus, is folded away, as it keeps the sign of zero. */
+INLINE vf splat(float x) { return x - (vf){ 0 }; }
+
+/* Of two vectors: the lower halves, one element of each by turns; the higher halves; every
+ * second element; the others. */
+#if LANES == 16
+#define DEAL_LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define DEAL_HIGH(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+#define ODD(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
+#elif LANES == 8
+#define DEAL_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define DEAL_HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
+#define ODD(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15)
+#else
+#define DEAL_LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define DEAL_HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
+#define ODD(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7)
+#endif
+
+/* LANES vectors, turned: v[i][j] becomes v[j][i]. Each of log2(LANES) passes
+ * deals vectors i and i + LANES/2 into each other, as in a perfect shuffle. */
+INLINE void turn(vf v[LANES])
+{
+#pragma GCC unroll 4
+	for (int pass = 1; pass < LANES; pass *= 2) {
+		vf w[LANES];
+#pragma GCC unroll 16
+		for (int i = 0; i < LANES / 2; i++) {
+			w[2 * i] = DEAL_LOW(v[i], v[i + LANES / 2]);
+			w[2 * i + 1] = DEAL_HIGH(v[i], v[i + LANES / 2]);
+		}
+#pragma GCC unroll 16
+		for (int i = 0; i < LANES; i++)
+			v[i] = w[i];
+	}
+}
+
+/* 16 bytes from each of LANES / 4 rows, one behind the other. */
+INLINE vu load_quarters(const unsigned char *p, int64_t stride)
+{
+	typedef uint32_t v4 __attribute__((vector_size(16)));
+	v4 q[LANES / 4];
+#pragma GCC unroll 4
+	for (int i = 0; i < LANES / 4; i++)
+		memcpy(&q[i], p + i * stride, sizeof q[i]);
+#if LANES == 16
+#define JOIN4(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7)
+	return __builtin_shufflevector(JOIN4(q[0], q[1]), JOIN4(q[2], q[3]), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
+	                               14, 15);
+#undef JOIN4
+#elif LANES == 8
+	return __builtin_shufflevector(q[0], q[1], 0, 1, 2, 3, 4, 5, 6, 7);
+#else
+	return q[0];
+#endif
+}
+
+/* w[c][i] = 32-bit word c of the 16 bytes at p + i * stride. */
+INLINE void turn_words(vu w[4], const unsigned char *p, int64_t stride)
+{
+#pragma GCC unroll 4
+	for (int i = 0; i < 4; i++)
+		w[i] = load_quarters(p + i * (LANES / 4) * stride, stride);
+#pragma GCC unroll 2
+	for (int pass = 0; pass < 2; pass++) {
+		vu a = EVEN(w[0], w[1]), b = EVEN(w[2], w[3]), c = ODD(w[0], w[1]), d = ODD(w[2], w[3]);
+		w[0] = a, w[1] = b, w[2] = c, w[3] = d;
+	}
+}
+
+#endif

@@ -1,0 +1,145 @@
+/* stored.h - numbers of a matrix as it is stored (FT_F32, FT_F16, FT_BF16 and the types in
+ * blocks), widened into registers. Exactly what ft_widen() makes of them: but for the payload of
+ * a NaN, which no sum keeps.
+ *
+ * A row is given by where it begins, at any alignment, and a number by its place in the row. The
+ * type is a constant wherever these are inlined. */
+#ifndef FT_TENSOR_STORED_H
+#define FT_TENSOR_STORED_H
+
+#include "ft/tensor.h"
+#include "blocks.h"
+#include "half.h"
+#include "lanes.h"
+
+#ifdef __F16C__
+#include <immintrin.h>
+#endif
+
+/* Bytes of n numbers; of a type in blocks, whole blocks. */
+INLINE int64_t stored_bytes(enum ft_dtype t, int64_t n)
+{
+	switch (t) {
+	case FT_Q8_0: return n / FT_BLOCK * Q8_0_BYTES;
+	case FT_Q4_0: return n / FT_BLOCK * Q4_0_BYTES;
+	case FT_F32: return 4 * n;
+	default: return 2 * n;
+	}
+}
+
+INLINE float half_at(const unsigned char *p)
+{
+	uint16_t h;
+	memcpy(&h, p, sizeof h);
+#ifdef __F16C__
+	return _cvtsh_ss(h);
+#else
+	return float_of(f16_widen(h));
+#endif
+}
+
+INLINE vf load_f16(const unsigned char *p)
+{
+#if LANES == 16
+	return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const void *)p));
+#elif LANES == 8
+	return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const void *)p));
+#else
+	return (vf){ half_at(p), half_at(p + 2), half_at(p + 4), half_at(p + 6) };
+#endif
+}
+
+INLINE vf load_bf16(const unsigned char *p)
+{
+	uint16_t h __attribute__((vector_size(2 * LANES)));
+	memcpy(&h, p, sizeof h);
+	return (vf)(__builtin_convertvector(h, vu) << 16);
+}
+
+INLINE vf load_q8_0(const unsigned char *block, int64_t i)
+{
+	int8_t q __attribute__((vector_size(LANES)));
+	memcpy(&q, block + 2 + i, sizeof q);
+	return __builtin_convertvector(__builtin_convertvector(q, vi), vf) * splat(half_at(block));
+}
+
+INLINE vf load_q4_0(const unsigned char *block, int64_t i)
+{
+	uint8_t q __attribute__((vector_size(LANES)));
+	memcpy(&q, block + 2 + i % (FT_BLOCK / 2), sizeof q);
+	vi v = __builtin_convertvector(q, vi);
+	v = ((i < FT_BLOCK / 2 ? v : v >> 4) & 15) - 8;
+	return __builtin_convertvector(v, vf) * splat(half_at(block));
+}
+
+/* LANES numbers of a row from the i-th on: of a type in blocks, i is a multiple of LANES. */
+INLINE vf load_stored(enum ft_dtype t, const unsigned char *row, int64_t i)
+{
+	switch (t) {
+	case FT_F16: return load_f16(row + 2 * i);
+	case FT_BF16: return load_bf16(row + 2 * i);
+	case FT_Q8_0: return load_q8_0(row + stored_bytes(t, i), i % FT_BLOCK);
+	case FT_Q4_0: return load_q4_0(row + stored_bytes(t, i), i % FT_BLOCK);
+	default: return load(row + 4 * i);
+	}
+}
+
+/* One number. */
+INLINE float stored_at(enum ft_dtype t, const unsigned char *row, int64_t i)
+{
+	uint16_t h;
+	float f;
+	const unsigned char *block = row + stored_bytes(t, i);
+	int64_t in = i % FT_BLOCK, half = FT_BLOCK / 2;
+	switch (t) {
+	case FT_F16: return half_at(row + 2 * i);
+	case FT_BF16:
+		memcpy(&h, row + 2 * i, sizeof h);
+		return float_of((uint32_t)h << 16);
+	case FT_Q8_0: return (float)(signed char)block[2 + in] * half_at(block);
+	case FT_Q4_0: return (float)((block[2 + in % half] >> (in < half ? 0 : 4) & 15) - 8) * half_at(block);
+	default:
+		memcpy(&f, row + 4 * i, sizeof f);
+		return f;
+	}
+}
+
+/* ---- a block of each of LANES rows, turned: panel[FT_BLOCK][width] ---- */
+
+/* The scales of blocks that are `stride` bytes apart. */
+INLINE vf load_scales(const unsigned char *block, int64_t stride)
+{
+	unsigned char h[2 * LANES];
+#pragma GCC unroll 16
+	for (int i = 0; i < LANES; i++)
+		memcpy(h + 2 * i, block + i * stride, 2);
+	return load_f16(h);
+}
+
+INLINE void turn_q8_0(float *panel, int64_t width, const unsigned char *block, int64_t stride)
+{
+	vf d = load_scales(block, stride);
+	for (int part = 0; part < 2; part++) {
+		vu w[4];
+		turn_words(w, block + 2 + part * 16, stride);
+#pragma GCC unroll 16
+		for (int i = 0; i < 16; i++) {
+			vi q = (vi)(w[i / 4] << (24 - i % 4 * 8)) >> 24;
+			store(panel + (part * 16 + i) * width, __builtin_convertvector(q, vf) * d);
+		}
+	}
+}
+
+INLINE void turn_q4_0(float *panel, int64_t width, const unsigned char *block, int64_t stride)
+{
+	vf d = load_scales(block, stride);
+	vu w[4];
+	turn_words(w, block + 2, stride);
+#pragma GCC unroll 32
+	for (int i = 0; i < FT_BLOCK; i++) {
+		vi q = (vi)(w[i % 16 / 4] >> (i % 4 * 8 + i / 16 * 4) & 15) - 8;
+		store(panel + i * width, __builtin_convertvector(q, vf) * d);
+	}
+}
+
+#endif
