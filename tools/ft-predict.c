@@ -6,6 +6,7 @@
 #include "ft/predict.h"
 #include "ft/prompts.h"
 #include "ft/sentence.h"
+#include "ft/talk.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ static struct ft_generate_options generate = { .sample = { .top_p = 1, .penalty 
 static int64_t seed;
 static struct ft_list stops;
 static bool raw;
+static const char *chat, *system_text;
 static enum ft_combine combine;
 
 static const struct ft_opt options[] = {
@@ -66,6 +68,9 @@ static const struct ft_opt options[] = {
 	{ "reference", 0, FT_OPT_STR, &reference, "COLUMN",
 	  "column of what the answer should be, repeated in the output (default: none)", 0 },
 	{ "raw", 0, FT_OPT_FLAG, &raw, NULL, "print the answers alone, as they come", 0 },
+	{ "chat", 0, FT_OPT_STR, &chat, "FILE",
+	  "talk with the model, a line a turn; FILE keeps the conversation and is gone on from", FT_OPT_MAYBE },
+	{ "system", 0, FT_OPT_STR, &system_text, "TEXT", "what a new conversation begins with", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Output", 0 },
 	{ "threshold", 0, FT_OPT_REAL, &threshold, "P",
 	  "probability from which on a label of a multi-label model is predicted (default: 0.5)", 0 },
@@ -279,7 +284,8 @@ static int check_generate(const struct run *r, size_t positions)
 	return ft_sample_check(&generate.sample);
 }
 
-static int open_prompts(struct run *r)
+/* `generate`, and how long a prompt may be. */
+static int choose_generate(struct run *r, size_t *limit)
 {
 	int64_t positions = ft_model_length(r->model, 0);
 	int rc = positions < 0 ? (int)positions : check_generate(r, (size_t)positions);
@@ -291,10 +297,30 @@ static int open_prompts(struct run *r)
 	generate.nends = (size_t)ends;
 	generate.stops = stops.item;
 	generate.nstops = stops.count;
+	*limit = (size_t)(max_length ? max_length : positions - 1);
+	return FT_OK;
+}
+
+static int talk(struct run *r)
+{
+	size_t limit;
+	int rc = choose_generate(r, &limit);
+	if (rc == FT_OK && generate.beams > 1)
+		rc = ft_fail(FT_EUSAGE, "--chat: answers come as they are made, without --beams");
+	struct ft_talk_options o = { .generate = generate, .system = system_text, .keep = *chat ? chat : NULL, .limit = limit,
+	                             .terminal = isatty(STDIN_FILENO) };
+	return rc < 0 ? rc : ft_talk(r->model, r->tok, &o);
+}
+
+static int open_prompts(struct run *r)
+{
+	size_t limit;
+	int rc = choose_generate(r, &limit);
+	if (rc < 0)
+		return rc;
 	columns.label = reference;
 	struct ft_prompts_options o = { .generate = generate, .group = raw ? 1 : (size_t)group_rows, .raw = raw,
-	                                .limit = (size_t)(max_length ? max_length : positions - 1),
-	                                .cut = policy && r->limit.policy == FT_TOK_TRUNCATE, .keep_text = keep_text,
+	                                .limit = limit, .cut = policy && r->limit.policy == FT_TOK_TRUNCATE, .keep_text = keep_text,
 	                                .reference = reference != NULL };
 	r->prompts = ft_prompts_new(r->model, r->tok, &o);
 	return r->prompts ? FT_OK : FT_EFAIL;
@@ -329,8 +355,13 @@ static void print_notes(const struct run *r)
 static int predict(struct run *r, int argc, char **argv)
 {
 	int rc = open_model(r);
+	bool lm = rc == FT_OK && r->task == FT_TASK_LM && !vectors;
+	if (rc == FT_OK && (chat || system_text) && !lm)
+		return ft_fail(FT_EUSAGE, "--chat: %s is no language model", model_path);
+	if (rc == FT_OK && chat)
+		return argc ? ft_fail(FT_EUSAGE, "--chat: takes no files (it is --chat=FILE)") : talk(r);
 	if (rc == FT_OK)
-		rc = r->task == FT_TASK_LM && !vectors ? open_prompts(r) : open_rows(r);
+		rc = lm ? open_prompts(r) : open_rows(r);
 	for (int i = 0; (i < argc || i == 0) && rc == FT_OK; i++) {
 		const char *path = i < argc ? argv[i] : "-";
 		bool is_stdin = strcmp(path, "-") == 0;

@@ -25,7 +25,8 @@ struct ft_chat; /* compiled; rendering does not change it, so threads may share 
 struct ft_chat *ft_chat_new(const char *name, const char *source, size_t n);
 
 /* The template of a Hugging Face folder: chat_template.jinja, or chat_template in
- * tokenizer_config.json, a text or a list of named ones. Of several, "default" is taken, and
+ * tokenizer_config.json, a text or a list of named ones; or of a GGUF file, by a name that ends
+ * in .gguf. Of several, "default" is taken, and
  * "tool_use" where tools are given. The folder's special tokens (bos_token, …) are defaults of
  * what a rendering is given. NULL on failure; FT_EFORMAT when there is no template. */
 struct ft_chat *ft_chat_of_dir(const char *dir);

@@ -7,6 +7,7 @@
 #ifndef FT_GENERATE_H
 #define FT_GENERATE_H
 
+#include "ft/cache.h"
 #include "ft/model.h"
 #include "ft/sample.h"
 #include "ft/tok.h"
@@ -21,6 +22,8 @@ struct ft_generate_options {
 	const char *const *stops; /* texts that end it */
 	size_t nstops;
 	uint64_t first_row;     /* number of the first row, for chance */
+	struct ft_cache *cache; /* of a single row, without beams: the first ft_cache_length() tokens of the
+	                           prompt are of its past already, and it keeps what follows; or NULL */
 };
 
 enum ft_finish {

@@ -2,6 +2,7 @@
 #include "dir.h"
 
 #include "ft/err.h"
+#include "ft/gguf.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -120,20 +121,23 @@ static int add_config(struct ft_chat *c, const char *dir, json_t *tokens)
 	return rc;
 }
 
+static int add_folder(struct ft_chat *c, const char *dir, json_t *tokens)
+{
+	int rc = add_file(c, dir, "chat_template.jinja", false);
+	rc = rc < 0 ? rc : add_file(c, dir, "additional_chat_templates/tool_use.jinja", true);
+	return rc < 0 ? rc : add_config(c, dir, tokens);
+}
+
 struct ft_chat *ft_chat_of_dir(const char *dir)
 {
 	struct ft_chat *c = chat_empty();
 	json_t *tokens = json_object();
 	int rc = c && tokens ? FT_OK : ft_fail_memory(sizeof *tokens);
 	if (rc == FT_OK)
-		rc = add_file(c, dir, "chat_template.jinja", false);
-	if (rc == FT_OK)
-		rc = add_file(c, dir, "additional_chat_templates/tool_use.jinja", true);
-	if (rc == FT_OK)
-		rc = add_config(c, dir, tokens);
+		rc = ft_gguf_named(dir) ? chat_add_gguf(c, dir, tokens) : add_folder(c, dir, tokens);
 	if (rc == FT_OK && !chat_has(c, false))
-		rc = ft_fail(FT_EFORMAT, "%s: no chat template (chat_template.jinja, or chat_template in tokenizer_config.json)",
-		             dir);
+		rc = ft_fail(FT_EFORMAT, "%s: no chat template (chat_template.jinja, chat_template in tokenizer_config.json, or "
+		             "tokenizer.chat_template of a GGUF file)", dir);
 	if (c)
 		chat_give_tokens(c, tokens);
 	else

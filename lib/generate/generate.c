@@ -135,6 +135,10 @@ static int close_up(struct run *x, size_t going)
 {
 	if (going == x->n)
 		return FT_OK;
+	if (!going) {
+		x->n = 0;
+		return FT_OK;
+	}
 	int rc = ft_cache_select(x->cache, x->keep, going);
 	if (rc < 0)
 		return rc;
@@ -149,8 +153,15 @@ static int close_up(struct run *x, size_t going)
 
 static int run_rows(struct run *x, const struct ft_batch *prompts)
 {
+	size_t past = x->o->cache ? (size_t)ft_cache_length(x->o->cache, 0) : 0;
 	struct ft_batch b = { .ids = prompts->ids, .offsets = prompts->offsets, .rows = prompts->rows,
 	                      .tokens = prompts->tokens, .src = prompts->src, .epoch = -1 };
+	int32_t rest[2] = { 0, (int32_t)(prompts->tokens - past) };
+	if (past) {
+		b.ids += past;
+		b.tokens -= past;
+		b.offsets = rest;
+	}
 	while (x->n) {
 		struct ft_output out;
 		size_t going;
@@ -175,7 +186,7 @@ static int begin_rows(struct run *x, const struct ft_tok *t, const struct ft_bat
 	int64_t vocabulary = ft_json_int(json_object_get(ft_model_meta(x->m), "config"), "vocab_size", 0, NULL);
 	x->logits = ft_alloc((size_t)vocabulary, sizeof *x->logits);
 	x->sampler = ft_sampler_new(&x->o->sample, (size_t)vocabulary);
-	if (!x->row || !x->ids || !x->keep || !x->offsets || !x->logits || !x->sampler || !(x->cache = ft_cache_new()))
+	if (!x->row || !x->ids || !x->keep || !x->offsets || !x->logits || !x->sampler || !(x->cache = x->o->cache ? x->o->cache : ft_cache_new()))
 		return FT_EFAIL;
 	int rc = FT_OK;
 	for (size_t i = 0; rc == FT_OK && i < p->rows; i++) {
@@ -198,7 +209,8 @@ static void end_rows(struct run *x, size_t rows)
 		free(x->row[i].seen);
 	}
 	ft_graph_cache(x->g, NULL);
-	ft_cache_free(x->cache);
+	if (x->cache != x->o->cache)
+		ft_cache_free(x->cache);
 	ft_sampler_free(x->sampler);
 	free(x->row);
 	free(x->ids);

@@ -70,6 +70,37 @@ fails "a prompt in windows" 2 ft-predict -m lm.ft --long split in.txt
 : >none.txt
 is "no rows, no answers" "$(ft-predict -q -m lm.ft none.txt)" ""
 
+# A conversation. Turn by turn it is what it is at once: the cache goes on from where it ends.
+fails "no template, no chat" 65 ft-predict -q -m lm.ft --chat
+like "it is told what is looked for" "$(cat .err)" 'no chat template \(chat_template\.jinja'
+cat >base/chat_template.jinja <<'END'
+{% for m in messages %}{{ '<' + m.role + '>' + m.content | trim + '</>' }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}
+END
+printf '%s\n' 'Hello there.' '' 'And you?' 'One more.' |
+	ft-predict -q -m lm.ft -n 4 -T 1 --system 'Be short.' --chat=whole.json >whole
+for line in 'Hello there.' 'And you?' 'One more.'; do
+	echo "$line" | ft-predict -q -m lm.ft -n 4 -T 1 --system 'Be short.' --chat=parts.json
+done >parts
+ok "answers turn by turn are those of one conversation" cmp whole parts
+ok "it is kept" python3 -c 'import json
+m = json.load(open("whole.json"))["messages"]
+assert m == json.load(open("parts.json"))["messages"]
+assert [x["role"] for x in m] == ["system"] + ["user", "assistant"] * 3, m
+assert m[3]["content"] == "And you?"
+assert "".join(x["content"] + "\n" for x in m[2::2]) == open("whole").read()'
+yes 'word and another word' | head -n 8 | ft-predict -m lm.ft -n 3 --chat=many.json 2>notes >many
+is "a long conversation goes on" "$(grep -o '"role":"assistant"' many.json | grep -c .)" 8
+like "and says so once" "$(cat notes)" 'oldest turns are left out'
+is "once" "$(grep -c 'left out' notes)" 1
+yes 'word and' | head -n 60 | tr '\n' ' ' >long.txt
+echo >>long.txt
+ft-predict -q -m lm.ft --chat <long.txt >.out 2>.err
+is "a message that is too long" "$? $(grep -c 'a message of more than' .err)" "65 1"
+echo '[]' >bad.json
+fails "a file that is no conversation" 65 ft-predict -m lm.ft --chat=bad.json
+fails "files beside --chat" 2 ft-predict -m lm.ft --chat in.txt
+fails "a chat with a classifier" 2 ft-predict -m "$SRC/tests/ref/tiny-bert-classify" --chat
+
 # A real model.
 S=$DATA/models/stories260K
 if [ -d "$S" ]; then
