@@ -87,7 +87,7 @@ void ft_chat_free(struct ft_chat *c)
 
 bool ft_chat_has_replies(const struct ft_chat *c)
 {
-	return c->own.program.has_replies;
+	return c->own.program.has_replies || c->tools.program.has_replies;
 }
 
 /* ---- what a rendering is given ---- */

@@ -173,7 +173,7 @@ struct value slice(struct run *r, struct value v, const struct value part[3])
 	if (v.kind == UNDEFINED)
 		stop_undefined(r, v);
 	if (v.kind != LIST && v.kind != TUPLE)
-		return undefined(r, "'%s' object cannot be sliced", kind_name(v));
+		stop(r, "a slice of a '%s'", kind_name(v));
 	struct cut c = cut_of(r, (int64_t)v.list->n, part);
 	struct list *l = list_new(r, cut_count(&c));
 	for (size_t i = 0; i < l->n; i++)

@@ -28,7 +28,9 @@ FILTER_OF(replace)
 /* The white space in front of each line but the first (but empty ones, unless `blank`). */
 FILTER_OF(indent)
 {
-	const struct text *t = show(r, self), *pad;
+	if (self.kind != TEXT)
+		stop(r, "indent needs a text, not '%s'", kind_name(self));
+	const struct text *t = self.t, *pad;
 	struct build b = { .run = r };
 	bool first = bool_arg(a, 1, false), blank = bool_arg(a, 2, false), text = given(a, 0) && a->at[0].kind == TEXT;
 	pad = text ? a->at[0].t : arithmetic(r, '*', of_text(text_str(r, " ")), of_int(int_arg(r, a, 0, 4))).t;
@@ -98,6 +100,8 @@ FILTER_OF(int)
 {
 	double x = 0;
 	int64_t i, base = int_arg(r, a, 1, 10);
+	if (self.kind == UNDEFINED)
+		stop_undefined(r, self);
 	if (base < 2 || base > 36)
 		stop(r, "the base of int must be 2 to 36");
 	if (self.kind == TEXT && read_int(r, self.t, (int)base, &i))
@@ -114,6 +118,8 @@ FILTER_OF(int)
 FILTER_OF(float)
 {
 	double x;
+	if (self.kind == UNDEFINED)
+		stop_undefined(r, self);
 	if (is_number(self))
 		return of_real(real_of(self));
 	if (self.kind == TEXT && read_real(r, self.t, &x))
@@ -137,6 +143,8 @@ FILTER_OF(round)
 	const struct text *how = given(a, 1) ? text_arg(r, a, 1) : text_str(r, "common");
 	if (!is_number(self) || digits < 0 || digits > 15)
 		stop(r, "round takes a number, and 0 to 15 digits");
+	if (self.kind != REAL && text_is(how, "common"))
+		return arithmetic(r, '+', self, of_int(0));
 	double x = real_of(self), scale = pow(10, (double)digits);
 	if (text_is(how, "ceil") || text_is(how, "floor"))
 		return of_real((text_is(how, "ceil") ? ceil(x * scale) : floor(x * scale)) / scale);

@@ -48,9 +48,15 @@ static struct args behind(const struct args *a, size_t n)
 	return (struct args){ .at = a->at + n, .n = a->n - n, .named = a->named, .nnamed = a->nnamed };
 }
 
+/* The filters of this group take whatever is false for an empty list. */
+static struct list *some_of(struct run *r, struct value v)
+{
+	return truth(v) ? items_of(r, v) : list_new(r, 0);
+}
+
 static struct value choose(struct run *r, struct value self, struct args *a, bool by_attribute, bool wanted)
 {
-	struct list *l = items_of(r, self), *out = list_new(r, 0);
+	struct list *l = some_of(r, self), *out = list_new(r, 0);
 	size_t n = by_attribute;
 	const struct builtin *test = NULL;
 	if (a->n < n)
@@ -96,7 +102,7 @@ static struct value map_attribute(struct run *r, struct list *l, const struct ar
 
 FILTER_OF(map)
 {
-	struct list *l = items_of(r, self);
+	struct list *l = some_of(r, self);
 	if (!a->n)
 		return map_attribute(r, l, a);
 	const struct text *name = text_arg(r, a, 0);

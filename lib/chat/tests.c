@@ -22,7 +22,7 @@ TEST(mapping, self.kind == MAP)
 /* An undefined value is an empty sequence. */
 TEST(sequence, (is_list(self) && self.kind <= TUPLE) || self.kind == TEXT || self.kind == MAP || self.kind == UNDEFINED)
 TEST(iterable, is_list(self) || self.kind == TEXT || self.kind == MAP || self.kind == UNDEFINED)
-TEST(callable, is_callable(self))
+TEST(callable, is_callable(self) || self.kind == UNDEFINED)
 
 TEST(divisible, real_of(arithmetic(r, '%', self, a->at[0])) == 0)
 TEST(odd, real_of(arithmetic(r, '%', self, of_int(2))) == 1)

@@ -275,6 +275,12 @@ struct list *items_of(struct run *r, struct value v)
 /* ---- sorting: stable, by merging ---- */
 struct sorting { struct run *run; const struct value *keys; bool down; };
 
+/* Equal keys need no order: undefined ones have none. */
+static int compare_keys(const struct sorting *s, size_t a, size_t b)
+{
+	return equal(s->run, s->keys[a], s->keys[b]) ? 0 : compare(s->run, s->keys[a], s->keys[b]);
+}
+
 static void merge(const struct sorting *s, size_t *at, size_t *spare, size_t from, size_t to)
 {
 	if (to - from < 2)
@@ -283,7 +289,7 @@ static void merge(const struct sorting *s, size_t *at, size_t *spare, size_t fro
 	merge(s, at, spare, from, middle);
 	merge(s, at, spare, middle, to);
 	for (size_t i = from; i < to; i++) {
-		int d = a == middle ? 1 : b == to ? -1 : compare(s->run, s->keys[at[a]], s->keys[at[b]]);
+		int d = a == middle ? 1 : b == to ? -1 : compare_keys(s, at[a], at[b]);
 		bool left = a < middle && (b == to || (s->down ? d >= 0 : d <= 0));
 		spare[i] = at[left ? a++ : b++];
 	}
