@@ -317,14 +317,14 @@ uint64_t *graph_sites(struct ft_graph *g) { return &g->sites; }
 
 /* ---- gradients ---- */
 
-/* A table with rows marked as touched becomes dense: the others get their zeros. */
+/* A table with rows marked as touched becomes dense: the others get their zeros, if there
+ * is a gradient at all. */
 static void make_dense(struct ft_tensor *t)
 {
-	for (int64_t r = 0; r < t->rows; r++)
-		if (!t->has_grad || !t->touched[r])
+	for (int64_t r = 0; t->has_grad && r < t->rows; r++)
+		if (!t->touched[r])
 			memset(t->grad + r * t->cols, 0, (size_t)t->cols * sizeof *t->grad);
 	t->dense = true;
-	t->has_grad = true;
 }
 
 float *ft_grad(struct ft_graph *g, struct ft_tensor *t, bool *fresh)

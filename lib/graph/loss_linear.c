@@ -7,7 +7,18 @@
 
 #include <math.h>
 
-#define CHUNK 128 /* units */
+/* Units of a chunk: for each chunk all of w and of its gradient are gone through once. Their
+ * logits are 128 MiB at most, unless even the fewest have more. */
+#define UNITS_MOST 384
+#define UNITS_LEAST 128
+#define LOGITS ((int64_t)32 << 20)
+
+static int64_t chunk_units(int64_t units, int64_t vocabulary)
+{
+	int64_t n = LOGITS / vocabulary;
+	n = n > UNITS_MOST ? UNITS_MOST : n < UNITS_LEAST ? UNITS_LEAST : n;
+	return units < n ? units : n;
+}
 
 struct chunk {
 	float *logits, *loss;
@@ -127,7 +138,7 @@ struct ft_tensor *ft_linear_cross_entropy(struct ft_graph *g, struct ft_tensor *
 	if (!graph_ready(g, in, b ? 3 : 2) || check(g, labels, x->rows, w->rows) < 0)
 		return NULL;
 	struct ft_tensor *loss = ft_graph_tensor(g, x->rows, 1);
-	int64_t rows = x->rows < CHUNK ? x->rows : CHUNK;
+	int64_t rows = chunk_units(x->rows, w->rows);
 	float *logits = graph_floats(g, (size_t)(rows * w->rows));
 	struct gradients s = { 0 };
 	if (!loss || !logits || want(g, w, &s.dw, &s.add_w) < 0 || want(g, b, &s.db, &s.add_b) < 0)

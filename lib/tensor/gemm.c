@@ -25,8 +25,10 @@
 /* Without memory for that: on the stack. */
 #define SMALL_ROWS 42
 
-/* Panels of B that all threads use: at most so many floats (16 MiB) at a time. */
+/* Panels of B that all threads use: at most so many floats (16 MiB) at a time, and so
+ * many values of k: of 1092 columns at least, as A is packed again for the next. */
 #define SHARED_FLOATS ((size_t)4 << 20)
+#define SHARED_DEPTH (10 * PRODUCT_DEPTH)
 
 struct space {
 	float *a, *b;
@@ -77,6 +79,7 @@ struct piece {
 	const struct ft_product *p;
 	int64_t i, m; /* rows i .. i+m-1 of C */
 	int64_t j, n; /* and its columns */
+	int64_t l, k; /* values of k: l .. l+k-1; what is before them has been added */
 	struct product_matrix b;
 	const float *packed; /* all panels of these columns of B; NULL: to be packed here */
 };
@@ -109,7 +112,7 @@ static enum product_start start_of(const struct ft_gemm *g)
  * slab after slab of k, in each panel after panel. */
 static size_t panel_at(const struct piece *w, int64_t j, int64_t l, int64_t depth)
 {
-	return (size_t)(l * round_up(w->n, w->p->cols) + (j - w->j) * depth);
+	return (size_t)((l - w->l) * round_up(w->n, w->p->cols) + (j - w->j) * depth);
 }
 
 /* One panel of B, of columns from j on, with all panels of A. `next`: the panel of B after
@@ -147,8 +150,8 @@ static void multiply(const struct piece *w, const struct space *s)
 	for (int64_t t = 0; t < blocks; t++) {
 		int64_t r = cut(w->m, blocks, t), m = cut(w->m, blocks, t + 1) - r, l = 0;
 		do /* once for k = 0, too: C is what it starts from */
-			multiply_block(w, s, w->i + r, m, l, least(w->g->k - l, PRODUCT_DEPTH));
-		while ((l += PRODUCT_DEPTH) < w->g->k);
+			multiply_block(w, s, w->i + r, m, w->l + l, least(w->k - l, PRODUCT_DEPTH));
+		while ((l += PRODUCT_DEPTH) < w->k);
 	}
 }
 
@@ -194,8 +197,8 @@ static void pack_panel(void *ctx, size_t t)
 {
 	const struct piece *w = ctx;
 	int64_t panels = ceil_div(w->n, w->p->cols), l = (int64_t)t / panels * PRODUCT_DEPTH;
-	int64_t j = w->j + (int64_t)t % panels * w->p->cols, depth = least(w->g->k - l, PRODUCT_DEPTH);
-	pack_b(w, shared + panel_at(w, j, l, depth), j, l, depth);
+	int64_t j = w->j + (int64_t)t % panels * w->p->cols, depth = least(w->k - l, PRODUCT_DEPTH);
+	pack_b(w, shared + panel_at(w, j, w->l + l, depth), j, w->l + l, depth);
 }
 
 static void rows_piece(void *ctx, size_t t)
@@ -219,18 +222,25 @@ static void columns_piece(void *ctx, size_t t)
 	run_piece(&w);
 }
 
-/* Threads take rows; the columns in strips, as many as `shared` has room for. */
-static void by_rows(struct piece *w)
+/* Threads take rows, of as many columns and values of k as `shared` has room for. */
+static void by_rows(const struct piece *w)
 {
-	int64_t n = w->n, strip = (int64_t)(SHARED_FLOATS / (size_t)w->g->k) / w->p->cols * w->p->cols;
-	for (int64_t j = 0; j < n; j += strip) {
-		struct pieces s = { *w, round_up(ceil_div(w->m, BLOCK_ROWS / 2), ft_threads()) };
-		s.whole.j = j;
-		s.whole.n = least(n - j, strip);
-		size_t panels = (size_t)(ceil_div(s.whole.n, w->p->cols) * ceil_div(w->g->k, PRODUCT_DEPTH));
-		ft_parallel(panels, pack_panel, &s.whole);
-		s.whole.packed = shared;
-		ft_parallel((size_t)s.parts, rows_piece, &s);
+	struct pieces s = { *w, round_up(ceil_div(w->m, BLOCK_ROWS / 2), ft_threads()) };
+	ft_parallel((size_t)(ceil_div(w->n, w->p->cols) * ceil_div(w->k, PRODUCT_DEPTH)), pack_panel, &s.whole);
+	s.whole.packed = shared;
+	ft_parallel((size_t)s.parts, rows_piece, &s);
+}
+
+static void by_strips(const struct piece *w)
+{
+	struct piece part = *w;
+	for (part.l = 0; part.l < w->k; part.l += SHARED_DEPTH) {
+		part.k = least(w->k - part.l, SHARED_DEPTH);
+		int64_t strip = (int64_t)(SHARED_FLOATS / (size_t)part.k) / w->p->cols * w->p->cols;
+		for (part.j = 0; part.j < w->n; part.j += strip) {
+			part.n = least(w->n - part.j, strip);
+			by_rows(&part);
+		}
 	}
 }
 
@@ -256,7 +266,7 @@ const char *ft_gemm_name(void)
 static struct piece whole(const struct ft_gemm *g)
 {
 	struct product_matrix b = { .data = g->b, .type = g->b_type, .turned = g->tb, .ld = g->ldb };
-	return (struct piece){ .g = g, .p = tiles(g->b_type), .m = g->m, .n = g->n, .b = b };
+	return (struct piece){ .g = g, .p = tiles(g->b_type), .m = g->m, .n = g->n, .k = g->k, .b = b };
 }
 
 /* What it costs in multiply-adds to bring a number of B from memory: so much is a product of few
@@ -275,8 +285,8 @@ void ft_gemm(const struct ft_gemm *g)
 	/* Rows of a thread for which a panel of B is worth reading; one thread packs B
 	 * again for each of its blocks when it packs as it goes. */
 	bool many_rows = w.p && g->m >= 8 * w.p->rows * threads && (threads > 1 || g->m > BLOCK_ROWS);
-	if (many_rows && shared && g->k > 0 && (size_t)g->k <= SHARED_FLOATS / PRODUCT_COLS_MAX && work >= FT_WORK_MIN)
-		by_rows(&w);
+	if (many_rows && shared && g->k > 0 && work >= FT_WORK_MIN)
+		by_strips(&w);
 	else
 		by_columns(&w, work);
 }

@@ -32,11 +32,12 @@ def peak_bytes():
         return next(1024 * int(line.split()[1]) for line in f if line.startswith("VmHWM"))
 
 
-def synthetic(torch, rows, length, vocabulary):
+def synthetic(torch, rows, length, vocabulary, causal):
+    """Of a causal model the labels are the ids: it moves them by itself."""
     torch.manual_seed(1)
-    return {"input_ids": torch.randint(0, vocabulary, (rows, length)),
-            "attention_mask": torch.ones(rows, length, dtype=torch.long),
-            "labels": torch.arange(rows) % 2}, rows * length
+    ids = torch.randint(0, vocabulary, (rows, length))
+    return {"input_ids": ids, "attention_mask": torch.ones(rows, length, dtype=torch.long),
+            "labels": ids if causal else torch.arange(rows) % 2}, rows * length
 
 
 def padded(torch, record, length):
@@ -54,10 +55,10 @@ def padded(torch, record, length):
     return {"input_ids": input_ids, "attention_mask": mask, "labels": torch.tensor(record["labels"])}, tokens
 
 
-def batches(torch, options, vocabulary):
+def batches(torch, options, vocabulary, causal):
     """The first is for warming up."""
     if not options.batches:
-        return [synthetic(torch, options.rows, options.length, vocabulary)] * (options.steps + 1)
+        return [synthetic(torch, options.rows, options.length, vocabulary, causal)] * (options.steps + 1)
     with open(options.batches) as f:
         records = [r for r in map(json.loads, f) if "ids" in r]
     if len(records) <= options.steps:
@@ -66,8 +67,8 @@ def batches(torch, options, vocabulary):
 
 
 def optimizer_of(torch, model, name):
-    plain = [p for n, p in model.named_parameters() if n.endswith(".bias") or "LayerNorm" in n]
-    decaying = [p for n, p in model.named_parameters() if not (n.endswith(".bias") or "LayerNorm" in n)]
+    plain = [p for p in model.parameters() if p.dim() == 1]
+    decaying = [p for p in model.parameters() if p.dim() > 1]
     how = {"fused": {"fused": True}, "foreach": {"foreach": True}, "plain": {"foreach": False}}[name]
     return torch.optim.AdamW([{"params": decaying, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}],
                              lr=5e-5, betas=(0.9, 0.999), eps=1e-8, **how)
@@ -75,14 +76,17 @@ def optimizer_of(torch, model, name):
 
 def step(options):
     import torch
-    from transformers import BertConfig, BertForSequenceClassification
+    from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel
     torch.set_num_threads(options.threads)
-    config = BertConfig.from_json_file(options.config)
-    model = BertForSequenceClassification._from_config(config, attn_implementation=options.attention)
+    with open(options.config) as f:
+        causal = json.load(f)["model_type"] == "gpt2"
+    config = (GPT2Config if causal else BertConfig).from_json_file(options.config)
+    kind = GPT2LMHeadModel if causal else BertForSequenceClassification
+    model = kind._from_config(config, attn_implementation=options.attention)
     model.train()
     optimizer = optimizer_of(torch, model, options.optimizer)
     seconds, tokens = [], 0
-    for i, (batch, n) in enumerate(batches(torch, options, config.vocab_size)):
+    for i, (batch, n) in enumerate(batches(torch, options, config.vocab_size, causal)):
         began = time.perf_counter()
         loss = model(**batch).loss
         loss.backward()

@@ -38,13 +38,23 @@ struct bench {
 };
 
 /* ---- batches ---- */
-static int make_batch(struct ft_batch *b, int64_t vocabulary, int64_t rows, int64_t length)
+
+/* Labels of a causal language model: of each token the next in its row. */
+static void label_tokens(struct ft_batch *b, int32_t *labels)
+{
+	for (size_t i = 0; i + 1 < b->tokens; i++)
+		labels[i] = b->ids[i + 1];
+	for (size_t r = 0; r < b->rows; r++)
+		labels[b->offsets[r + 1] - 1] = FT_IGNORE;
+}
+
+static int make_batch(struct ft_batch *b, bool by_token, int64_t vocabulary, int64_t rows, int64_t length)
 {
 	int64_t n = rows * length;
 	int32_t *ids = ft_alloc((size_t)n, sizeof *ids), *offsets = ft_alloc((size_t)rows + 1, sizeof *offsets);
-	int32_t *labels = ft_alloc((size_t)rows, sizeof *labels);
+	int32_t *labels = ft_alloc((size_t)n, sizeof *labels);
 	*b = (struct ft_batch){ .ids = ids, .offsets = offsets, .labels = labels, .tokens = (size_t)n,
-	                        .rows = (size_t)rows, .nlabels = (size_t)rows };
+	                        .rows = (size_t)rows, .nlabels = (size_t)(by_token ? n : rows) };
 	if (!ids || !offsets || !labels)
 		return FT_EFAIL;
 	struct ft_rng r;
@@ -55,6 +65,8 @@ static int make_batch(struct ft_batch *b, int64_t vocabulary, int64_t rows, int6
 		offsets[i + 1] = (int32_t)((i + 1) * length);
 		labels[i] = (int32_t)(i % 2);
 	}
+	if (by_token)
+		label_tokens(b, labels);
 	return FT_OK;
 }
 
@@ -69,27 +81,41 @@ static int next_batch(struct bench *b)
 
 /* ---- counting ---- */
 
-/* Multiply-adds that a step needs when everything trains: each weight matrix of the
- * encoder meets each token three times (forward, and both gradients), those above
- * it each row; attention is two products forward and four backward. */
+/* How many tokens or rows of the batch a weight matrix meets: those of the encoder each
+ * token, the table that decodes the places with a label, those above each row. */
+static double meets(const struct ft_param *p, bool lm, const struct ft_batch *b)
+{
+	size_t labels = 0;
+	if (strncmp(p->name, "layer.", 6) == 0)
+		return (double)b->tokens;
+	if (!lm)
+		return p->layer < 0 ? 0 : (double)b->rows;
+	for (size_t i = 0; i < b->nlabels; i++)
+		labels += b->labels[i] != FT_IGNORE;
+	return strcmp(p->name, "embed.word.weight") == 0 ? (double)labels : 0;
+}
+
+/* Multiply-adds that a step needs when everything trains: each weight matrix three times
+ * for what it meets (forward, and both gradients); attention is two products forward and
+ * four backward, of each token with those that it sees. */
 static double needed_macs(struct ft_model *m, const struct ft_batch *b)
 {
 	double macs = 0, pairs = 0, width = 0;
 	int64_t layers = 0;
+	bool lm = ft_model_task(m) == FT_TASK_LM;
 	for (size_t i = 0; i < ft_model_params(m); i++) {
 		const struct ft_param *p = ft_model_param(m, i);
-		if (p->rank != 2 || p->layer < 0)
+		if (p->rank != 2)
 			continue;
-		bool encoder = strncmp(p->name, "layer.", 6) == 0;
-		macs += 3.0 * (double)(encoder ? b->tokens : b->rows) * (double)p->t.rows * (double)p->t.cols;
-		if (strstr(p->name, "attn.q.")) {
+		macs += 3.0 * meets(p, lm, b) * (double)p->t.rows * (double)p->t.cols;
+		if (strstr(p->name, "attn.o.")) {
 			layers++;
-			width = (double)p->t.rows;
+			width = (double)p->t.cols;
 		}
 	}
 	for (size_t r = 0; r < b->rows; r++) {
 		double n = b->offsets[r + 1] - b->offsets[r];
-		pairs += n * n;
+		pairs += lm ? n * (n + 1) / 2 : n * n;
 	}
 	return macs + 6 * pairs * width * (double)layers;
 }
@@ -185,7 +211,7 @@ static int open_bench(struct bench *b, const char *model, const char *batches, i
 	if (batches)
 		return (b->data = ft_reader_open(batches, "batches")) ? FT_OK : ft_last_error();
 	int64_t vocabulary = ft_json_int(json_object_get(ft_model_meta(b->m), "config"), "vocab_size", 1, NULL);
-	return make_batch(&b->batch, vocabulary, rows, length);
+	return make_batch(&b->batch, ft_model_task(b->m) == FT_TASK_LM, vocabulary, rows, length);
 }
 
 static void close_bench(struct bench *b)

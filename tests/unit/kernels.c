@@ -237,10 +237,11 @@ static void check_gemm(void)
 }
 
 /* A row of the product is the same to the bit whatever rows are around it, on
- * however many threads: also one deeper than a panel, with a bias or added to C. */
+ * however many threads: also one deeper than what is packed for all of them at a time, with
+ * a bias or added to C. */
 static void check_rows(void)
 {
-	enum { M = 301, K = 900, C = 71 };
+	enum { M = 301, K = 4000, C = 71 };
 	static float a[M * K], b[C * K], many[M * C], alone[M * C], bias[C];
 	struct ft_rng r;
 	ft_rng_init(&r, 5, 1);
