@@ -306,7 +306,7 @@ static int report(json_t *result, json_t *baseline, struct ft_metric *of_result,
 static int open_side(struct run *r, const char *path)
 {
 	struct side *s = &r->side[r->sides++];
-	s->model = ft_model_open(path, base, 0);
+	s->model = ft_model_open(path, base, FT_MODEL_READ);
 	if (!s->model)
 		return ft_last_error();
 	enum ft_task task = ft_model_task(s->model);

@@ -231,7 +231,7 @@ static int open_tags(struct run *r)
 
 static int open_model(struct run *r)
 {
-	r->model = ft_model_open(model_path, base, 0);
+	r->model = ft_model_open(model_path, base, FT_MODEL_READ);
 	if (!r->model)
 		return ft_last_error();
 	r->task = ft_model_task(r->model);

@@ -108,5 +108,8 @@ struct ft_gemm {
 void ft_gemm(const struct ft_gemm *g);
 /* On the calling thread; from inside ft_parallel(). */
 void ft_gemm_one(const struct ft_gemm *g);
+/* Whether a matrix of this type is better left where it lies than widened: with tiles. A BLAS
+ * library wants aligned floats. */
+bool ft_gemm_takes(enum ft_dtype type, const void *b);
 
 #endif

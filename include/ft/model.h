@@ -23,7 +23,7 @@ struct ft_param {
 	char *name;       /* ours: "layer.3.attn.q.weight" */
 	char *file;       /* as the family's Hugging Face checkpoints spell it,
 	                     with prefix: "bert.encoder.layer.3.attention.self.query.weight" */
-	struct ft_tensor t;
+	struct ft_tensor t; /* t.data is NULL where it is only `stored`: a weight that does not train */
 	int rank;         /* 1 or 2: the shape on disk, [cols] or [rows, cols] */
 	int layer;        /* 0 .. layers-1; -1 embeddings; layers: head */
 	bool trains;
@@ -36,10 +36,13 @@ struct ft_param {
 };
 
 /* dest [cols, rows] = a `turned` parameter as a checkpoint holds it. */
-void ft_param_turn(const struct ft_param *p, float *dest);
+int ft_param_turn(const struct ft_param *p, float *dest);
 
 struct ft_model;
 #define FT_MODEL_BARE 1u /* description only, no weights in memory */
+/* Nothing will be trained or written: also what the plan trains stays as it is stored, where
+ * the base has it, and a folder gets no digest. Weights are then read when they are used. */
+#define FT_MODEL_READ 2u
 
 /* Opens a base or a model stream. `base` (or NULL) says where the base lies
  * here when the stream's own hint does not; the digest decides (FT_EMATCH).

@@ -140,8 +140,8 @@ static int narrow_stored(const struct ft_param *p, const float *wide, struct ft_
 	return rc;
 }
 
-/* The parameter as it will be stored. For F32 the bytes are the parameter's own, as long as
- * they need not be turned. */
+/* The parameter as it will be stored. For F32 the bytes are the parameter's own, where it has
+ * floats that need not be turned; else memory of its own. */
 static int make_stored(const struct ft_param *p, enum ft_dtype dtype, struct ft_stored *t)
 {
 	size_t n = (size_t)p->t.rows * (size_t)p->t.cols;
@@ -149,18 +149,18 @@ static int make_stored(const struct ft_param *p, enum ft_dtype dtype, struct ft_
 	t->bytes = n * ft_dtype_size(dtype);
 	t->shape[0] = p->turned ? p->t.cols : p->rank == 2 ? p->t.rows : p->t.cols;
 	t->shape[1] = p->turned ? p->t.rows : p->t.cols;
-	if (!p->turned && dtype == FT_F32) {
-		t->data = p->t.data;
-		return check_finite(p, p->t.data, NULL, dtype);
+	bool own = !p->turned && p->t.data;
+	float *copy = own ? NULL : ft_alloc(n, sizeof *copy);
+	const float *wide = own ? p->t.data : copy;
+	int rc = !wide ? FT_EFAIL : p->turned ? ft_param_turn(p, copy) : FT_OK;
+	if (copy && !p->turned)
+		ft_tensor_floats(&p->t, 0, p->t.rows, copy);
+	if (rc == FT_OK && dtype == FT_F32) {
+		t->data = wide; /* a copy is the caller's to free, also after a failure */
+		return check_finite(p, wide, NULL, dtype);
 	}
-	if (!p->turned)
-		return narrow_stored(p, p->t.data, t);
-	float *wide = ft_alloc(n, sizeof *wide);
-	if (!wide)
-		return FT_EFAIL;
-	ft_param_turn(p, wide);
-	int rc = narrow_stored(p, wide, t);
-	free(wide);
+	rc = rc < 0 ? rc : narrow_stored(p, wide, t);
+	free(copy);
 	return rc;
 }
 

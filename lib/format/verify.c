@@ -115,27 +115,39 @@ static int compare_meta(const struct ft_model *a, const struct ft_model *b)
 	return FT_OK;
 }
 
+/* Whether each row of y is, to the bit, what rounding makes of that of x: 1, 0, or an error. */
+static int compare_rows(const struct ft_tensor *x, const struct ft_tensor *y, enum ft_dtype dtype)
+{
+	size_t cols = (size_t)x->cols, n = 0;
+	float *ours = ft_alloc(cols, sizeof *ours), *theirs = ft_alloc(cols, sizeof *theirs);
+	void *narrow = ft_dtype_bytes(dtype, cols, &n) ? ft_alloc(n, 1) : NULL;
+	int rc = ours && theirs && narrow ? FT_OK : FT_EFAIL;
+	bool same = true;
+	for (int64_t r = 0; rc == FT_OK && same && r < x->rows; r++) {
+		ft_tensor_floats(x, r, 1, ours);
+		ft_tensor_floats(y, r, 1, theirs);
+		rc = ft_narrow(narrow, ours, dtype, cols);
+		rc = rc < 0 ? rc : ft_widen(ours, narrow, dtype, cols);
+		same = memcmp(ours, theirs, cols * sizeof *ours) == 0;
+	}
+	free(ours);
+	free(theirs);
+	free(narrow);
+	return rc < 0 ? rc : same;
+}
+
 /* Each weight must come back with exactly the bits that rounding gives. */
 static int compare_params(const struct ft_model *a, const struct ft_model *b, enum ft_dtype dtype)
 {
-	float wide[256];
-	unsigned char narrow[sizeof wide];
 	if (ft_model_params(a) != ft_model_params(b))
 		return differs("its number of tensors");
 	for (size_t i = 0; i < ft_model_params(a); i++) {
 		const struct ft_param *x = ft_model_param(a, i), *y = ft_model_find(b, x->name);
 		if (!y || y->fresh || y->rank != x->rank || y->t.rows != x->t.rows || y->t.cols != x->t.cols)
 			return differs(x->file);
-		size_t n = (size_t)x->t.rows * (size_t)x->t.cols, some;
-		for (size_t at = 0; at < n; at += some) {
-			some = n - at < 256 ? n - at : 256;
-			int rc = ft_narrow(narrow, x->t.data + at, dtype, some);
-			rc = rc < 0 ? rc : ft_widen(wide, narrow, dtype, some);
-			if (rc < 0)
-				return rc;
-			if (memcmp(wide, y->t.data + at, some * sizeof *wide))
-				return differs(x->file);
-		}
+		int rc = compare_rows(&x->t, &y->t, dtype);
+		if (rc <= 0)
+			return rc < 0 ? rc : differs(x->file);
 	}
 	return FT_OK;
 }
@@ -189,7 +201,7 @@ out:
 int ft_export_verify(struct ft_model *m, const char *dir, enum ft_dtype dtype, struct ft_verified *v)
 {
 	*v = (struct ft_verified){ .params = ft_model_params(m) };
-	struct ft_model *back = ft_model_open(dir, NULL, 0);
+	struct ft_model *back = ft_model_open(dir, NULL, FT_MODEL_READ);
 	if (!back)
 		return ft_context(ft_last_error(), "the exported model cannot be opened");
 	int rc = compare_meta(m, back);

@@ -169,6 +169,8 @@ static char *find_base(const struct ft_model *m, const char *stream, const char 
 static int check_digest(struct ft_model *m)
 {
 	const char *want = json_string_value(json_object_get(json_object_get(m->meta, "base"), "digest"));
+	if (!want && m->reads)
+		return FT_OK;
 	const char *have = ft_base_digest(m->base);
 	if (!have)
 		return ft_last_error();
@@ -354,6 +356,7 @@ static struct ft_model *open_model(const char *path, const char *base, const str
 		free(m);
 		return NULL;
 	}
+	m->reads = flags & FT_MODEL_READ;
 	unsigned base_flags = plan && plan->init ? flags | FT_MODEL_BARE : flags;
 	int rc = ft_base_is(path) ? open_base(m, path, base_flags) : open_stream(m, path, base);
 	const json_t *head = rc == FT_OK ? json_object_get(m->meta, "head") : NULL;
@@ -365,10 +368,11 @@ static struct ft_model *open_model(const char *path, const char *base, const str
 	rc = rc ? rc : describe(m);
 	rc = rc ? rc : renew_head(m, old);
 	json_decref(old);
-	rc = rc ? rc : load(m, flags);
 	if (rc == FT_OK && plan)
 		rc = rules_make(m, plan);
-	if (rc == FT_OK && rules_apply(m) == FT_OK)
+	rc = rc ? rc : rules_apply(m); /* before loading: what does not train is not brought to memory */
+	rc = rc ? rc : load(m, flags);
+	if (rc == FT_OK)
 		return m;
 	ft_model_free(m);
 	return NULL;

@@ -1,4 +1,5 @@
 /* param.c - the parameters of a model: declared, found, loaded, initialised. */
+#include "ft/kernels.h"
 #include "ft/rng.h"
 #include "ft/thread.h"
 #include "priv.h"
@@ -216,9 +217,16 @@ static void turn(float *y, const float *x, int64_t rows, int64_t cols)
 			y[c * rows + r] = x[r * cols + c];
 }
 
-void ft_param_turn(const struct ft_param *p, float *dest)
+int ft_param_turn(const struct ft_param *p, float *dest)
 {
-	turn(dest, p->t.data, p->t.rows, p->t.cols);
+	float *row = ft_alloc((size_t)p->t.cols, sizeof *row);
+	for (int64_t r = 0; row && r < p->t.rows; r++) {
+		ft_tensor_floats(&p->t, r, 1, row);
+		for (int64_t c = 0; c < p->t.cols; c++)
+			dest[c * p->t.rows + r] = row[c];
+	}
+	free(row);
+	return row ? FT_OK : FT_EFAIL;
 }
 
 static int load_turned(struct ft_param *p, const struct ft_stored *t)
@@ -237,6 +245,14 @@ static int load_stored(const struct ft_model *m, struct ft_param *p, const struc
 	int rc = p->turned && !t->turned ? load_turned(p, t)
 	                   : ft_widen(p->t.data, t->data, t->dtype, (size_t)p->t.rows * (size_t)p->t.cols);
 	return rc < 0 ? ft_context(rc, "%s: tensor '%s'", m->dir, t->name) : FT_OK;
+}
+
+/* Weights that do not train stay in the mapping, as products and tables read them there.
+ * Vectors are small. */
+static bool may_stay(const struct ft_model *m, const struct ft_param *p, const struct ft_stored *t)
+{
+	bool other_way = p->turned && !t->turned;
+	return p->rank == 2 && !other_way && (!p->trains || m->reads) && ft_gemm_takes(t->dtype, t->data);
 }
 
 static int alloc_param(struct ft_param *p)
@@ -265,6 +281,11 @@ int params_load(struct ft_model *m)
 			return ft_fail(FT_EFORMAT, "%s: no tensor '%s'; config.json says that this is a %s with %lld layers",
 			               m->dir, p->file, m->family->name, (long long)m->shape.layers);
 		int rc = t ? check_shape(m, p, t) : FT_OK; /* before memory is asked for */
+		if (rc == FT_OK && t && may_stay(m, p, t)) {
+			p->t.stored = t->data;
+			p->t.dtype = t->dtype;
+			continue;
+		}
 		rc = rc ? rc : alloc_param(p);
 		if (rc == FT_OK && t)
 			rc = load_stored(m, p, t);

@@ -116,6 +116,7 @@ struct ft_model {
 	const json_t *labels; /* in meta, or NULL */
 	bool own_names;       /* checkpoint without a head: names have no prefix */
 	bool new_head;        /* the plan gives another head than there was */
+	bool reads;           /* opened to be read only */
 	bool forget;          /* the plan starts anew: tensors of the stream do not count */
 
 	struct ft_param **params;

@@ -263,6 +263,13 @@ const char *ft_gemm_name(void)
 	return tiles(FT_F32) ? "tiles" : blas_name();
 }
 
+bool ft_gemm_takes(enum ft_dtype type, const void *b)
+{
+	bool known = type == FT_F32 || type == FT_F16 || type == FT_BF16 || type == FT_Q8_0 || type == FT_Q4_0;
+	bool floats = type == FT_F32 && (uintptr_t)b % sizeof(float) == 0;
+	return floats || (known && tiles(FT_F32));
+}
+
 static struct piece whole(const struct ft_gemm *g)
 {
 	struct product_matrix b = { .data = g->b, .type = g->b_type, .turned = g->tb, .ld = g->ldb };
