@@ -2,6 +2,7 @@
  *
  * Here are the options and what they mean for a model; ft/encode.h does the work.
  */
+#include "ft/chat.h"
 #include "ft/cli.h"
 #include "ft/encode.h"
 #include "ft/err.h"
@@ -16,7 +17,8 @@
 #include <string.h>
 
 static const char *model_path, *base, *output, *format, *member;
-static const char *text_column, *pair_column, *negative_column, *label_column, *prompt_column, *completion_column;
+static const char *text_column, *pair_column, *negative_column, *label_column, *prompt_column, *completion_column,
+	*messages_member;
 static const char *label_names, *task_name, *long_name = "truncate", *learn_name, *wrap_name;
 static bool header, no_header, no_labels, label_all;
 static int64_t max_length, stride = -1, max_line = 16 << 20, outputs = 1;
@@ -45,6 +47,8 @@ static const struct ft_opt options[] = {
 	  "lm: column of a prompt, which is what --text is (jsonl: 'prompt' where there is no 'text')", 0 },
 	{ "completion", 0, FT_OPT_STR, &completion_column, "COLUMN",
 	  "lm: column of the text that is to follow the prompt (jsonl: 'completion' beside 'prompt')", 0 },
+	{ "messages", 0, FT_OPT_STR, &messages_member, "NAME",
+	  "lm, jsonl: the member that is a conversation (default: 'messages', where it is there)", 0 },
 	{ "label", 'l', FT_OPT_STR, &label_column, "COLUMN",
 	  "column of the label (default: 'label'; without a header 1, when there are two or more; conll: the last; "
 	  "embed: of the score, and without it none are read)", 0 },
@@ -62,7 +66,8 @@ static const struct ft_opt options[] = {
 	{ "no-labels", 0, FT_OPT_FLAG, &no_labels, NULL, "read the text alone", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Language models (--task lm)", 0 },
 	{ "learn", 0, FT_OPT_STR, &learn_name, "WHAT",
-	  "what is learnt beside a prompt: replies, which is completions, or all (default: replies)", 0 },
+	  "what is learnt: replies, which are completions and what the assistant says; last, of a conversation only "
+	  "the last of them; or all (default: replies)", 0 },
 	{ "wrap", 0, FT_OPT_STR, &wrap_name, "WHAT",
 	  "special tokens around a text: none, bos, eos, both, or auto: what the tokenizer puts there, and behind a "
 	  "completion the end of text (default: auto)", 0 },
@@ -70,7 +75,8 @@ static const struct ft_opt options[] = {
 	{ "max-length", 0, FT_OPT_INT, &max_length, "N",
 	  "most tokens of an example, with special tokens (default: as many as MODEL takes)", 0 },
 	{ "long", 0, FT_OPT_STR, &long_name, "POLICY",
-	  "what becomes of longer texts: truncate, drop, split or error (default: truncate)", 0 },
+	  "what becomes of longer texts: truncate, drop, split, error, or turns: conversations lose their oldest turns "
+	  "(default: truncate)", 0 },
 	{ "stride", 0, FT_OPT_INT, &stride, "N",
 	  "tokens by which windows overlap, with --long split (default: 0)", 0 },
 	{ 0 },
@@ -90,8 +96,10 @@ struct run {
 	int32_t *rest;  /* of each label, that of a word's other tokens; or NULL */
 	enum ft_learn learn; /* lm */
 	struct ft_edges edges;
+	struct ft_chat *chat; /* when rows are conversations */
 	struct ft_writer *out;
 	json_t *inputs;
+	int64_t blank, comments; /* lines passed over */
 	struct ft_encoder *encoder;
 };
 
@@ -153,13 +161,13 @@ static int open_tokenizer(struct run *r)
 static int choose_lm(struct run *r)
 {
 	if (r->task != FT_TASK_LM) {
-		const char *given = prompt_column ? "prompt" : completion_column ? "completion" : learn_name ? "learn" : "wrap";
-		return prompt_column || completion_column || learn_name || wrap_name
-			? ft_fail(FT_EUSAGE, "--%s is for the task lm", given) : FT_OK;
+		const char *given = prompt_column ? "prompt" : completion_column ? "completion" : messages_member ? "messages"
+			: learn_name ? "learn" : wrap_name ? "wrap" : strcmp(long_name, "turns") == 0 ? "long turns" : NULL;
+		return given ? ft_fail(FT_EUSAGE, "--%s is for the task lm", given) : FT_OK;
 	}
 	int learn = ft_learn_parse(learn_name ? learn_name : "replies");
 	if (learn < 0)
-		return ft_fail(FT_EUSAGE, "--learn: '%s' is not replies or all", learn_name);
+		return ft_fail(FT_EUSAGE, "--learn: '%s' is not replies, last or all", learn_name);
 	if (pair_column)
 		return ft_fail(FT_EUSAGE, "--pair: the task lm has --completion instead");
 	if (prompt_column && text_column)
@@ -178,7 +186,7 @@ static int choose_limit(struct run *r)
 	size_t specials = r->task == FT_TASK_LM ? 0 : ft_tok_specials(r->tok, pair_column && !apart);
 	int policy = ft_tok_long_parse(long_name);
 	if (policy < 0)
-		return ft_fail(FT_EUSAGE, "--long: '%s' is not truncate, drop, split or error", long_name);
+		return ft_fail(FT_EUSAGE, "--long: '%s' is not truncate, drop, split, turns or error", long_name);
 	if (length < 0)
 		return (int)length;
 	if (negative_column && (!apart || !pair_column))
@@ -196,6 +204,20 @@ static int choose_limit(struct run *r)
 	return FT_OK;
 }
 
+/* The template of the base, which must be that which the model was planned for. */
+static int open_chat(struct run *r)
+{
+	const json_t *template = json_object_get(ft_model_meta(r->model), "template");
+	const char *theirs = json_string_value(json_object_get(template, "digest"));
+	r->chat = ft_chat_of_dir(ft_model_dir(r->model));
+	if (!r->chat)
+		return ft_last_error();
+	if (theirs && strcmp(theirs, ft_chat_digest(r->chat)) != 0)
+		return ft_fail(FT_EMATCH, "%s was made for another chat template (digest %s) than the one in %s (%s)",
+		               ft_model_name(r->model), theirs, ft_model_dir(r->model), ft_chat_digest(r->chat));
+	return FT_OK;
+}
+
 static json_t *make_meta(const struct run *r)
 {
 	json_t *meta = json_pack("{s:o, s:s}", "tokenizer", ft_tok_describe(r->tok), "task", ft_task_name(r->task));
@@ -204,12 +226,40 @@ static json_t *make_meta(const struct run *r)
 		rc |= json_object_set(meta, "labels", r->names);
 	else if (r->targets && r->task != FT_TASK_EMBED)
 		rc |= json_object_set_new(meta, "outputs", json_integer((json_int_t)r->targets));
+	if (r->chat)
+		rc |= json_object_set_new(meta, "template", json_pack("{s:s}", "digest", ft_chat_digest(r->chat)));
 	rc |= json_object_set_new(meta, "max_length", json_integer((json_int_t)r->limit.max));
 	if (rc == 0)
 		return meta;
 	json_decref(meta);
 	ft_fail(FT_EFAIL, "out of memory for a stream's header");
 	return NULL;
+}
+
+/* ---- output ---- */
+
+static int open_encoder(struct run *r)
+{
+	const struct ft_encode_options o = {
+		.tok = r->tok, .limit = r->limit, .task = r->task, .labels = r->labels, .targets = r->targets,
+		.rest = r->rest, .vocab = r->vocab, .learn = r->learn, .edges = r->edges, .chat = r->chat,
+		.prompt = r->task == FT_TASK_EMBED ? ft_model_pooling(r->model)->prompt : NULL,
+	};
+	r->encoder = ft_encoder_new(&o, r->out);
+	return r->encoder ? FT_OK : ft_last_error();
+}
+
+/* What the rows are, the first one tells (NULL: there is none). */
+static int open_output(struct run *r, const struct ft_row *first)
+{
+	struct ft_reader *parent = ft_model_reader(r->model);
+	int rc = first && first->messages ? open_chat(r) : FT_OK;
+	json_t *meta = rc == FT_OK ? make_meta(r) : NULL;
+	if (!meta)
+		return ft_last_error();
+	r->out = ft_writer_open(output, "tokens", meta, &parent, parent ? 1 : 0);
+	json_decref(meta);
+	return r->out ? open_encoder(r) : ft_last_error();
 }
 
 /* ---- reading ---- */
@@ -219,15 +269,15 @@ static int read_file(struct run *r, const char *path, const struct ft_text_optio
 	struct ft_text *t = ft_text_open(path, o);
 	struct ft_row row;
 	int rc = t ? 1 : ft_last_error();
-	while (rc > 0 && (rc = ft_text_next(t, &row)) > 0)
-		rc = ft_encoder_add(r->encoder, &row) < 0 ? ft_last_error() : 1;
+	while (rc > 0 && (rc = ft_text_next(t, &row)) > 0) {
+		rc = r->encoder ? FT_OK : open_output(r, &row);
+		rc = rc == FT_OK && ft_encoder_add(r->encoder, &row) == FT_OK ? 1 : ft_last_error();
+	}
 	json_t *inputs = rc == 0 ? ft_text_inputs(t) : NULL;
 	if (rc == 0 && (!inputs || json_array_extend(r->inputs, inputs) < 0))
 		rc = ft_fail(FT_EFAIL, "out of memory");
-	if (t) {
-		ft_encoder_counts(r->encoder)->blank += ft_text_blank(t);
-		ft_encoder_counts(r->encoder)->comments += ft_text_comments(t);
-	}
+	r->blank += t ? ft_text_blank(t) : 0;
+	r->comments += t ? ft_text_comments(t) : 0;
 	json_decref(inputs);
 	ft_text_close(t);
 	return rc;
@@ -246,7 +296,7 @@ static int text_options(struct ft_text_options *o)
 		.format = (enum ft_text_format)f, .header = header ? 1 : no_header ? 0 : -1,
 		.text = prompt_column ? prompt_column : text_column,
 		.pair = completion_column ? completion_column : pair_column, .negative = negative_column, .label = no_labels ? NULL : label_column, .member = member,
-		.max_line = (size_t)max_line,
+		.max_line = (size_t)max_line, .messages = messages_member,
 	};
 	return FT_OK;
 }
@@ -271,6 +321,9 @@ static void report(const struct run *r)
 		        r->limit.max);
 	if (n->empty)
 		ft_note("%lld of %lld rows have an empty text", (long long)n->empty, rows);
+	if (n->shortened)
+		ft_note("%lld of %lld conversations lost their oldest turns: more than %zu tokens", (long long)n->shortened,
+		        rows, r->limit.max);
 	if (n->unsupervised)
 		ft_note("%lld of %lld rows hold nothing to learn and were left out", (long long)n->unsupervised, rows);
 	if (n->words_without_tokens)
@@ -286,9 +339,11 @@ static void report(const struct run *r)
 
 static int write_end(struct run *r)
 {
-	const struct ft_encode_counts *n = ft_encoder_counts(r->encoder);
+	struct ft_encode_counts *n = ft_encoder_counts(r->encoder);
 	json_t *counts = json_object();
 	int rc = 0;
+	n->blank = r->blank;
+	n->comments = r->comments;
 #define X(name) rc |= json_object_set_new(counts, #name, json_integer(n->name));
 	FT_ENCODE_COUNTED(X)
 	if (r->task == FT_TASK_TAG) {
@@ -306,17 +361,6 @@ static int write_end(struct run *r)
 	if (rc == FT_OK)
 		rc = ft_writer_note(r->out, "inputs", json_incref(r->inputs));
 	return rc == FT_OK ? ft_writer_close(r->out) : rc;
-}
-
-static int open_encoder(struct run *r)
-{
-	const struct ft_encode_options o = {
-		.tok = r->tok, .limit = r->limit, .task = r->task, .labels = r->labels, .targets = r->targets,
-		.rest = r->rest, .vocab = r->vocab, .learn = r->learn, .edges = r->edges,
-		.prompt = r->task == FT_TASK_EMBED ? ft_model_pooling(r->model)->prompt : NULL,
-	};
-	r->encoder = ft_encoder_new(&o, r->out);
-	return r->encoder ? FT_OK : ft_last_error();
 }
 
 static int open_run(struct run *r)
@@ -337,12 +381,8 @@ static int open_run(struct run *r)
 		rc = choose_lm(r);
 	if (rc == FT_OK)
 		rc = choose_limit(r);
-	json_t *meta = rc == FT_OK ? make_meta(r) : NULL;
-	if (rc < 0 || !meta)
-		return ft_last_error();
-	r->out = ft_writer_open(output, "tokens", meta, &parent, parent ? 1 : 0);
-	json_decref(meta);
-	return r->out ? open_encoder(r) : ft_last_error();
+	/* A reader of the stream need not wait for the first row, but where that tells what they are. */
+	return rc == FT_OK && r->task != FT_TASK_LM ? open_output(r, NULL) : rc;
 }
 
 static void close_run(struct run *r)
@@ -350,6 +390,7 @@ static void close_run(struct run *r)
 	ft_encoder_free(r->encoder);
 	ft_writer_free(r->out);
 	ft_labels_free(r->labels);
+	ft_chat_free(r->chat);
 	free(r->rest);
 	ft_tok_free(r->tok);
 	ft_model_free(r->model);
@@ -370,6 +411,8 @@ static int run(int argc, char **argv)
 	o.prompts = r.task == FT_TASK_LM;
 	for (int i = 0; rc == FT_OK && i < (argc ? argc : 1); i++)
 		rc = read_file(&r, argc ? argv[i] : NULL, &o);
+	if (rc == FT_OK && !r.encoder)
+		rc = open_output(&r, NULL);
 	if (rc == FT_OK)
 		rc = ft_encoder_flush(r.encoder);
 	if (rc == FT_OK)

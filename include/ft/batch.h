@@ -119,7 +119,8 @@ void ft_pack_clear(struct ft_pack *p);
 
 /* ---- meta of joined streams ----
  * The meta object of what is made from all of `r`: they must agree in
- * tokenizer, task, labels and outputs (FT_EMATCH names the two and the key);
+ * tokenizer, task, labels and outputs, and in the chat template where they have one (FT_EMATCH
+ * names the two and the key);
  * max_length becomes the largest, counts of batches add up. New reference, NULL on failure. */
 json_t *ft_meta_join(struct ft_reader *const *r, size_t n);
 

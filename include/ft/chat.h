@@ -34,6 +34,9 @@ struct ft_chat *ft_chat_of_dir(const char *dir);
 /* True when the template says, with {% generation %}, what the model is to learn. */
 bool ft_chat_has_replies(const struct ft_chat *c);
 
+/* XXH3-128 of the template, or of the two where one is for tools; hex. */
+const char *ft_chat_digest(const struct ft_chat *c);
+
 void ft_chat_free(struct ft_chat *c); /* NULL is fine */
 
 struct ft_chat_input {

@@ -5,13 +5,14 @@
  * several where it is too long (ft_tok_parts); one of several texts that are looked at
  * one by one, for the task embed.
  *
- * For the task lm a row is a text, or a prompt and its completion. Its tokens are laid in windows such
+ * For the task lm a row is a text, a prompt and its completion, or a conversation. Its tokens are laid in windows such
  * that each is learnt once: the label of a place is the token behind it, also where that one
  * is the first of the next window, and FT_IGNORE where a window repeats places of the one before.
  */
 #ifndef FT_ENCODE_H
 #define FT_ENCODE_H
 
+#include "ft/chat.h"
 #include "ft/stream.h"
 #include "ft/text.h"
 #include "ft/tok.h"
@@ -22,8 +23,9 @@
 #define FT_ENCODE_COUNTED(X)                                                                           \
 	X(rows) X(examples) X(tokens) X(truncated) X(dropped) X(split) X(empty) X(blank) X(invalid_utf8)
 #define FT_ENCODE_COUNTED_WORDS(X) X(words) X(words_without_tokens) X(comments)
-/* The same of the task lm: tokens that are learnt, and rows of which none is, which are left out. */
-#define FT_ENCODE_COUNTED_LM(X) X(supervised) X(unsupervised)
+/* The same of the task lm: tokens that are learnt; rows of which none is, which are left out; and conversations
+ * that have lost their oldest turns. */
+#define FT_ENCODE_COUNTED_LM(X) X(supervised) X(unsupervised) X(shortened)
 struct ft_encode_counts {
 #define X(name) int64_t name;
 	FT_ENCODE_COUNTED(X) FT_ENCODE_COUNTED_WORDS(X) FT_ENCODE_COUNTED_LM(X)
@@ -32,9 +34,9 @@ struct ft_encode_counts {
 };
 
 /* ---- the task lm ---- */
-/* What of a prompt and its completion is learnt: the completion, or both. */
-enum ft_learn { FT_LEARN_REPLIES, FT_LEARN_ALL };
-int ft_learn_parse(const char *name); /* "replies", "all"; -1: neither */
+/* What is learnt: completions, and what the assistant says in a conversation; there only the last time; or all. */
+enum ft_learn { FT_LEARN_REPLIES, FT_LEARN_LAST, FT_LEARN_ALL };
+int ft_learn_parse(const char *name); /* "replies", "last", "all"; -1: none of them */
 /* Special tokens around a text, where it is not split. */
 #define FT_EDGES 8
 struct ft_edges {
@@ -60,6 +62,7 @@ struct ft_encode_options {
 	int64_t vocab;            /* rows of the model's embedding, which ids stay below; 0: not known */
 	enum ft_learn learn;      /* lm */
 	struct ft_edges edges;    /* lm */
+	const struct ft_chat *chat; /* lm, rows are conversations; else NULL, and none is */
 };
 
 struct ft_encoder;

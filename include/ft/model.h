@@ -82,8 +82,8 @@ const struct ft_pooling *ft_model_pooling(const struct ft_model *m);
 int64_t ft_model_length(const struct ft_model *m, int64_t asked);
 const char *ft_model_label(const struct ft_model *m, size_t i);   /* NULL: no names (regress) */
 
-/* Compares the meta of a tokens or batches stream with the model: tokenizer
- * digest, task, labels, outputs. FT_EMATCH says which two differ. */
+/* Compares the meta of a tokens or batches stream with the model: digests of tokenizer
+ * and chat template, task, labels, outputs. FT_EMATCH says which two differ. */
 int ft_model_match(const struct ft_model *m, struct ft_reader *data);
 
 /* What transformers calls a model like this: "BertForSequenceClassification". */

@@ -37,7 +37,8 @@ struct ft_text_options {
 	const char *member;         /* glob of archive members to read; NULL: all regular files */
 	size_t max_line;            /* bytes of a line, CoNLL sentence, or file that is one text; more: FT_EFORMAT; 0: 16 MiB */
 	bool words;                 /* texts are sentences in words with a tag each (words.h) */
-	bool prompts;               /* JSONL without column choices may have "prompt" and "completion", text and pair */
+	bool prompts;               /* JSONL may have conversations, and without column choices "prompt" and "completion" */
+	const char *messages;       /* JSONL: the member that is a conversation; NULL: "messages" */
 };
 
 struct ft_row {
@@ -49,6 +50,8 @@ struct ft_row {
 	const struct ft_span *words, *tags; /* [nwords]; NULL: it came as `text` */
 	const size_t *lines;
 	size_t nwords;
+	/* A conversation: what came as messages and as tools; `text` is then its line. NULL: it is none. */
+	const json_t *messages, *tools;
 };
 
 struct ft_text;

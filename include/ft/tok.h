@@ -73,8 +73,11 @@ int ft_tok_wrap(const struct ft_tok *t, const struct ft_tok_slice *a, const stru
                 struct ft_tok_text *out);
 
 /* What becomes of texts that are longer than a model takes. */
-enum ft_tok_long { FT_TOK_ERROR, FT_TOK_TRUNCATE, FT_TOK_DROP, FT_TOK_SPLIT };
-int ft_tok_long_parse(const char *name); /* "error", "truncate", "drop", "split"; -1: none of them */
+enum ft_tok_long {
+	FT_TOK_ERROR, FT_TOK_TRUNCATE, FT_TOK_DROP, FT_TOK_SPLIT,
+	FT_TOK_TURNS /* conversations (ft/encode.h) lose their oldest turns */
+};
+int ft_tok_long_parse(const char *name); /* "error", "truncate", "drop", "split", "turns"; -1: none of them */
 struct ft_tok_limit {
 	size_t max;    /* tokens of an example, with special tokens: more than those */
 	size_t stride; /* SPLIT: tokens by which neighbouring parts overlap */

@@ -46,6 +46,25 @@ static int add_counts(json_t *meta, struct ft_reader *const *r, size_t n)
 	return FT_OK;
 }
 
+/* Conversations were rendered with one template; texts with none, and may stand beside them. */
+static int join_template(json_t *meta, struct ft_reader *const *r, size_t n)
+{
+	struct ft_reader *first = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		json_t *template = json_object_get(ft_reader_meta(r[i]), "template");
+
+		if (!template)
+			continue;
+		if (first && agree(first, r[i], "template") < 0)
+			return FT_EMATCH;
+		if (!first && json_object_set(meta, "template", template) < 0)
+			return ft_fail(FT_EFAIL, "out of memory for a stream's header");
+		first = first ? first : r[i];
+	}
+	return FT_OK;
+}
+
 json_t *ft_meta_join(struct ft_reader *const *r, size_t n)
 {
 	static const char *const keys[] = { "tokenizer", "task", "labels", "outputs" };
@@ -69,7 +88,7 @@ json_t *ft_meta_join(struct ft_reader *const *r, size_t n)
 	}
 	if (longest)
 		json_object_set_new(meta, "max_length", json_integer(longest));
-	if (add_counts(meta, r, n) < 0) {
+	if (add_counts(meta, r, n) < 0 || join_template(meta, r, n) < 0) {
 		json_decref(meta);
 		return NULL;
 	}

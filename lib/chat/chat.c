@@ -1,10 +1,12 @@
 /* chat.c - templates compiled, and what they are given to render. */
 #include "dir.h"
+#include "ft/digest.h"
 #include "ft/tok.h"
 #include "priv.h"
 
 #include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct template {
 	char *name;
@@ -15,6 +17,7 @@ struct template {
 struct ft_chat {
 	struct template own, tools; /* `tools` is for conversations with tools; its name is NULL when there is none */
 	json_t *tokens;             /* bos_token, …: defaults; or NULL */
+	char digest[33];            /* of the sources */
 };
 
 /* ---- compiling ---- */
@@ -42,9 +45,28 @@ static int compile(struct template *t, const char *name, const char *source, siz
 	return parse(&run, t, source, n);
 }
 
+/* The digest goes on from what it was: a folder's templates always come in one order. */
+static int add_digest(struct ft_chat *c, const char *source, size_t n)
+{
+	struct ft_digest *d = ft_digest_new();
+	if (!d)
+		return FT_EFAIL;
+	ft_digest_add(d, c->digest, strlen(c->digest));
+	ft_digest_add(d, source, n);
+	ft_digest_hex(d, c->digest);
+	ft_digest_free(d);
+	return FT_OK;
+}
+
 int chat_add(struct ft_chat *c, bool tools, const char *name, const char *source, size_t n)
 {
-	return compile(tools ? &c->tools : &c->own, name, source, n);
+	int rc = compile(tools ? &c->tools : &c->own, name, source, n);
+	return rc < 0 ? rc : add_digest(c, source, n);
+}
+
+const char *ft_chat_digest(const struct ft_chat *c)
+{
+	return c->digest;
 }
 
 void chat_give_tokens(struct ft_chat *c, json_t *tokens_taken)

@@ -1,4 +1,5 @@
 /* model.c - opening, describing, planning and writing a model. */
+#include "ft/chat.h"
 #include "ft/gguf.h"
 #include "ft/tok.h"
 #include "priv.h"
@@ -125,6 +126,16 @@ static int describe_tokenizer(struct ft_model *m)
 	return rc;
 }
 
+/* The chat template, where the folder has one that can be rendered. Why another cannot is told to those who
+ * want to. */
+static int describe_template(struct ft_model *m)
+{
+	struct ft_chat *c = ft_chat_of_dir(m->dir);
+	int rc = c ? ft_json_set(m->meta, "template", json_pack("{s:s}", "digest", ft_chat_digest(c))) : FT_OK;
+	ft_chat_free(c);
+	return rc;
+}
+
 /* A bare model beside a description of its vectors is there for these. What that
  * description asks for and cannot be is told to those who want vectors. */
 static json_t *head_of_folder(const struct ft_model *m)
@@ -146,7 +157,8 @@ static int meta_of_base(struct ft_model *m)
 	m->config = json_object_get(m->meta, "config");
 	json_t *head = head_of_folder(m);
 	int rc = head ? ft_json_set(m->meta, "head", head) : ft_last_error();
-	return rc < 0 ? in_config(m, rc) : describe_tokenizer(m);
+	rc = rc < 0 ? in_config(m, rc) : describe_tokenizer(m);
+	return rc < 0 ? rc : describe_template(m);
 }
 
 /* ---- where the base lies ---- */

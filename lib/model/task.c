@@ -172,17 +172,26 @@ static int match_labels(const struct ft_model *m, struct ft_reader *data, const 
 	return rc;
 }
 
+/* The digest of a thing that both may name. */
+static int match_digest(const struct ft_model *m, struct ft_reader *data, const char *key, const char *what)
+{
+	const char *theirs = json_string_value(json_object_get(json_object_get(ft_reader_meta(data), key), "digest"));
+	const char *ours = json_string_value(json_object_get(json_object_get(m->meta, key), "digest"));
+	return theirs && ours && strcmp(theirs, ours) != 0 ? differ(data, m, what, theirs, ours) : FT_OK;
+}
+
 int ft_model_match(const struct ft_model *m, struct ft_reader *data)
 {
 	const json_t *meta = ft_reader_meta(data);
-	const char *theirs = json_string_value(json_object_get(json_object_get(meta, "tokenizer"), "digest"));
-	const char *ours = json_string_value(json_object_get(json_object_get(m->meta, "tokenizer"), "digest"));
-	if (theirs && ours && strcmp(theirs, ours) != 0)
-		return differ(data, m, "the tokenizer", theirs, ours);
+	int rc = match_digest(m, data, "tokenizer", "the tokenizer");
+	if (rc == FT_OK)
+		rc = match_digest(m, data, "template", "the chat template");
+	if (rc < 0)
+		return rc;
 	const char *task = json_string_value(json_object_get(meta, "task"));
 	if (task && strcmp(task, "none") != 0 && strcmp(task, m->head->name) != 0)
 		return differ(data, m, "the task", task, m->head->name);
-	int rc = match_labels(m, data, json_object_get(meta, "labels"));
+	rc = match_labels(m, data, json_object_get(meta, "labels"));
 	if (rc < 0)
 		return rc;
 	const json_t *outputs = json_object_get(meta, "outputs");

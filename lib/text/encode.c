@@ -59,12 +59,22 @@ static void encode_chunk(void *ctx, size_t i)
 	struct ft_encoder *x = ctx;
 	struct chunk *c = &x->group->chunk[i];
 	size_t end = (i + 1) * CHUNK < x->group->count ? (i + 1) * CHUNK : x->group->count;
-	c->text.n = c->pair.n = c->nstretch = 0;
+	c->text.n = c->pair.n = c->nstretch = c->said.len = 0;
 	c->rc = FT_OK;
 	for (size_t k = i * CHUNK; k < end && c->rc == FT_OK; k++)
 		c->rc = encode_item(&x->o, &x->group->item[k], c);
 	if (c->rc < 0)
 		snprintf(c->message, sizeof c->message, "%s", ft_message());
+}
+
+static void forget_rows(struct group *g)
+{
+	for (size_t i = 0; i < g->count; i++) {
+		json_decref(g->item[i].messages);
+		json_decref(g->item[i].tools);
+	}
+	g->count = g->bytes = 0;
+	ft_arena_reset(&g->arena);
 }
 
 int ft_encoder_flush(struct ft_encoder *x)
@@ -76,8 +86,7 @@ int ft_encoder_flush(struct ft_encoder *x)
 		const struct chunk *c = &g->chunk[i / CHUNK];
 		rc = c->rc < 0 ? ft_fail(c->rc, "%s", c->message) : example_write(x, &g->item[i], c);
 	}
-	g->count = g->bytes = 0;
-	ft_arena_reset(&g->arena);
+	forget_rows(g);
 	ft_progress("%lld rows, %lld tokens", (long long)x->n.rows, (long long)x->n.tokens);
 	return rc;
 }
@@ -120,6 +129,20 @@ static int copy_joined(struct group *g, const struct ft_row *row, struct item *i
 	return FT_OK;
 }
 
+/* What a language model reads: a conversation, or texts. */
+static int take_lm(struct ft_encoder *x, const struct ft_row *row, struct item *it)
+{
+	if (!row->messages != !x->o.chat)
+		return ft_fail(FT_EFORMAT, "%.*s: is %s, unlike the rows before it", (int)row->src.n, row->src.p,
+		               row->messages ? "a conversation" : "no conversation");
+	if (!row->messages)
+		return copy_joined(x->group, row, it);
+	it->messages = json_incref((json_t *)(uintptr_t)row->messages);
+	it->tools = json_incref((json_t *)(uintptr_t)row->tools);
+	x->group->bytes += row->text.n;
+	return FT_OK;
+}
+
 /* Its label, and its words when it is a sentence of them. */
 static int take_labels(struct ft_encoder *x, const struct ft_row *row, struct item *it)
 {
@@ -146,13 +169,12 @@ int ft_encoder_add(struct ft_encoder *x, const struct ft_row *row)
 	x->n.unread += !x->o.labels && (row->label.p || row->json);
 	for (size_t i = 0; i < it->words.n; i++)
 		g->bytes += it->words.word[i].n + sizeof it->words;
-	if (x->o.task == FT_TASK_LM)
-		rc = copy_joined(g, row, it);
-	else if ((!it->words.first && (rc = copy_span(g, row->text, prompt, &it->text)) < 0)
-	         || (rc = copy_span(g, row->pair, prompt, &it->pair)) < 0)
-		return rc;
-	if (rc < 0 || (rc = copy_span(g, row->negative, prompt, &it->negative)) < 0
-	    || (rc = copy_span(g, row->src, NULL, &it->src)) < 0)
+	bool lm = x->o.task == FT_TASK_LM;
+	if ((!lm && !it->words.first && (rc = copy_span(g, row->text, prompt, &it->text)) < 0)
+	    || (!lm && (rc = copy_span(g, row->pair, prompt, &it->pair)) < 0)
+	    || (rc = copy_span(g, row->negative, prompt, &it->negative)) < 0
+	    || (rc = copy_span(g, row->src, NULL, &it->src)) < 0
+	    || (lm && (rc = take_lm(x, row, it)) < 0))
 		return rc;
 	x->n.rows++;
 	g->count++;
@@ -185,9 +207,13 @@ void ft_encoder_free(struct ft_encoder *x)
 		ft_tok_text_free(&x->group->chunk[i].text);
 		ft_tok_text_free(&x->group->chunk[i].pair);
 		free(x->group->chunk[i].stretch);
+		dialogue_free(&x->group->chunk[i].dialogue);
+		ft_buf_free(&x->group->chunk[i].said);
 	}
-	if (x->group)
+	if (x->group) {
+		forget_rows(x->group);
 		ft_arena_free(&x->group->arena);
+	}
 	free(x->group);
 	ft_tok_text_free(&x->example);
 	ft_pack_free(x->texts);

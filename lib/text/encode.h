@@ -1,9 +1,10 @@
 /* encode.h - what the files that make examples of rows share: encode.c encodes the rows of
- * a group, example.c and lm.c write what they became. */
+ * a group (dialogue.c those that are conversations), example.c and lm.c write what they became. */
 #ifndef FT_TEXT_ENCODE_H
 #define FT_TEXT_ENCODE_H
 
 #include "ft/batch.h"
+#include "dialogue.h"
 #include "ft/encode.h"
 
 struct item {               /* a row */
@@ -17,6 +18,9 @@ struct item {               /* a row */
 	bool completes;         /* lm: text is a prompt of `prompt` bytes and a completion */
 	size_t prompt;
 	size_t stretch, stretches; /* lm: the first of those of its chunk, and how many */
+	json_t *messages, *tools; /* lm: a conversation; or NULL */
+	size_t said, said_n;    /* its text among that of its chunk */
+	bool shortened;         /* it has lost its oldest turns */
 };
 
 struct stretch {            /* tokens of a row that are learnt one after the other */
@@ -28,6 +32,8 @@ struct chunk {              /* what a thread makes of some rows */
 	struct ft_tok_text text, pair;
 	struct stretch *stretch; /* [nstretch] */
 	size_t nstretch, stretch_cap;
+	struct dialogue dialogue; /* the conversation at hand */
+	struct ft_buf said;     /* those before it, rendered */
 	int rc;
 	char message[512];      /* messages are kept per thread */
 };
@@ -56,5 +62,10 @@ int example_put(struct ft_encoder *x, const struct item *it, struct ft_example *
 /* Tokens of a row, appended to c->text, and which of them are learnt. */
 int lm_encode(const struct ft_encode_options *o, struct item *it, struct chunk *c);
 int lm_write(struct ft_encoder *x, const struct item *it, const struct chunk *c);
+int lm_stretch(struct chunk *c, struct item *it, struct stretch s); /* tokens that are learnt, in order */
+
+/* ---- dialogue.c ---- */
+/* The same as lm_encode() of a conversation. */
+int dialogue_encode(const struct ft_encode_options *o, struct item *it, struct chunk *c);
 
 #endif

@@ -1,4 +1,4 @@
-/* jsonl.c - one JSON object a line. */
+/* jsonl.c - one JSON object a line; or a list, which is a conversation. */
 #include "ft/err.h"
 #include "priv.h"
 
@@ -113,6 +113,8 @@ static int take_text(struct ft_text *t, struct ft_row *row)
 	return rc;
 }
 
+/* ---- for language models ---- */
+
 /* A prompt and its completion, by their usual names. */
 static bool is_prompt(const struct ft_text *t)
 {
@@ -124,6 +126,38 @@ static int take_prompt(struct ft_text *t, struct ft_row *row)
 {
 	int rc = needed_member(t, "prompt", &row->text);
 	return rc == FT_OK ? needed_member(t, "completion", &row->pair) : rc;
+}
+
+/* A conversation: a list of messages, or an object that has one. */
+static bool is_conversation(const struct ft_text *t)
+{
+	bool other = t->column[COLUMN_TEXT] || t->column[COLUMN_PAIR];
+	return t->prompts && (json_is_array(t->object) || t->messages || (!other && json_object_get(t->object, "messages")));
+}
+
+static int take_conversation(struct ft_text *t, struct ft_row *row)
+{
+	const char *name = t->messages ? t->messages : "messages";
+	bool bare = json_is_array(t->object);
+	row->messages = bare ? t->object : json_object_get(t->object, name);
+	row->tools = json_object_get(t->object, "tools");
+	row->text = (struct ft_span){ (char *)t->line.data, t->line.len };
+	if (json_is_null(row->tools))
+		row->tools = NULL;
+	if (!row->messages)
+		return text_fail(t, FT_EFORMAT, "has no '%s'", name);
+	if (!json_is_array(row->messages))
+		return text_fail(t, FT_EFORMAT, "'%s' is not a list of messages", name);
+	return row->tools && !json_is_array(row->tools) ? text_fail(t, FT_EFORMAT, "'tools' is not a list") : FT_OK;
+}
+
+static int take_row(struct ft_text *t, struct ft_row *row)
+{
+	if (is_conversation(t))
+		return take_conversation(t, row);
+	if (!json_is_object(t->object))
+		return text_fail(t, FT_EFORMAT, "is not a JSON object");
+	return t->as_words ? take_words(t, row) : is_prompt(t) ? take_prompt(t, row) : take_text(t, row);
 }
 
 int jsonl_next(struct ft_text *t, struct ft_row *row)
@@ -139,8 +173,6 @@ int jsonl_next(struct ft_text *t, struct ft_row *row)
 	t->object = ft_json_parse(where, (char *)t->line.data, t->line.len);
 	if (!t->object)
 		return ft_last_error();
-	if (!json_is_object(t->object))
-		return text_fail(t, FT_EFORMAT, "is not a JSON object");
-	rc = t->as_words ? take_words(t, row) : is_prompt(t) ? take_prompt(t, row) : take_text(t, row);
+	rc = take_row(t, row);
 	return rc < 0 ? rc : 1;
 }

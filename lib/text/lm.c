@@ -22,12 +22,16 @@
 
 int ft_learn_parse(const char *name)
 {
-	return strcmp(name, "replies") == 0 ? FT_LEARN_REPLIES : strcmp(name, "all") == 0 ? FT_LEARN_ALL : -1;
+	static const char *const names[] = { "replies", "last", "all" };
+	for (int i = 0; i < 3; i++)
+		if (strcmp(name, names[i]) == 0)
+			return i;
+	return -1;
 }
 
 /* ---- encoding ---- */
 
-static int add_stretch(struct chunk *c, struct item *it, struct stretch s)
+int lm_stretch(struct chunk *c, struct item *it, struct stretch s)
 {
 	int rc = ft_grow(&c->stretch, &c->stretch_cap, c->nstretch + 1, sizeof *c->stretch);
 	if (rc < 0)
@@ -63,11 +67,9 @@ static int encode_completion(const struct ft_tok *t, const struct item *it, stru
 	return rc;
 }
 
-int lm_encode(const struct ft_encode_options *o, struct item *it, struct chunk *c)
+static int encode_text(const struct ft_encode_options *o, struct item *it, struct chunk *c)
 {
 	size_t prompt = 0;
-	it->from = c->text.n;
-	it->stretch = c->nstretch;
 	if (it->completes && o->edges.endless)
 		return ft_fail(FT_EUSAGE, "a completion should end with the end of text, and the tokenizer names none; --wrap says "
 		               "what stands around texts");
@@ -76,14 +78,21 @@ int lm_encode(const struct ft_encode_options *o, struct item *it, struct chunk *
 	if (rc < 0)
 		return rc;
 	it->n = c->text.n - it->from;
-	bool part = it->completes && o->learn == FT_LEARN_REPLIES;
+	bool part = it->completes && o->learn != FT_LEARN_ALL;
 	struct stretch s = { .from = part ? prompt : 0, .to = it->n, .end = it->text.n };
 	it->pair_from = prompt;
 	if (part)
 		s.base = s.begin = it->prompt;
 	else if (!o->edges.nbefore && it->n) /* nothing predicts the first token */
 		s.begin = it->n > 1 ? c->text.begin[it->from + 1] : it->text.n;
-	return add_stretch(c, it, s);
+	return lm_stretch(c, it, s);
+}
+
+int lm_encode(const struct ft_encode_options *o, struct item *it, struct chunk *c)
+{
+	it->from = c->text.n;
+	it->stretch = c->nstretch;
+	return it->messages ? dialogue_encode(o, it, c) : encode_text(o, it, c);
 }
 
 /* ---- windows ---- */
@@ -180,7 +189,7 @@ static int64_t count_windows(struct ft_encoder *x, const struct line *l)
 	if (o->policy == FT_TOK_ERROR)
 		return ft_fail(FT_EFORMAT, "has %zu tokens, and %zu are allowed", l->n, o->max);
 	x->n.truncated += o->policy == FT_TOK_TRUNCATE;
-	x->n.dropped += o->policy == FT_TOK_DROP;
+	x->n.dropped += o->policy == FT_TOK_DROP || o->policy == FT_TOK_TURNS;
 	x->n.split += o->policy == FT_TOK_SPLIT;
 	if (o->policy != FT_TOK_SPLIT)
 		return o->policy == FT_TOK_TRUNCATE;
@@ -229,29 +238,41 @@ static struct stretch skip_tokens(struct stretch s, size_t skip, const struct li
 	return s;
 }
 
+/* What stands around a row, but not around a conversation, whose template says it. */
+static struct ft_edges edges_of(const struct ft_encoder *x, const struct item *it)
+{
+	struct ft_edges e = x->o.edges;
+	if (it->messages)
+		e.nbefore = e.nafter = 0;
+	else if (it->completes && !e.nafter && e.end >= 0)
+		e.after[e.nafter++] = e.end;
+	return e;
+}
+
 int lm_write(struct ft_encoder *x, const struct item *it, const struct chunk *c)
 {
-	const struct ft_edges *e = &x->o.edges;
-	bool ends = it->completes && !e->nafter && e->end >= 0;
-	const int32_t *after = ends ? &e->end : e->after;
-	size_t nafter = ends ? 1 : e->nafter, skip = choose_skip(x, it, e->nbefore + nafter), n = it->n - skip;
-	int rc = ft_grow(&x->ids, &x->ids_cap, e->nbefore + n + nafter, sizeof *x->ids);
+	const struct ft_edges e = edges_of(x, it);
+	size_t skip = choose_skip(x, it, e.nbefore + e.nafter), n = it->n - skip;
+	int rc = ft_grow(&x->ids, &x->ids_cap, e.nbefore + n + e.nafter, sizeof *x->ids);
 	if (rc < 0)
 		return rc;
-	memcpy(x->ids, e->before, e->nbefore * sizeof *x->ids);
+	memcpy(x->ids, e.before, e.nbefore * sizeof *x->ids);
 	if (n)
-		memcpy(x->ids + e->nbefore, c->text.ids + it->from + skip, n * sizeof *x->ids);
-	memcpy(x->ids + e->nbefore + n, after, nafter * sizeof *x->ids);
-	struct line l = { .ids = x->ids, .n = e->nbefore + n + nafter, .before = e->nbefore, .tokens = n, .text = it->text,
-	                  .begin = c->text.begin + it->from + skip,
-	                  .stretch = c->stretch + it->stretch, .stretches = it->stretches };
+		memcpy(x->ids + e.nbefore, c->text.ids + it->from + skip, n * sizeof *x->ids);
+	memcpy(x->ids + e.nbefore + n, e.after, e.nafter * sizeof *x->ids);
+	struct line l = { .ids = x->ids, .n = e.nbefore + n + e.nafter, .before = e.nbefore, .tokens = n, .text = it->text,
+	                  .begin = n ? c->text.begin + it->from + skip : NULL,
+	                  .stretch = it->stretches ? c->stretch + it->stretch : NULL, .stretches = it->stretches };
 	struct stretch rest;
-	if (skip) {
+	if (it->messages)
+		l.text = (struct ft_span){ (const char *)c->said.data + it->said, it->said_n };
+	if (skip && l.stretch) {
 		rest = skip_tokens(*l.stretch, skip, &l);
 		l.stretch = &rest;
 	}
 	x->n.invalid_utf8 += it->invalid > 0;
 	x->n.empty += it->n == 0;
+	x->n.shortened += it->shortened;
 	x->n.truncated += skip > 0 && l.n <= x->o.limit.max + 1;
 	return write_windows(x, it, &l);
 }

@@ -74,7 +74,8 @@ struct ft_text {
 	bool pending;          /* the first line is a row, too */
 	json_t *object;        /* jsonl.c */
 	bool as_words;         /* texts come in words */
-	bool prompts;          /* or may be a prompt and a completion */
+	bool prompts;          /* or may be a prompt and a completion, or a conversation: */
+	char *messages;        /* its member, or NULL */
 	struct words words;    /* jsonl.c, conll.c */
 	int64_t comments;
 };

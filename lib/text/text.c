@@ -45,6 +45,8 @@ static int copy_options(struct ft_text *t, const struct ft_text_options *o)
 	t->as_words = o->words;
 	t->prompts = o->prompts;
 	t->max_line = o->max_line ? o->max_line : (size_t)16 << 20;
+	if (o->messages && !(t->messages = ft_strdup(o->messages)))
+		return FT_EFAIL;
 	for (int i = 0; i < COLUMNS; i++)
 		if (columns[i] && !(t->column[i] = ft_strdup(columns[i])))
 			return FT_EFAIL;
@@ -69,6 +71,7 @@ void ft_text_close(struct ft_text *t)
 	source_close(t->source);
 	for (int i = 0; i < COLUMNS; i++)
 		free(t->column[i]);
+	free(t->messages);
 	ft_buf_free(&t->line);
 	ft_buf_free(&t->src);
 	free(t->fields);

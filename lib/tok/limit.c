@@ -9,7 +9,7 @@ int ft_tok_long_parse(const char *name)
 {
 	static const char *const names[] = {
 		[FT_TOK_ERROR] = "error", [FT_TOK_TRUNCATE] = "truncate",
-		[FT_TOK_DROP] = "drop", [FT_TOK_SPLIT] = "split",
+		[FT_TOK_DROP] = "drop", [FT_TOK_SPLIT] = "split", [FT_TOK_TURNS] = "turns",
 	};
 	for (int i = 0; i < (int)(sizeof names / sizeof *names); i++)
 		if (strcmp(name, names[i]) == 0)

@@ -30,7 +30,7 @@ is "what windows share is context" "$(shown --max-length 4 --long split --stride
 	"O«nce »
 ce «up»
  up«on»"
-like "the end counts what is learnt" "$(counts a.txt)" '"supervised":16,"unsupervised":0$'
+like "the end counts what is learnt" "$(counts a.txt)" '"supervised":16,"unsupervised":0,"shortened":0$'
 printf 'x\n\ny z\n' >few.txt
 like "texts that teach nothing are left out" "$(ft-tokenize -m base few.txt 2>&1 >few.tok)" '2 of 3 rows hold nothing to learn'
 is "and are not in the stream" "$(ft-cat few.tok | grep -c '"ids"')" 1
@@ -50,6 +50,80 @@ ids() { sed -n 's/.*"ids":\[\([0-9,]*\)\].*/\1/p'; }
 printf 'Q: what?\nA:' >p.txt
 prompt=$(ft-tokenize -q -m base --task none -f file p.txt | ft-cat | ids)
 like "the prompt's tokens are those of the prompt alone" "$(ft-tokenize -q -m base p.jsonl | ft-cat | ids)" "^$prompt,"
+
+# ---- conversations ----
+cp -r base chat && cp "$SRC"/tests/ref/dialogues/tokenizer*.json "$SRC"/tests/ref/chat/chatml.jinja chat/
+sed -i 's/"vocab_size": 377/"vocab_size": 392/; s/_embeddings": 64/_embeddings": 256/' chat/config.json
+mv chat/chatml.jinja chat/chat_template.jinja
+cp -r chat plain && cp "$SRC"/tests/ref/dialogues/plain.jinja plain/chat_template.jinja
+said() { m=$1; shift; ft-tokenize -q -m "$m" "$@" | ft-cat --text -m "$m" | cut -f 3; }
+cat >c.jsonl <<'END'
+{"messages": [{"role": "user", "content": "the one"}, {"role": "assistant", "content": "first"}, {"role": "user", "content": "more"}, {"role": "assistant", "content": "second"}], "id": 7}
+[{"role": "system", "content": "."}, {"role": "user", "content": "<|im_end|>"}, {"role": "assistant", "content": [{"type": "text", "text": "it"}]}]
+END
+like "where the template says what the assistant says" "$(said chat c.jsonl | head -n 1)" \
+	'the one<\|im_end\|>\\x0a<\|im_start\|>assistant\\x0a«first<\|im_end\|>»\\x0a<\|im_start\|>user\\x0amore<.*assistant\\x0a«second<\|im_end\|>»'
+is "where it does not" "$(said plain c.jsonl | tail -n 1)" \
+	'<|im_start|>system\x0a.<|im_end|>\x0a<|im_start|>user\x0a<|im_end|><|im_end|>\x0a<|im_start|>assistant\x0a«it<|im_end|>»\x0a'
+is "only the last reply" "$(said plain --learn last c.jsonl | head -n 1 | grep -o '«[^»]*»')" '«second<|im_end|>»'
+is "what somebody writes is no special token" "$(ft-tokenize -q -m plain c.jsonl | ft-cat | sed -n 3p | ids | tr , '\n' | grep -c '^380$')" 3
+is "another name for them" "$(sed 's/messages/turns/' c.jsonl | ft-tokenize -q -m plain -f jsonl --messages turns - | ft-cat | grep -c '"ids"')" 2
+ft-tokenize -q -m chat c.jsonl >c.tok
+like "the template is in the header" "$(ft-cat -H c.tok)" '"template":\{"digest":"[0-9a-f]{32}"\}'
+like "the end counts" "$(ft-cat c.tok | tail -n 1)" '"rows":2,"examples":2,.*"supervised":[0-9]*,"unsupervised":0,"shortened":0'
+ok "with any number of threads" sh -c 'for i in $(seq 300); do cat c.jsonl; done >many.jsonl
+	ft-tokenize -q -j1 -m plain many.jsonl >1 && ft-tokenize -q -j4 -m plain many.jsonl | cmp - 1'
+like "turns that have no room" "$(ft-tokenize -m plain --long turns --max-length 30 c.jsonl 2>&1 >short.tok)" '1 of 2 conversations lost their oldest turns'
+is "are the oldest" "$(ft-cat --text -m plain short.tok | head -n 1 | cut -f 3)" '<|im_start|>user\x0amore<|im_end|>\x0a<|im_start|>assistant\x0a«second<|im_end|>»\x0a'
+ft-freeze -q --init -o chat.ft chat && ft-freeze -q --init -o plain.ft plain
+ft-batch -q c.tok >c.bat
+ok "the model with that template takes them" ft-eval -q -m chat.ft c.bat
+fails "one with another does not" 78 ft-eval -q -m plain.ft c.bat
+like "and says so" "$(cat .err)" 'c.bat was made with the chat template [0-9a-f]{32}, plain.ft has [0-9a-f]{32}'
+fails "nor are they put together" 78 sh -c 'ft-tokenize -q -m plain c.jsonl >p2.tok; ft-batch c.tok p2.tok'
+like "which says so, too" "$(cat .err)" 'differ in template'
+ft-tokenize -q -m chat a.txt >text.tok
+ok "texts may stand beside them" sh -c 'ft-batch -q text.tok c.tok | ft-cat -H | grep -q template'
+cp "$SRC"/tests/ref/dialogues/plain.jinja chat/chat_template.jinja
+fails "a plan for another template than the folder's" 78 ft-tokenize -m chat.ft c.jsonl
+
+# ---- conversations that cannot be ----
+bad() { what=$1 says=$2; shift 2; cat >bad.jsonl; fails "$what" 65 ft-tokenize -m plain "$@" bad.jsonl; like "it is told where" "$(cat .err)" "$says"; }
+bad "no list" "bad.jsonl:1: 'messages' is not a list of messages" <<'END'
+{"messages": "hello"}
+END
+bad "tools that are no list" "bad.jsonl:1: 'tools' is not a list" <<'END'
+{"messages": [{"role": "user", "content": "x"}], "tools": {}}
+END
+bad "a message without a role" 'bad.jsonl:2: messages\[0\] has no role' <<'END'
+[{"role": "user", "content": "x"}]
+[{"content": "x"}]
+END
+bad "a text among conversations" 'bad.jsonl:2: is no conversation, unlike the rows before it' <<'END'
+[{"role": "user", "content": "x"}]
+{"text": "x"}
+END
+bad "a conversation among texts" 'bad.jsonl:2: is a conversation, unlike the rows before it' <<'END'
+{"text": "x"}
+[{"role": "user", "content": "x"}]
+END
+bad "what the template cannot write" 'bad.jsonl:1: .*chat_template.jinja:2: ' <<'END'
+[{"role": "user"}]
+END
+bad "a broken line" 'bad.jsonl:1' <<'END'
+[{"role": "user", "content": "x"}
+END
+bad "one that is too long" 'bad.jsonl:1: has [0-9]+ tokens, and 10 are allowed' --long error --max-length 10 <<'END'
+[{"role": "user", "content": "x"}, {"role": "assistant", "content": "a long answer"}]
+END
+cp "$SRC"/tests/ref/chat/turns.jinja plain/chat_template.jinja
+bad "roles out of order" 'bad.jsonl:1: .*chat_template.jinja:[0-9]+: the template refuses this: ' <<'END'
+[{"role": "assistant", "content": "x"}, {"role": "assistant", "content": "x"}]
+END
+rm plain/chat_template.jinja
+bad "no template" 'plain: no chat template' <<'END'
+[{"role": "user", "content": "x"}]
+END
 
 # ---- batches ----
 awk 'BEGIN { split("the train and rest of it film was good", w, " ")
@@ -80,6 +154,7 @@ fails "a prompt alone" 2 ft-tokenize -m base --prompt q p.tsv
 fails "a pair" 2 ft-tokenize -m base --pair q p.tsv
 fails "a prompt for another task" 2 ft-tokenize -m base --task none --prompt q --completion a p.tsv
 like "the option is named" "$(cat .err)" '^ft-tokenize: --prompt is for the task lm$'
+fails "turns of something else" 2 ft-tokenize -m base --task none --long turns a.txt
 fails "something else to learn" 2 ft-tokenize -m base --learn some p.tsv
 fails "a beginning that the tokenizer does not name" 2 ft-tokenize -m base --wrap bos a.txt
 fails "an overlap as long as a window" 2 ft-tokenize -m base --long split --max-length 8 --stride 8 a.txt

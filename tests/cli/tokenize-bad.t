@@ -26,7 +26,7 @@ refused 'a file that is not there' 1 'nowhere.tsv: No such file or directory' --
 refused 'a folder' 1 '.: is a folder' --task none .
 refused 'a format' 2 "--format: 'xml' is not tsv, csv, jsonl, conll, lines, file or auto" -f xml --task none a.tsv
 refused 'a task' 2 "--task: 'guess' is not a task" --task guess a.tsv
-refused 'a policy' 2 "--long: 'wrap' is not truncate, drop, split or error" --long wrap --task none a.tsv
+refused 'a policy' 2 "--long: 'wrap' is not truncate, drop, split, turns or error" --long wrap --task none a.tsv
 refused 'a stride without a split' 2 '--stride is for --long split' --stride 3 --task none a.tsv
 refused 'both kinds of header' 2 '--header and --no-header contradict each other' --header --no-header --task none a.tsv
 refused 'too short' 2 '--max-length 2: 2 special tokens leave no room for text' --max-length 2 --task none a.tsv
