@@ -22,7 +22,7 @@
 static int64_t rows = ABSENT, tokens = ABSENT, epochs = 1, shuffle = ABSENT, bucket = ABSENT, limit = ABSENT;
 static int64_t split_seed;
 static const char *split, *fold, *except_fold, *mix, *mask, *output;
-static bool balance;
+static bool balance, pack;
 
 static const struct ft_opt options[] = {
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Batches", 0 },
@@ -31,6 +31,8 @@ static const struct ft_opt options[] = {
 	{ "tokens", 't', FT_OPT_INT, &tokens, "N", "at most N tokens in a batch", 0 },
 	{ "bucket", 0, FT_OPT_INT, &bucket, "K",
 	  "put examples of like length together: sort by length within every K batches", 0 },
+	{ "pack", 0, FT_OPT_FLAG, &pack, NULL,
+	  "with --tokens and --shuffle: fill batches as far as they go, each with examples that fit", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Order", 0 },
 	{ "epochs", 'e', FT_OPT_INT, &epochs, "N", "pass over the examples N times (default: 1)", 0 },
 	{ "shuffle", 's', FT_OPT_INT, &shuffle, "SEED",
@@ -92,6 +94,8 @@ static int check_options(void)
 		return ft_fail(FT_EUSAGE, "--fold and --except-fold exclude each other");
 	if (mix && balance)
 		return ft_fail(FT_EUSAGE, "--mix and --balance exclude each other");
+	if (pack && (tokens == ABSENT || shuffle == ABSENT || bucket != ABSENT))
+		return ft_fail(FT_EUSAGE, "--pack needs --tokens, and --shuffle without --bucket: it changes the order");
 	if (rows == ABSENT && tokens == ABSENT)
 		rows = DEFAULT_ROWS;
 	return FT_OK;
@@ -323,6 +327,7 @@ static int make_order(struct job *j)
 		.rows = rows == ABSENT ? 0 : (size_t)rows,
 		.tokens = tokens == ABSENT ? 0 : (size_t)tokens,
 		.bucket = bucket == ABSENT ? 0 : (size_t)bucket,
+		.pack = pack,
 		.limit = limit == ABSENT ? 0 : (size_t)limit,
 		.balance = balance,
 		.weights = j->weights,

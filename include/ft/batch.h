@@ -61,6 +61,7 @@ struct ft_order_options {
 	uint64_t seed;
 	size_t rows, tokens;      /* most examples and tokens of a batch; 0: no such limit */
 	size_t bucket;            /* windows of so many batches sorted by length; 0: none */
+	bool pack;                /* else of `tokens`: each batch as full as it goes, not in order */
 	size_t limit;             /* examples; 0: all */
 	bool balance;             /* classes equally often */
 	const uint64_t *weights;  /* one a file: mixed by them; NULL: one file after the other */

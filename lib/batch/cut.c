@@ -54,6 +54,11 @@ static int compare_u64(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+void sort_keys(uint64_t *key, size_t n)
+{
+	qsort(key, n, sizeof *key, compare_u64);
+}
+
 /* Sorts item[from..to) by length; equal ones keep their order. */
 static int sort_window(struct ft_order *o, size_t from, size_t to)
 {
@@ -63,7 +68,7 @@ static int sort_window(struct ft_order *o, size_t from, size_t to)
 		return FT_EFAIL;
 	for (size_t i = 0; i < n; i++)
 		o->key[i] = (uint64_t)ft_pool_length(o->pool, o->item[from + i]) << 32 | i;
-	qsort(o->key, n, sizeof *o->key, compare_u64);
+	sort_keys(o->key, n);
 	for (size_t i = 0; i < n; i++)
 		o->item_alt[i] = o->item[from + (uint32_t)o->key[i]];
 	memcpy(o->item + from, o->item_alt, n * sizeof *o->item);
@@ -78,7 +83,7 @@ static void swap(uint32_t **a, uint32_t **b)
 	*b = t;
 }
 
-static int shuffle_batches(struct ft_order *o)
+int shuffle_batches(struct ft_order *o)
 {
 	struct ft_rng rng;
 	size_t at = 0;

@@ -11,9 +11,10 @@
 static int allocate(struct ft_order *o)
 {
 	o->item = ft_alloc(o->total, sizeof *o->item);
-	if (o->bucket)
+	bool reorders = o->bucket || o->pack;
+	if (reorders)
 		o->item_alt = ft_alloc(o->total, sizeof *o->item_alt);
-	return o->item && (o->item_alt || !o->bucket) ? 0 : FT_EFAIL;
+	return o->item && (o->item_alt || !reorders) ? 0 : FT_EFAIL;
 }
 
 struct ft_order *ft_order_new(struct ft_pool *p, const struct ft_order_options *opt)
@@ -28,6 +29,7 @@ struct ft_order *ft_order_new(struct ft_pool *p, const struct ft_order_options *
 	o->rows = opt->rows;
 	o->tokens = opt->tokens;
 	o->bucket = opt->bucket;
+	o->pack = opt->pack && opt->tokens;
 	if (sources_make(o, opt) < 0 || allocate(o) < 0) {
 		ft_order_free(o);
 		return NULL;
@@ -57,7 +59,7 @@ size_t ft_order_examples(const struct ft_order *o)
 
 size_t ft_order_bytes(const struct ft_order *o)
 {
-	return (o->examples * 2 + o->total * (o->bucket ? 2 : 1) + o->cut_cap) * sizeof *o->item;
+	return (o->examples * 2 + o->total * (o->item_alt ? 2 : 1) + o->cut_cap) * sizeof *o->item;
 }
 
 void ft_order_rewind(struct ft_order *o)
@@ -73,7 +75,7 @@ int ft_order_next(struct ft_order *o, struct ft_epoch *e)
 
 	sources_draw(o);
 	o->batches = 0;
-	rc = o->bucket ? cut_buckets(o) : cut_plain(o);
+	rc = o->bucket ? cut_buckets(o) : o->pack ? cut_best_fit(o) : cut_plain(o);
 	if (rc < 0)
 		return rc;
 	*e = (struct ft_epoch){ .item = o->item, .cut = o->cut, .items = o->total,

@@ -19,7 +19,7 @@ struct source {
 
 struct ft_order {
 	struct ft_pool *pool;
-	bool shuffle;
+	bool shuffle, pack;
 	uint64_t seed;
 	size_t rows, tokens, bucket;
 	struct source *source;
@@ -29,7 +29,7 @@ struct ft_order {
 	int64_t epoch;   /* the next one */
 	uint32_t *item, *cut;
 	size_t item_cap, cut_cap, batches;
-	uint32_t *item_alt, *cut_alt, *turn; /* for bucketing; the caps are those above */
+	uint32_t *item_alt, *cut_alt, *turn; /* for what changes the order; the caps are those above */
 	uint64_t *key;                       /* for sorting a window */
 	size_t key_cap;
 };
@@ -41,6 +41,13 @@ size_t batch_end(const struct ft_order *o, size_t from, size_t n);
 int cut_plain(struct ft_order *o);
 /* Sorts by length inside windows, cuts, and shuffles the batches. */
 int cut_buckets(struct ft_order *o);
+/* Puts the batches of an epoch into another order. */
+int shuffle_batches(struct ft_order *o);
+void sort_keys(uint64_t *key, size_t n);
+
+/* ---- best_fit.c ---- */
+/* Puts the items together so that batches are full. */
+int cut_best_fit(struct ft_order *o);
 
 /* ---- source.c ---- */
 /* Fills in o->source from the options; the pool must not be empty. */

@@ -147,6 +147,12 @@ ok "a mix" sh -c "ft-tokenize -q -m base p.jsonl >p.tok && ft-batch -q --mix 3,1
 ok "it trains" sh -c "ft-train -q -m lm.ft packed.bat >tuned.ft && ft-eval -q -m tuned.ft --json packed.bat >after.json"
 ok "and learns" python3 -c 'import json; assert json.load(open("after.json"))["loss"] < json.load(open("packed.json"))["loss"]'
 
+ft-batch -q --tokens 512 --shuffle 1 --pack many.tok >full.bat
+like "full batches hold the same" "$(ft-cat --verify full.bat)" ": batches: 30 batches, $(ft-cat --verify many.tok | sed 's/.*tokens: //; s/, digest.*//')"
+is "the header counts them" "$(ft-cat -H full.bat | grep -o '"batches":[0-9]*,"examples":[0-9]*,"rows":[0-9]*,"tokens":[0-9]*')" \
+	'"batches":30,"examples":692,"rows":692,"tokens":15044'
+fails "full batches in order" 2 ft-batch --tokens 512 --pack many.tok
+
 # ---- what cannot be ----
 fails "classes" 2 ft-batch --balance many.tok
 fails "hidden tokens" 2 ft-batch --mask many.tok

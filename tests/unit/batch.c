@@ -258,6 +258,50 @@ static void test_bucket(void)
 	ft_pool_free(p);
 }
 
+static void test_best_fit(void)
+{
+	struct ft_pool *p = make_pool(1000, 53, 5);
+	size_t end = 1000;
+	struct ft_order_options plain = { .shuffle = true, .seed = 1, .tokens = 64, .ends = &end, .files = 1 }, full = plain;
+	static struct seen s, t;
+	struct ft_epoch e;
+	full.pack = true;
+	struct ft_order *a = ft_order_new(p, &plain), *b = ft_order_new(p, &full);
+	for (int i = 0; i < 2; i++) {
+		ft_order_next(a, &e);
+		look(p, &e, &s);
+		ft_order_next(b, &e);
+		uint64_t before = t.fingerprint;
+		look(p, &e, &t);
+		size_t least = (t.tokens + 63) / 64;
+		ok(is_permutation(&t, 1000) && t.longest <= 64, "full batches lose nothing and keep the limit, epoch %d", i);
+		ok(t.batches <= least + least / 100 && t.batches + 50 < s.batches,
+		   "and there are %zu of them, where %zu are the least and %zu come in order", t.batches, least, s.batches);
+		ok(t.fingerprint != before, "other ones in each epoch");
+	}
+	ft_order_free(b);
+	full.rows = 3;
+	b = ft_order_new(p, &full);
+	ft_order_next(b, &e);
+	look(p, &e, &t);
+	ok(is_permutation(&t, 1000) && t.widest == 3 && t.longest <= 64, "also with a limit of rows");
+	ft_order_free(b);
+	full.rows = 0;
+	full.tokens = 20; /* less than some have alone */
+	b = ft_order_new(p, &full);
+	ft_order_next(b, &e);
+	look(p, &e, &t);
+	ok(is_permutation(&t, 1000) && t.longest == 53, "what is longer than the limit stands alone");
+	ft_order_free(b);
+	full.tokens = SIZE_MAX;
+	b = ft_order_new(p, &full);
+	ft_order_next(b, &e);
+	ok(e.batches == 1 && e.items == 1000, "no limit that matters, one batch");
+	ft_order_free(a);
+	ft_order_free(b);
+	ft_pool_free(p);
+}
+
 static void test_limit(void)
 {
 	struct ft_pool *p = make_pool(1000, 13, 5);
@@ -633,6 +677,7 @@ int main(void)
 	test_uniform();
 	test_budget();
 	test_bucket();
+	test_best_fit();
 	test_limit();
 	test_mix();
 	test_balance();
