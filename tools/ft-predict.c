@@ -319,6 +319,7 @@ static int open_prompts(struct run *r)
 	if (rc < 0)
 		return rc;
 	columns.label = reference;
+	columns.prompts = true;
 	struct ft_prompts_options o = { .generate = generate, .group = raw ? 1 : (size_t)group_rows, .raw = raw,
 	                                .limit = limit, .cut = policy && r->limit.policy == FT_TOK_TRUNCATE, .keep_text = keep_text,
 	                                .reference = reference != NULL };

@@ -65,6 +65,11 @@ struct ft_encode_options {
 	const struct ft_chat *chat; /* lm, rows are conversations; else NULL, and none is */
 };
 
+/* Ids of a conversation up to where the model answers: its template's text, in which no message can
+ * write special tokens. `whole` is replaced. */
+int ft_chat_encode(const struct ft_chat *c, const struct ft_tok *t, const json_t *messages, const json_t *tools,
+                   struct ft_tok_text *whole);
+
 struct ft_encoder;
 struct ft_encoder *ft_encoder_new(const struct ft_encode_options *o, struct ft_writer *out); /* NULL on failure */
 void ft_encoder_free(struct ft_encoder *x); /* NULL is fine */

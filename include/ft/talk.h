@@ -4,13 +4,7 @@
 #ifndef FT_TALK_H
 #define FT_TALK_H
 
-#include "ft/chat.h"
 #include "ft/generate.h"
-
-/* Ids of a conversation up to where the model answers: its template's text, in which no
- * message can write special tokens. `whole` is replaced. */
-int ft_chat_encode(const struct ft_chat *c, const struct ft_tok *t, const struct ft_chat_input *in,
-                   struct ft_tok_text *whole);
 
 struct ft_talk_options {
 	struct ft_generate_options generate;

@@ -3,6 +3,7 @@
 
 #include "ft/batch.h"
 #include "ft/cli.h"
+#include "ft/encode.h"
 #include "ft/file.h"
 #include "ft/metric.h"
 #include "priv.h"
@@ -22,6 +23,7 @@ struct ft_prompts {
 	struct ft_prompts_options o;
 	struct ft_graph *g;
 	struct ft_pack *pack;
+	struct ft_chat *chat; /* when a row is a conversation */
 	struct kept *kept;
 	struct ft_answer *answer; /* [cap] */
 	size_t nkept, kept_cap, cap, answers;
@@ -57,6 +59,7 @@ void ft_prompts_free(struct ft_prompts *p)
 	ft_buf_free(&p->out);
 	ft_tok_text_free(&p->text);
 	ft_tok_text_free(&p->whole);
+	ft_chat_free(p->chat);
 	ft_pack_free(p->pack);
 	ft_graph_free(p->g);
 	free(p);
@@ -184,12 +187,21 @@ int ft_prompt_encode(const struct ft_tok *t, const struct ft_generate_options *o
 	return rc;
 }
 
+/* Of a conversation, by the template of the model's base. */
+static int encode_messages(struct ft_prompts *p, const struct ft_row *row)
+{
+	if (!p->chat && !(p->chat = ft_chat_of_dir(ft_model_dir(p->m))))
+		return ft_last_error();
+	return ft_chat_encode(p->chat, p->t, row->messages, row->tools, &p->whole);
+}
+
 int ft_prompts_row(struct ft_prompts *p, const struct ft_row *row)
 {
 	if (row->words)
 		return ft_fail(FT_EFORMAT, "%.*s: is a sentence in words, which are for models that give tags", (int)row->src.n,
 		               row->src.p);
-	int rc = ft_prompt_encode(p->t, &p->o.generate, row->text, &p->text, &p->whole);
+	int rc = row->messages ? encode_messages(p, row)
+	                       : ft_prompt_encode(p->t, &p->o.generate, row->text, &p->text, &p->whole);
 	if (rc < 0)
 		return ft_context(rc, "%.*s", (int)row->src.n, row->src.p);
 	p->count.invalid += ft_utf8_invalid(row->text.p, row->text.n) > 0;

@@ -3,6 +3,7 @@
 #include "ft/talk.h"
 
 #include "ft/cli.h"
+#include "ft/encode.h"
 #include "ft/file.h"
 #include "priv.h"
 
@@ -10,43 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* ---- what the model reads ---- */
-
-static int find_strange(const struct ft_chat_text *text, struct ft_tok_range **ranges, size_t *n)
-{
-	*n = 0;
-	*ranges = ft_alloc(text->nspans + 1, sizeof **ranges);
-	if (!*ranges)
-		return FT_EFAIL;
-	for (size_t i = 0; i < text->nspans; i++) {
-		const struct ft_chat_span *s = &text->spans[i];
-		if (!(s->from & FT_CHAT_DATA))
-			continue;
-		if (*n && (*ranges)[*n - 1].end == s->begin)
-			(*ranges)[*n - 1].end = s->end;
-		else
-			(*ranges)[(*n)++] = (struct ft_tok_range){ s->begin, s->end };
-	}
-	return FT_OK;
-}
-
-int ft_chat_encode(const struct ft_chat *c, const struct ft_tok *t, const struct ft_chat_input *in,
-                   struct ft_tok_text *whole)
-{
-	struct ft_chat_text text = { 0 };
-	struct ft_tok_range *strange = NULL;
-	size_t n = 0;
-	int rc = ft_chat_render(c, in, &text);
-	rc = rc < 0 ? rc : find_strange(&text, &strange, &n);
-	whole->n = 0;
-	rc = rc < 0 ? rc : ft_tok_encode_guarded(t, (const char *)text.text.data, text.text.len, strange, n, whole);
-	free(strange);
-	ft_chat_text_free(&text);
-	return rc;
-}
-
-/* ---- the conversation ---- */
 
 struct talk {
 	struct ft_model *m;
@@ -134,9 +98,8 @@ static int encode(struct talk *k)
 {
 	for (size_t from = 0;; from = next_turn(k, from)) {
 		json_t *some = recent(k, from);
-		struct ft_chat_input in = { .messages = some, .add_generation_prompt = true };
 		bool any = some && from < json_array_size(k->messages);
-		int rc = any ? ft_chat_encode(k->chat, k->t, &in, &k->whole)
+		int rc = any ? ft_chat_encode(k->chat, k->t, some, NULL, &k->whole)
 		             : ft_fail(FT_EFORMAT, "a message of more than %zu tokens", k->o->limit);
 		json_decref(some);
 		if (rc < 0 || k->whole.n <= k->o->limit) {

@@ -196,3 +196,20 @@ int dialogue_encode(const struct ft_encode_options *o, struct item *it, struct c
 	it->said_n = text->len;
 	return rc < 0 ? rc : ft_buf_append(&c->said, text->data, text->len);
 }
+
+/* ---- prompts ---- */
+
+int ft_chat_encode(const struct ft_chat *c, const struct ft_tok *t, const json_t *messages, const json_t *tools,
+                   struct ft_tok_text *whole)
+{
+	struct dialogue d = { 0 };
+	struct ft_chat_input in = { .messages = read_messages(messages, 0, 0), .tools = tools, .add_generation_prompt = true };
+	int rc = in.messages ? ft_chat_render(c, &in, &d.whole) : ft_last_error();
+	rc = rc < 0 ? rc : dialogue_spans(&d);
+	whole->n = 0;
+	if (rc == FT_OK)
+		rc = ft_tok_encode_guarded(t, (char *)d.whole.text.data, d.whole.text.len, d.strange, d.nstrange, whole);
+	json_decref((json_t *)(uintptr_t)in.messages);
+	dialogue_free(&d);
+	return rc;
+}

@@ -17,6 +17,8 @@ struct dialogue {
 };
 void dialogue_free(struct dialogue *d);
 
+/* d->strange of d->whole, and d->reply where the template has tags. */
+int dialogue_spans(struct dialogue *d);
 /* Renders a conversation into d->whole, and finds d->reply. */
 int replies_find(struct dialogue *d, const struct ft_chat *c, json_t *messages, const json_t *tools,
                  enum ft_learn learn);

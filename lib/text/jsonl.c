@@ -92,17 +92,10 @@ static int needed_member(const struct ft_text *t, const char *key, struct ft_spa
 	return rc == FT_OK && !out->p ? text_fail(t, FT_EFORMAT, "has no '%s'", key) : rc;
 }
 
-static int take_text(struct ft_text *t, struct ft_row *row)
+static int take_label(struct ft_text *t, struct ft_row *row)
 {
-	const char *text = t->column[COLUMN_TEXT] ? t->column[COLUMN_TEXT] : "text";
 	const char *label = t->column[COLUMN_LABEL] ? t->column[COLUMN_LABEL] : "label";
-	int rc = needed_member(t, text, &row->text);
-	if (rc == FT_OK && t->column[COLUMN_PAIR])
-		rc = needed_member(t, t->column[COLUMN_PAIR], &row->pair);
-	if (rc == FT_OK && t->column[COLUMN_NEGATIVE])
-		rc = needed_member(t, t->column[COLUMN_NEGATIVE], &row->negative);
-	if (rc < 0)
-		return rc;
+	int rc = FT_OK;
 	row->json = json_object_get(t->object, label);
 	if (json_is_null(row->json))
 		row->json = NULL;
@@ -111,6 +104,17 @@ static int take_text(struct ft_text *t, struct ft_row *row)
 	if (rc == FT_OK && !row->json && t->column[COLUMN_LABEL])
 		rc = text_fail(t, FT_EFORMAT, "has no '%s'", label);
 	return rc;
+}
+
+static int take_text(struct ft_text *t, struct ft_row *row)
+{
+	const char *text = t->column[COLUMN_TEXT] ? t->column[COLUMN_TEXT] : "text";
+	int rc = needed_member(t, text, &row->text);
+	if (rc == FT_OK && t->column[COLUMN_PAIR])
+		rc = needed_member(t, t->column[COLUMN_PAIR], &row->pair);
+	if (rc == FT_OK && t->column[COLUMN_NEGATIVE])
+		rc = needed_member(t, t->column[COLUMN_NEGATIVE], &row->negative);
+	return rc < 0 ? rc : take_label(t, row);
 }
 
 /* ---- for language models ---- */
@@ -148,7 +152,9 @@ static int take_conversation(struct ft_text *t, struct ft_row *row)
 		return text_fail(t, FT_EFORMAT, "has no '%s'", name);
 	if (!json_is_array(row->messages))
 		return text_fail(t, FT_EFORMAT, "'%s' is not a list of messages", name);
-	return row->tools && !json_is_array(row->tools) ? text_fail(t, FT_EFORMAT, "'tools' is not a list") : FT_OK;
+	if (row->tools && !json_is_array(row->tools))
+		return text_fail(t, FT_EFORMAT, "'tools' is not a list");
+	return t->column[COLUMN_LABEL] ? take_label(t, row) : FT_OK;
 }
 
 static int take_row(struct ft_text *t, struct ft_row *row)

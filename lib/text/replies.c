@@ -40,8 +40,7 @@ static int add_reply(struct dialogue *d, size_t begin, size_t end)
 	return add_range(&d->reply, &d->replies, &d->reply_cap, begin, end);
 }
 
-/* What came from messages, and what stands between generation tags. */
-static int read_spans(struct dialogue *d)
+int dialogue_spans(struct dialogue *d)
 {
 	int rc = FT_OK;
 	d->nstrange = d->replies = 0;
@@ -140,7 +139,7 @@ int replies_find(struct dialogue *d, const struct ft_chat *c, json_t *messages, 
 {
 	struct search s = { .d = d, .c = c, .in = { .messages = messages, .tools = tools } };
 	int rc = ft_chat_render(c, &s.in, &d->whole);
-	rc = rc < 0 ? rc : read_spans(d);
+	rc = rc < 0 ? rc : dialogue_spans(d);
 	d->exact = learn == FT_LEARN_ALL || ft_chat_has_replies(c);
 	if (rc < 0 || (d->exact && learn == FT_LEARN_REPLIES))
 		return rc;

@@ -88,6 +88,20 @@ assert m == json.load(open("parts.json"))["messages"]
 assert [x["role"] for x in m] == ["system"] + ["user", "assistant"] * 3, m
 assert m[3]["content"] == "And you?"
 assert "".join(x["content"] + "\n" for x in m[2::2]) == open("whole").read()'
+# The same conversations as rows.
+python3 -c 'import json
+m = json.load(open("whole.json"))["messages"]
+print(json.dumps({"messages": m[:2], "reference": m[2]["content"]}))
+print(json.dumps({"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi."}]}], "reference": "x"}))' >rows.jsonl
+ft-predict -q -m lm.ft -n 4 --reference reference rows.jsonl >said
+ft-predict -q -m lm.ft -n 4 --system 'Be short.' --chat=greedy.json <<'END' >greedy
+Hello there.
+END
+is "a row of messages is answered as a conversation is" "$(head -n 1 said | python3 -c 'import json
+print(json.loads(input())["answer"])')" "$(cat greedy)"
+is "with its reference" "$(grep -c '"reference":' said)" 2
+printf '{"messages":[{"role":"user"}, 3]}\n' >bad.jsonl
+fails "messages that are none" 65 ft-predict -m lm.ft bad.jsonl
 yes 'word and another word' | head -n 8 | ft-predict -m lm.ft -n 3 --chat=many.json 2>notes >many
 is "a long conversation goes on" "$(grep -o '"role":"assistant"' many.json | grep -c .)" 8
 like "and says so once" "$(cat notes)" 'oldest turns are left out'
