@@ -3,28 +3,22 @@
 
 Usage: reference.py MODEL DATA [--seed N]...     one JSON line a seed
 
-MODEL is a Hugging Face folder, DATA a folder that prepare.py made.  The recipe is that of
-../real-models/reference.py, whose optimizer and order of batches are used; a word's tag is the label of its
-first token.  Needs torch, transformers and seqeval.
+MODEL is a Hugging Face folder, DATA a folder that prepare.py made.  The recipe is ../recipe.py's; a word's tag is
+the label of its first token.  Needs torch, transformers and seqeval.
 """
 
-import argparse
-import importlib.util
 import json
 import os
-import random
+import sys
 import time
 import warnings
 
-path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "real-models", "reference.py")
-spec = importlib.util.spec_from_file_location("sequences", path)
-sequences = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(sequences)
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
+import recipe
 import torch
-import transformers
 from seqeval.metrics import accuracy_score, f1_score, precision_score, recall_score
-from transformers import AutoTokenizer, BertForTokenClassification, get_linear_schedule_with_warmup
+from transformers import AutoTokenizer, BertForTokenClassification
 
 
 def read(data, part):
@@ -54,23 +48,6 @@ def batch(rows):
             "labels": torch.tensor([pad(label, -100) for _, label in rows])}
 
 
-def train(model, rows, seed, options):
-    rng = random.Random(seed)
-    lengths = [len(ids) for ids, _ in rows]
-    order = [b for _ in range(options.epochs) for b in sequences.shuffled(rng, lengths, options.batch)]
-    optimizer = sequences.optimizer_of(model, options)
-    schedule = get_linear_schedule_with_warmup(optimizer, len(order) // 10, len(order))
-    model.train()
-    for chosen in order:
-        loss = model(**batch([rows[i] for i in chosen])).loss
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-    model.eval()
-
-
 def tags(model, rows, names, size=32):
     """What is so and what is predicted, at the first token of each word."""
     order = sorted(range(len(rows)), key=lambda i: len(rows[i][0]))
@@ -92,33 +69,16 @@ def fine_tune(seed, options):
     model = BertForTokenClassification.from_pretrained(options.model, num_labels=len(names))
     rows = {p: encode(tokenizer, read(options.data, p), labels, options.max_length) for p in ("train", "test")}
     begin, cpu = time.monotonic(), time.process_time()
-    train(model, rows["train"], seed, options)
+    loss_of = lambda chosen: model(**batch([rows["train"][i] for i in chosen])).loss
+    recipe.train(model, [len(ids) for ids, _ in rows["train"]], loss_of, seed, options)
     seconds, cpu = time.monotonic() - begin, time.process_time() - cpu
     actual, said = tags(model, rows["test"], names)
-    return {"tool": "transformers", "data": os.path.basename(os.path.normpath(options.data)), "seed": seed,
+    yield {"tool": "transformers", "data": os.path.basename(os.path.normpath(options.data)), "seed": seed,
             "accuracy": accuracy_score(actual, said), "precision": float(precision_score(actual, said)),
             "recall": float(recall_score(actual, said)), "f1": float(f1_score(actual, said)),
             "words": sum(map(len, actual)), "seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1)}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("model")
-    parser.add_argument("data")
-    parser.add_argument("--seed", type=int, action="append", help="may be given many times (1)")
-    parser.add_argument("--epochs", type=int, default=3, help="(3)")
-    parser.add_argument("--rate", type=float, default=1e-4, help="peak learning rate (1e-4)")
-    parser.add_argument("--batch", type=int, default=16, help="rows in a batch (16)")
-    parser.add_argument("--max-length", type=int, default=256, help="tokens of a row, the rest is cut (256)")
-    parser.add_argument("--threads", type=int, default=2, help="(2)")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    warnings.simplefilter("ignore")
-    for seed in options.seed or [1]:
-        print(json.dumps(fine_tune(seed, options)), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    warnings.simplefilter("ignore")
+    recipe.run(recipe.parser(__doc__, max_length=256).parse_args(), fine_tune)

@@ -3,21 +3,21 @@
 
 Usage: reference.py MODEL DATA [--seed N]...
 
-DATA is a folder that ../real-models/prepare.py made; recipe and training loop are those of ../real-models/reference.py.
+DATA is a folder that ../real-models/prepare.py made; the recipe is ../recipe.py's, the training ../real-models/reference.py's.
 Thresholds are those points of scikit-learn's precision-recall curve on the validation rows with the highest F1.
 """
 
-import argparse
 import json
 import os
 import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "real-models"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "real-models")]
 import numpy as np
+import recipe
 import reference as base
 import torch
-import transformers
 from sklearn.metrics import f1_score, precision_recall_curve
 from transformers import AutoTokenizer, BertForSequenceClassification
 
@@ -53,23 +53,5 @@ def fine_tune(seed, options):
         yield {"tool": "transformers", "seed": seed, "thresholds": name, "seconds": round(seconds, 1), **f1}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("model")
-    parser.add_argument("data")
-    parser.add_argument("--seed", type=int, action="append", help="may be given many times (1)")
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--rate", type=float, default=2e-4, help="peak learning rate (2e-4)")
-    parser.add_argument("--batch", type=int, default=16, help="rows in a batch (16)")
-    parser.add_argument("--max-length", type=int, default=96, help="tokens of a row, the rest is cut (96)")
-    options = parser.parse_args()
-    torch.set_num_threads(2)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    for seed in options.seed or [1]:
-        for result in fine_tune(seed, options):
-            print(json.dumps(result), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    recipe.run(recipe.parser(__doc__, epochs=6, rate=2e-4, max_length=96).parse_args(), fine_tune)

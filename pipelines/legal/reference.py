@@ -3,21 +3,20 @@
 
 Usage: reference.py MODEL DATA [--windows] [--seed N]...
 
-DATA is a folder that ../real-models/prepare.py made; recipe and training loop are those of ../real-models/reference.py.
+DATA is a folder that ../real-models/prepare.py made; the recipe is ../recipe.py's, the training ../real-models/reference.py's.
 Windows are cut by the tokenizers library; a document's probabilities are the mean of those of its windows.  Needs torch,
 transformers and scikit-learn.
 """
 
-import argparse
-import json
 import os
 import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "real-models"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "real-models")]
+import recipe
 import reference as base
 import torch
-import transformers
 from sklearn.metrics import accuracy_score, f1_score
 from transformers import AutoTokenizer, BertForSequenceClassification
 
@@ -48,29 +47,13 @@ def fine_tune(seed, options):
     n = len(truth["test"])
     mean = torch.zeros(n, len(labels)).index_add_(0, torch.tensor(owner), p)  # the sum: the same argmax
     said = mean.argmax(1).tolist()
-    return {"tool": "transformers", "seed": seed, "seconds": round(seconds, 1), "examples": n, "windows": len(rows),
+    yield {"tool": "transformers", "seed": seed, "seconds": round(seconds, 1), "examples": n, "windows": len(rows),
             "accuracy": accuracy_score(truth["test"], said),
             "macro": {"f1": f1_score(truth["test"], said, average="macro", labels=range(len(labels)), zero_division=0)}}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("model")
-    parser.add_argument("data")
-    parser.add_argument("--windows", action="store_true", help="all windows of a text, not the first")
-    parser.add_argument("--seed", type=int, action="append", help="may be given many times (1)")
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--rate", type=float, default=1e-4, help="peak learning rate (1e-4)")
-    parser.add_argument("--batch", type=int, default=16, help="rows in a batch (16)")
-    parser.add_argument("--max-length", type=int, default=256, help="tokens of a window (256)")
-    parser.add_argument("--stride", type=int, default=32, help="tokens by which windows overlap (32)")
-    options = parser.parse_args()
-    torch.set_num_threads(2)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    for seed in options.seed or [1]:
-        print(json.dumps(fine_tune(seed, options)), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    parser = recipe.parser(__doc__, epochs=2, max_length=256)
+    parser.add_argument("--windows", action="store_true", help="all windows of a text, not the first")
+    parser.add_argument("--stride", type=int, default=32, help="tokens by which windows overlap (%(default)s)")
+    recipe.run(parser.parse_args(), fine_tune)

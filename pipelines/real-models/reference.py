@@ -4,23 +4,20 @@
 Usage: reference.py MODEL DATA [--task classify|regress] [--seed N]...     one JSON line a seed
        reference.py MODEL FILE.tsv --vectors                               one sentence vector a line
 
-MODEL is a Hugging Face folder, DATA a folder that prepare.py made.  The recipe (AdamW, warmup over a
-tenth of the steps, linear decay, weight decay 0.01 but on biases and norms, clipping at 1, dropout from
-the config) is the Makefile's for ft; seeds, shuffling and dropout cannot be equal, so compare means
-over seeds.  Needs torch and transformers.
+MODEL is a Hugging Face folder, DATA a folder that prepare.py made.  The recipe is ../recipe.py's.  Needs torch
+and transformers.
 """
 
-import argparse
 import json
 import os
-import random
+import sys
 import time
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
+import recipe
 import torch
-import transformers
-from transformers import AutoModel, AutoTokenizer, BertForSequenceClassification, get_linear_schedule_with_warmup
+from transformers import AutoModel, AutoTokenizer, BertForSequenceClassification
 
 
 def read(path):
@@ -39,43 +36,9 @@ def batch(rows):
             "attention_mask": torch.tensor([[1] * len(r) + [0] * (width - len(r)) for r in rows])}
 
 
-def shuffled(rng, lengths, size, window=16):
-    """Row numbers in batches: shuffled, then sorted by length within `window` batches to save padding."""
-    order = list(range(len(lengths)))
-    rng.shuffle(order)
-    batches = []
-    for i in range(0, len(order), window * size):
-        part = sorted(order[i:i + window * size], key=lambda k: lengths[k])
-        batches += [part[k:k + size] for k in range(0, len(part), size)]
-    rng.shuffle(batches)
-    return batches
-
-
-def optimizer_of(model, options):
-    plain = lambda name: name.endswith(".bias") or "LayerNorm" in name
-    named = list(model.named_parameters())
-    return torch.optim.AdamW(
-        [{"params": [p for n, p in named if not plain(n)], "weight_decay": 0.01},
-         {"params": [p for n, p in named if plain(n)], "weight_decay": 0.0}],
-        lr=options.rate, betas=(0.9, 0.999), eps=1e-8)
-
-
 def train(model, rows, targets, seed, options):
-    rng = random.Random(seed)
-    lengths = [len(r) for r in rows]
-    epochs = [shuffled(rng, lengths, options.batch) for _ in range(options.epochs)]
-    steps = sum(map(len, epochs))
-    optimizer = optimizer_of(model, options)
-    schedule = get_linear_schedule_with_warmup(optimizer, steps // 10, steps)
-    model.train()
-    for chosen in (b for e in epochs for b in e):
-        loss = model(**batch([rows[i] for i in chosen]), labels=targets[chosen]).loss
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-    model.eval()
+    loss_of = lambda chosen: model(**batch([rows[i] for i in chosen]), labels=targets[chosen]).loss
+    recipe.train(model, [len(r) for r in rows], loss_of, seed, options)
 
 
 def predict(run, rows, size=32):
@@ -116,7 +79,7 @@ def fine_tune(seed, options):
     train(model, rows["train"], targets["train"], seed, options)
     seconds, cpu = time.monotonic() - begin, time.process_time() - cpu
     logits = predict(lambda b: model(**b).logits, rows["test"])
-    return {"tool": "transformers", "data": os.path.basename(os.path.normpath(options.data)), "task": options.task,
+    yield {"tool": "transformers", "data": os.path.basename(os.path.normpath(options.data)), "task": options.task,
             "seed": seed, **{k: round(v, 4) for k, v in measures(options.task, logits, targets["test"]).items()},
             "seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1)}
 
@@ -137,26 +100,15 @@ def vectors(options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("model")
-    parser.add_argument("data")
+    parser = recipe.parser(__doc__)
     parser.add_argument("--task", choices=("classify", "regress"), default="classify")
     parser.add_argument("--vectors", action="store_true", help="sentence vectors of the texts; no training")
-    parser.add_argument("--seed", type=int, action="append", help="may be given many times (1)")
-    parser.add_argument("--epochs", type=int, default=3, help="(3)")
-    parser.add_argument("--rate", type=float, default=1e-4, help="peak learning rate (1e-4)")
-    parser.add_argument("--batch", type=int, default=16, help="rows in a batch (16)")
-    parser.add_argument("--max-length", type=int, default=64, help="tokens of a row, the rest is cut (64)")
-    parser.add_argument("--threads", type=int, default=2, help="(2)")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
     if options.vectors:
+        recipe.prepare(options)
         vectors(options)
-        return
-    for seed in options.seed or [1]:
-        print(json.dumps(fine_tune(seed, options)), flush=True)
+    else:
+        recipe.run(options, fine_tune)
 
 
 if __name__ == "__main__":
