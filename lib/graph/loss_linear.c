@@ -8,8 +8,8 @@
 #include <math.h>
 
 /* Units of a chunk: for each chunk all of w and of its gradient are gone through once. Their
- * logits are 128 MiB at most, unless even the fewest have more. */
-#define UNITS_MOST 384
+ * logits are 128 MiB at most, unless even the fewest have more; chunks are of about equal size. */
+#define UNITS_MOST 512
 #define UNITS_LEAST 128
 #define LOGITS ((int64_t)32 << 20)
 
@@ -17,7 +17,8 @@ static int64_t chunk_units(int64_t units, int64_t vocabulary)
 {
 	int64_t n = LOGITS / vocabulary;
 	n = n > UNITS_MOST ? UNITS_MOST : n < UNITS_LEAST ? UNITS_LEAST : n;
-	return units < n ? units : n;
+	int64_t chunks = (units + n - 1) / n;
+	return chunks ? (units + chunks - 1) / chunks : 0;
 }
 
 struct chunk {

@@ -291,7 +291,7 @@ static void check_dropout(struct ft_graph *g)
 /* ---- cross-entropy by chunks against the two operations it stands for ---- */
 static void check_chunks(struct ft_graph *g, bool bias, bool frozen)
 {
-	enum { N = 300, H = 24, V = 77 };
+	enum { N = 1100, H = 24, V = 77 }; /* three chunks */
 	struct ft_tensor *in[3] = { new_tensor(N, H, 1, 1), new_tensor(V, H, 0.3, 2), new_tensor(1, V, 1, 3) };
 	int32_t labels[N];
 	double loss[2] = { 0, 0 }, worst = 0;
