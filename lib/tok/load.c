@@ -134,7 +134,8 @@ static int load_json(struct ft_tok *t, const char *path, const struct ft_buf *te
 
 const char *const ft_tok_files[] = { /* TOK_SPM_... count on the order */
 	"tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
-	"spm.model", "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", NULL,
+	"spm.model", "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+	"chat_template.jinja", "generation_config.json", NULL,
 };
 
 int ft_tok_there(const char *dir)
