@@ -14,19 +14,19 @@ struct rows {
 };
 
 /* panel[k][width] from x [m <= LANES, k]; writes LANES floats for each k, so with width <
- * LANES the next k's overwrite the surplus. Sends for what lies `ahead` bytes further on, which
- * will be read once: not for the second cache. */
-INLINE void pack_turned(float *panel, int64_t width, struct rows x, int64_t m, int64_t k, int64_t ahead)
+ * LANES the next k's overwrite the surplus. `past`: x is read once, and is kept out of the
+ * second cache. */
+INLINE void pack_turned(float *panel, int64_t width, struct rows x, int64_t m, int64_t k, bool past)
 {
 	int64_t l = 0;
 	for (; l + LANES <= k; l += LANES) {
 		vf v[LANES];
-		int64_t sent = stored_bytes(x.type, x.at + l) + ahead;
 #pragma GCC unroll 16
 		for (int i = 0; i < LANES; i++) {
 			v[i] = splat(0);
 			if (i < m) {
-				__builtin_prefetch(x.data + i * x.stride + sent, 0, 0);
+				if (past)
+					__builtin_prefetch(x.data + i * x.stride + stored_bytes(x.type, x.at + l), 0, 0);
 				v[i] = load_stored(x.type, x.data + i * x.stride, x.at + l);
 			}
 		}
@@ -40,18 +40,24 @@ INLINE void pack_turned(float *panel, int64_t width, struct rows x, int64_t m, i
 			panel[l * width + i] = i < m ? stored_at(x.type, x.data + i * x.stride, x.at + l) : 0;
 }
 
-/* The same of a type in blocks, of LANES rows and whole blocks. */
-INLINE void pack_blocks(float *panel, int64_t width, struct rows x, int64_t k, int64_t ahead)
+/* How many numbers of a row are turned together before they are widened; 0: it is done the
+ * other way round. */
+INLINE int64_t turned_at_once(enum ft_dtype t)
 {
-	for (int64_t l = 0; l < k; l += FT_BLOCK) {
-		const unsigned char *block = x.data + stored_bytes(x.type, x.at + l);
-#pragma GCC unroll 16
-		for (int i = 0; i < LANES; i++)
-			__builtin_prefetch(block + i * x.stride + ahead, 0, 0);
-		if (x.type == FT_Q8_0)
-			turn_q8_0(panel + l * width, width, block, x.stride);
+	return t == FT_BF16 ? BF16_AT_ONCE : t == FT_Q8_0 || t == FT_Q4_0 ? FT_BLOCK : 0;
+}
+
+/* The same of such a type, of LANES rows; k is a multiple of that number. */
+INLINE void pack_words(float *panel, int64_t width, struct rows x, int64_t k)
+{
+	for (int64_t l = 0; l < k; l += turned_at_once(x.type)) {
+		const unsigned char *p = x.data + stored_bytes(x.type, x.at + l);
+		if (x.type == FT_BF16)
+			turn_bf16(panel + l * width, width, p, x.stride);
+		else if (x.type == FT_Q8_0)
+			turn_q8_0(panel + l * width, width, p, x.stride);
 		else
-			turn_q4_0(panel + l * width, width, block, x.stride);
+			turn_q4_0(panel + l * width, width, p, x.stride);
 	}
 }
 
@@ -72,32 +78,46 @@ INLINE void pack_straight(float *panel, int64_t width, struct rows x, int64_t n,
 /* ---- B ---- */
 #define COLS (2 * LANES)
 
-/* The halves of a panel of B, of n <= COLS columns. */
-INLINE void pack_halves(float *panel, struct rows x, int64_t n, int64_t k, int64_t ahead)
+/* The halves of a panel of B, stored turned. */
+INLINE void pack_whole(float *panel, struct rows x, int64_t k, bool past)
 {
 	struct rows right = x;
 	right.data += LANES * x.stride;
-	if (n == COLS && (x.type == FT_Q8_0 || x.type == FT_Q4_0) && k % FT_BLOCK == 0) {
-		pack_blocks(panel, COLS, x, k, ahead);
-		pack_blocks(panel + LANES, COLS, right, k, ahead);
-	} else if (n == COLS) {
-		pack_turned(panel + LANES, COLS, right, LANES, k, ahead);
-		pack_turned(panel, COLS, x, LANES, k, ahead);
+	if (turned_at_once(x.type) && k % turned_at_once(x.type) == 0) {
+		pack_words(panel, COLS, x, k);
+		pack_words(panel + LANES, COLS, right, k);
 	} else {
-		int64_t left = n < LANES ? n : LANES;
-		pack_turned(panel + LANES, COLS, right, n - left, k, ahead);
-		pack_turned(panel, COLS, x, left, k, ahead);
+		pack_turned(panel + LANES, COLS, right, LANES, k, past);
+		pack_turned(panel, COLS, x, LANES, k, past);
 	}
 }
 
-/* panel[k][COLS] of n <= COLS columns of B from j on, and of k of its rows from l on. */
-INLINE void pack_columns(enum ft_dtype t, float *panel, const struct product_matrix *b, int64_t j, int64_t n, int64_t l,
-                         int64_t k, int64_t ahead)
+/* The same of n < COLS columns. */
+INLINE void pack_part(float *panel, struct rows x, int64_t n, int64_t k)
 {
-	struct rows x = { .data = b->data, .type = t, .stride = stored_bytes(t, b->ld), .at = b->turned ? l : j };
-	x.data += (b->turned ? j : l) * x.stride;
-	if (b->turned)
-		pack_halves(panel, x, n, k, ahead);
+	struct rows right = x;
+	int64_t left = n < LANES ? n : LANES;
+	right.data += LANES * x.stride;
+	pack_turned(panel + LANES, COLS, right, n - left, k, true);
+	pack_turned(panel, COLS, x, left, k, true);
+}
+
+/* B from the j-th column on, and from the l-th of its rows on. */
+INLINE struct rows columns_of(enum ft_dtype t, const struct product_matrix *b, int64_t j, int64_t l)
+{
+	int64_t stride = stored_bytes(t, b->ld), skip = (b->turned ? j : l) * stride;
+	return (struct rows){ .data = b->data + skip, .type = t, .stride = stride, .at = b->turned ? l : j };
+}
+
+/* panel[k][COLS] of n <= COLS columns of them. */
+INLINE void pack_columns(enum ft_dtype t, float *panel, const struct product_matrix *b, int64_t j, int64_t n, int64_t l,
+                         int64_t k)
+{
+	struct rows x = columns_of(t, b, j, l);
+	if (b->turned && n == COLS)
+		pack_whole(panel, x, k, true);
+	else if (b->turned)
+		pack_part(panel, x, n, k);
 	else if (n == COLS)
 		pack_straight(panel, COLS, x, COLS, k);
 	else

@@ -44,25 +44,27 @@ static void pack_rows(float *panel, const float *a, int64_t lda, bool turned, in
 	if (turned)
 		pack_narrow(panel, a, lda, m, k);
 	else if (m == ROWS)
-		pack_turned(panel, ROWS, rows_of(a, lda), ROWS, k, 0);
+		pack_turned(panel, ROWS, rows_of(a, lda), ROWS, k, true);
 	else
-		pack_turned(panel, ROWS, rows_of(a, lda), m, k, 0);
+		pack_turned(panel, ROWS, rows_of(a, lda), m, k, true);
 }
 
-static void pack_ahead(float *panel, const struct product_matrix *b, int64_t j, int64_t n, int64_t l, int64_t k,
-                       int64_t ahead)
-{
-	switch (b->type) {
-#define X(t) case t: pack_columns(t, panel, b, j, n, l, k, ahead); break;
-	X(FT_F32) X(FT_F16) X(FT_BF16) X(FT_Q8_0) X(FT_Q4_0)
-#undef X
-	default: __builtin_unreachable();
+/* Runs call(t) with the type as a constant. */
+#define EACH_TYPE(type, call)                                 \
+	switch (type) {                                       \
+	case FT_F32: call(FT_F32); break;                     \
+	case FT_F16: call(FT_F16); break;                     \
+	case FT_BF16: call(FT_BF16); break;                   \
+	case FT_Q8_0: call(FT_Q8_0); break;                   \
+	case FT_Q4_0: call(FT_Q4_0); break;                   \
+	default: __builtin_unreachable();                     \
 	}
-}
 
 static void pack_cols(float *panel, const struct product_matrix *b, int64_t j, int64_t n, int64_t l, int64_t k)
 {
-	pack_ahead(panel, b, j, n, l, k, 0);
+#define PACK(t) pack_columns(t, panel, b, j, n, l, k)
+	EACH_TYPE(b->type, PACK)
+#undef PACK
 }
 
 /* ---- a tile ---- */
@@ -143,7 +145,8 @@ static void tile(float *c, int64_t ldc, const float *a, const float *b, int64_t 
 
 /* Values of k that are widened at a time: with their columns they stay in the first cache. */
 #define STEP FT_BLOCK
-/* Bytes of a row of B that are sent for ahead of those in use. */
+/* Bytes of a row of B that are sent for ahead of those in use: to the second cache, as the
+ * rows of many matrices begin at the same place of the first one. */
 #define AHEAD 512
 /* Rows whose sums are in registers at a time. */
 #define FEW (LANES == 16 ? 8 : ROWS)
@@ -169,7 +172,7 @@ INLINE void sum_few(int rows, vf (*sums)[2], const float *a, int64_t lda, const 
 		sums[i][0] = left[i], sums[i][1] = right[i];
 }
 
-static void sum_rows(int64_t m, vf (*sums)[2], const float *a, int64_t lda, const float *b, int64_t depth)
+__attribute__((noinline)) static void sum_rows(int64_t m, vf (*sums)[2], const float *a, int64_t lda, const float *b, int64_t depth)
 {
 	for (; m > 0; m -= FEW, sums += FEW, a += FEW * lda)
 		switch (m < FEW ? m : FEW) {
@@ -179,26 +182,51 @@ static void sum_rows(int64_t m, vf (*sums)[2], const float *a, int64_t lda, cons
 		}
 }
 
+/* Sends for what follows the step at l: of these rows, or where they end of the strip's after. */
+INLINE void send_ahead(const struct rows *x, int64_t l, int64_t k)
+{
+	int64_t row = stored_bytes(x->type, k), at = stored_bytes(x->type, l) + AHEAD;
+	at += at < row ? 0 : COLS * x->stride - row;
+	for (int i = 0; i < COLS; i++)
+		for (int64_t line = 0; line < stored_bytes(x->type, STEP); line += 4 * LINE)
+			__builtin_prefetch(x->data + i * x->stride + at + line, 0, 2);
+}
+
+/* sums = m rows of A times n columns of B from j on, over k from l to `end`, of `all`. */
+INLINE void sum_strip(enum ft_dtype t, vf (*sums)[2], const float *a, int64_t lda, const struct product_matrix *b,
+                      int64_t j, int64_t m, int64_t n, int64_t l, int64_t end, int64_t all)
+{
+	_Alignas(64) float panel[STEP * COLS];
+	struct rows x = columns_of(t, b, j, l);
+	for (; l < end; l += STEP) {
+		int64_t depth = end - l < STEP ? end - l : STEP;
+		x.at = l;
+		if (n == COLS && depth == STEP) {
+			send_ahead(&x, l, all);
+			pack_whole(panel, x, STEP, false);
+		} else {
+			pack_cols(panel, b, j, n, l, depth);
+		}
+		sum_rows(m, sums, a + l, lda, panel, depth);
+	}
+}
+
 static void strip(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j, int64_t m,
                   int64_t n, int64_t k, enum product_start start, const float *bias)
 {
-	_Alignas(64) float panel[STEP * COLS];
 	vf sums[PRODUCT_FEW][2];
-	int64_t stride = stored_bytes(b->type, b->ld), row = stored_bytes(b->type, k), l = 0;
+	int64_t l = 0;
 	do { /* once for k = 0, too: C is what it starts from */
 		int64_t end = k - l < PRODUCT_DEPTH ? k : l + PRODUCT_DEPTH;
 		for (int64_t i = 0; i < m; i++)
 			sums[i][0] = sums[i][1] = splat(0);
-		for (; l < end; l += STEP) {
-			int64_t depth = end - l < STEP ? end - l : STEP;
-			/* Where these rows end the strip's after it follows. */
-			bool last = stored_bytes(b->type, l) + AHEAD >= row;
-			pack_ahead(panel, b, j, n, l, depth, last ? AHEAD - row + COLS * stride : AHEAD);
-			sum_rows(m, sums, a + l, lda, panel, depth);
-		}
+#define SUM(t) sum_strip(t, sums, a, lda, b, j, m, n, l, end, k)
+		EACH_TYPE(b->type, SUM)
+#undef SUM
 		for (int64_t i = 0; i < m; i++)
 			put_row(c + i * ldc, sums[i][0], sums[i][1], n, start, bias);
 		start = PRODUCT_ADD;
+		l = end;
 	} while (l < k);
 }
 

@@ -104,7 +104,18 @@ INLINE float stored_at(enum ft_dtype t, const unsigned char *row, int64_t i)
 	}
 }
 
-/* ---- a block of each of LANES rows, turned: panel[FT_BLOCK][width] ---- */
+/* ---- a few numbers of each of LANES rows, turned by words and then widened ---- */
+
+#define BF16_AT_ONCE 8
+/* panel[BF16_AT_ONCE][width] */
+INLINE void turn_bf16(float *panel, int64_t width, const unsigned char *p, int64_t stride)
+{
+	vu w[4];
+	turn_words(w, p, stride);
+#pragma GCC unroll 8
+	for (int i = 0; i < BF16_AT_ONCE; i++)
+		store(panel + i * width, (vf)(i % 2 ? w[i / 2] & 0xffff0000 : w[i / 2] << 16));
+}
 
 /* The scales of blocks that are `stride` bytes apart. */
 INLINE vf load_scales(const unsigned char *block, int64_t stride)
@@ -116,6 +127,7 @@ INLINE vf load_scales(const unsigned char *block, int64_t stride)
 	return load_f16(h);
 }
 
+/* A block: panel[FT_BLOCK][width] */
 INLINE void turn_q8_0(float *panel, int64_t width, const unsigned char *block, int64_t stride)
 {
 	vf d = load_scales(block, stride);
@@ -130,6 +142,18 @@ INLINE void turn_q8_0(float *panel, int64_t width, const unsigned char *block, i
 	}
 }
 
+/* q - 8 of the lowest four bits of each lane. */
+INLINE vf widen_nibbles(vi q)
+{
+#if LANES == 16
+	const vf all = { -8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7 };
+	return (vf)_mm512_permutexvar_ps((__m512i)q, (__m512)all); /* which looks at no other bits */
+#else
+	return __builtin_convertvector((q & 15) - 8, vf);
+#endif
+}
+
+/* The same. */
 INLINE void turn_q4_0(float *panel, int64_t width, const unsigned char *block, int64_t stride)
 {
 	vf d = load_scales(block, stride);
@@ -137,8 +161,8 @@ INLINE void turn_q4_0(float *panel, int64_t width, const unsigned char *block, i
 	turn_words(w, block + 2, stride);
 #pragma GCC unroll 32
 	for (int i = 0; i < FT_BLOCK; i++) {
-		vi q = (vi)(w[i % 16 / 4] >> (i % 4 * 8 + i / 16 * 4) & 15) - 8;
-		store(panel + i * width, __builtin_convertvector(q, vf) * d);
+		vi q = (vi)(w[i % 16 / 4] >> (i % 4 * 8 + i / 16 * 4));
+		store(panel + i * width, widen_nibbles(q) * d);
 	}
 }
 
