@@ -2,6 +2,7 @@
 #include "ft/cli.h"
 #include "ft/err.h"
 #include "ft/format.h"
+#include "ft/mem.h"
 #include "ft/model.h"
 
 #include <stdio.h>
@@ -16,24 +17,34 @@ static const struct ft_opt options[] = {
 	  0 },
 	{ "base", 0, FT_OPT_STR, &base, "DIR",
 	  "the folder of the base model, where the stream's own hint does not lead", FT_OPT_QUIET },
-	{ "to", 't', FT_OPT_STR, &to, "FORMAT", "the format: hf, a Hugging Face folder (default: hf)", 0 },
-	{ "dtype", 'd', FT_OPT_STR, &dtype, "TYPE", "store weights as f32, f16 or bf16 (default: f32)", 0 },
+	{ "to", 't', FT_OPT_STR, &to, "FORMAT", "the format: hf, a Hugging Face folder, or gguf, a file for llama.cpp (default: hf)", 0 },
+	{ "dtype", 'd', FT_OPT_STR, &dtype, "TYPE", "store weights as f32, f16 or bf16, and in a GGUF file also q8_0 or q4_0 (default: f32)", 0 },
 	{ "force", 'f', FT_OPT_FLAG, &force, NULL,
-	  "replace a model folder or an archive that is there already", FT_OPT_QUIET },
+	  "replace a model folder, an archive or a file that is there already", FT_OPT_QUIET },
 	{ "json", 0, FT_OPT_FLAG, &json, NULL, "print what was written and compared as JSON on stdout",
 	  FT_OPT_QUIET },
 	{ 0 },
 };
 
-static int parse_dtype(enum ft_dtype *t)
+/* A type by its name, when the format has it. */
+static int parse_dtype(const struct ft_format *f, enum ft_dtype *t)
 {
-	static const enum ft_dtype types[] = { FT_F32, FT_F16, FT_BF16 };
+	static const enum ft_dtype types[] = { FT_F32, FT_F16, FT_BF16, FT_Q8_0, FT_Q4_0 };
 	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-		if (!strcasecmp(dtype, ft_dtype_name(types[i]))) {
+		if (!strcasecmp(dtype, ft_dtype_name(types[i])) && strcasestr(f->types, dtype)) {
 			*t = types[i];
 			return FT_OK;
 		}
-	return ft_fail(FT_EUSAGE, "--dtype: '%s' is not one of f32, f16, bf16", dtype);
+	return ft_fail(FT_EUSAGE, "--dtype: '%s' is not one of %s", dtype, f->types);
+}
+
+/* What a reader of files in this format looks at is the end of the name. */
+static int check_name(const struct ft_format *f, const char *dest)
+{
+	const char *end = f->file ? strrchr(f->file, '.') : "";
+	size_t n = strlen(dest), m = strlen(end);
+	return n > m && strcmp(dest + n - m, end) == 0 ? FT_OK
+	       : ft_fail(FT_EUSAGE, "%s: the name of %s ends in %s", dest, f->summary, end);
 }
 
 static int print_json(const struct ft_model *m, const char *dest, enum ft_dtype t,
@@ -82,17 +93,19 @@ static void warn_untrained(const struct ft_model *m)
 static int export_model(struct ft_model *m, const struct ft_format *format, enum ft_dtype t, const char *dest)
 {
 	struct ft_verified v;
-	struct ft_outdir *out = ft_outdir_open(dest, force);
+	struct ft_outdir *out = ft_outdir_open(dest, format->file, force);
 	if (!out)
 		return ft_last_error();
-	int rc = format->write(m, ft_outdir_path(out), t);
+	char *path = ft_format("%s%s%s", ft_outdir_path(out), format->file ? "/" : "", format->file ? format->file : "");
+	int rc = path ? format->write(m, path, t) : FT_EFAIL;
 	if (rc == FT_OK)
-		rc = ft_export_verify(m, ft_outdir_path(out), t, &v);
+		rc = ft_export_verify(m, format, path, t, &v);
 	if (rc == FT_OK)
 		rc = ft_outdir_commit(out);
 	else
 		ft_context(rc, "%s", dest);
 	ft_outdir_free(out);
+	free(path);
 	if (rc < 0)
 		return rc;
 	warn_untrained(m);
@@ -106,12 +119,14 @@ static int run(int argc, char **argv)
 {
 	enum ft_dtype t = FT_F32;
 	const struct ft_format *format = ft_format_find(to);
-	if (!format || parse_dtype(&t) < 0)
+	if (!format || parse_dtype(format, &t) < 0)
 		return ft_last_error();
 	if (!model)
 		return ft_fail(FT_EUSAGE, "no model: -m MODEL is needed");
 	if (argc != 1)
-		return ft_fail(FT_EUSAGE, "%d destinations; one folder or archive is needed", argc);
+		return ft_fail(FT_EUSAGE, "%d destinations; one folder, archive or file is needed", argc);
+	if (check_name(format, argv[0]) < 0)
+		return ft_last_error();
 	struct ft_model *m = ft_model_open(model, base, 0);
 	if (!m)
 		return ft_last_error();
@@ -123,7 +138,7 @@ static int run(int argc, char **argv)
 const struct ft_tool ft_tool = {
 	.name = "ft-export",
 	.summary = "write a model as files that other programs read",
-	.synopsis = "-m MODEL [--to hf] [OPTION]... DIR\n-m MODEL [--to hf] [OPTION]... FILE.tar[.zst|.gz]",
+	.synopsis = "-m MODEL [--to hf] [OPTION]... DIR\n-m MODEL [--to hf] [OPTION]... FILE.tar[.zst|.gz]\n-m MODEL --to gguf [OPTION]... FILE.gguf",
 	.options = options,
 	.run = run,
 };

@@ -57,27 +57,35 @@ void ft_base_close(struct ft_base *b); /* NULL is fine */
 int ft_archive_pack(const char *path, const char *dir);
 bool ft_archive_named(const char *path); /* ends in .tar, .tar.zst or .tar.gz */
 
-/* ---- a folder, or an archive of one, that appears whole or not at all ---- */
+/* ---- a folder, an archive of one, or a file, that appears whole or not at all ---- */
 struct ft_outdir;
 /* Makes a temporary folder beside `path`. What is at `path` already must be
  * an empty folder; with `force` it may be an archive, or a folder with
  * config.json and without folders in it but those of sentence-transformers'
- * modules ("1_Pooling"), which is then replaced. NULL on failure. */
-struct ft_outdir *ft_outdir_open(const char *path, bool force);
+ * modules ("1_Pooling"), which is then replaced. With a `file` that is a name, `path` is
+ * to be that file of the temporary folder alone. NULL on failure. */
+struct ft_outdir *ft_outdir_open(const char *path, const char *file, bool force);
 const char *ft_outdir_path(const struct ft_outdir *d); /* the temporary folder: files go here */
-/* Packs the files when `path` names an archive, else gives the folder its name. Durable. */
+/* Packs the files when `path` names an archive, else gives the folder, or the file, its name. Durable. */
 int ft_outdir_commit(struct ft_outdir *d);
 void ft_outdir_free(struct ft_outdir *d); /* removes what was not committed; NULL is fine */
 
 /* ---- exporting. To add a format: a file in lib/format that defines
  * `const struct ft_format format_NAME`, and a line in lib/format/formats.def. ---- */
 struct ft_model;
+struct ft_param;
 struct ft_format {
 	const char *name, *summary; /* "hf", "a Hugging Face folder" */
-	/* Writes the model's files into the empty folder `dir`, weights as `dtype`
-	 * (F32, F16, BF16). */
-	int (*write)(const struct ft_model *m, const char *dir, enum ft_dtype dtype);
+	const char *file;           /* it is one file, called like this: "model.gguf"; NULL: a folder */
+	const char *types;          /* of weights, as a user names them: "f32, f16, bf16" */
+	/* Writes the model's files into the empty folder `path`, or the file of this name,
+	 * weights as `dtype`, which is one of `types`. */
+	int (*write)(const struct ft_model *m, const char *path, enum ft_dtype dtype);
+	/* What v[n], n <= FT_FORMAT_CHUNK, of the parameter p are when they are read again. NULL:
+	 * every weight is narrowed to dtype. Chunks are whole but for a parameter's last. */
+	int (*round)(const struct ft_model *m, const struct ft_param *p, enum ft_dtype dtype, float *v, size_t n);
 };
+#define FT_FORMAT_CHUNK 256
 const struct ft_format *ft_format_find(const char *name); /* NULL: FT_EUSAGE, listing what there is */
 
 /* Opens what was written and compares it with the model: architecture, labels,
@@ -87,6 +95,7 @@ struct ft_verified {
 	size_t params, rows, tokens; /* compared; rows and tokens of the probe */
 	double difference, allowed;  /* largest absolute difference of an output */
 };
-int ft_export_verify(struct ft_model *m, const char *dir, enum ft_dtype dtype, struct ft_verified *v);
+int ft_export_verify(struct ft_model *m, const struct ft_format *f, const char *path, enum ft_dtype dtype,
+                     struct ft_verified *v);
 
 #endif

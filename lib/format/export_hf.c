@@ -7,10 +7,12 @@
  */
 #include "ft/cli.h"
 #include "ft/err.h"
+#include "ft/gguf.h"
 #include "ft/mem.h"
 #include "ft/model.h"
 #include "ft/sentence.h"
 #include "ft/tok.h"
+#include "ft/tok_tables.h"
 #include "priv.h"
 
 #include <errno.h>
@@ -106,9 +108,9 @@ static int write_config(const struct ft_model *m, const char *dir, enum ft_dtype
 
 /* ---- model.safetensors ---- */
 
-/* Every value must be finite, before and after rounding. */
-static int check_finite(const struct ft_param *p, const float *wide, const unsigned char *narrow, enum ft_dtype dtype)
+int check_finite(const struct ft_param *p, const float *wide, const void *narrow, enum ft_dtype dtype)
 {
+	const unsigned char *bytes = narrow;
 	size_t n = (size_t)p->t.rows * (size_t)p->t.cols;
 	for (size_t i = 0; i < n; i++) {
 		float v = wide[i];
@@ -116,7 +118,7 @@ static int check_finite(const struct ft_param *p, const float *wide, const unsig
 			return ft_fail(FT_ECRITERION, "tensor '%s': value %zu is not finite; not exported",
 			               p->file, i);
 		if (dtype != FT_F32)
-			ft_widen(&v, narrow + i * ft_dtype_size(dtype), dtype, 1);
+			ft_widen(&v, bytes + i * ft_dtype_size(dtype), dtype, 1);
 		if (!isfinite(v))
 			return ft_fail(FT_EFAIL,
 			               "tensor '%s': value %zu, %g, is beyond the range of %s; "
@@ -199,8 +201,26 @@ int copy_file(const char *from, const char *to)
 	return rc;
 }
 
+/* That of a GGUF file becomes such files. */
+static int save_tokenizer(const struct ft_model *m, const char *dir)
+{
+	struct ft_tok_tables x;
+	const json_t *config = json_object_get(ft_model_meta(m), "config");
+	int there = ft_tok_there(ft_model_dir(m));
+	if (there <= 0)
+		return there;
+	int rc = ft_tok_tables_open(&x, ft_model_dir(m), (size_t)ft_json_int(config, "vocab_size", 0, NULL));
+	if (rc < 0)
+		return rc;
+	rc = ft_tok_tables_save(&x, dir);
+	ft_tok_tables_close(&x);
+	return rc;
+}
+
 static int copy_tokenizer(const struct ft_model *m, const char *dir)
 {
+	if (ft_gguf_named(ft_model_dir(m)))
+		return save_tokenizer(m, dir);
 	int rc = FT_OK;
 	for (const char *const *name = ft_tok_files; *name && rc == FT_OK; name++) {
 		char *from = ft_format("%s/%s", ft_model_dir(m), *name), *to = ft_format("%s/%s", dir, *name);
@@ -243,5 +263,6 @@ static int write_hf(const struct ft_model *m, const char *dir, enum ft_dtype dty
 const struct ft_format format_hf = {
 	.name = "hf",
 	.summary = "a Hugging Face folder",
+	.types = "f32, f16, bf16",
 	.write = write_hf,
 };

@@ -53,38 +53,38 @@ static const struct gguf_name gpt2[] = {
 /* ---- keys ---- */
 
 static const struct gguf_field decoder_fields[] = {
-	{ "block_count", "num_hidden_layers", GGUF_WHOLE, GGUF_NEEDED },
-	{ "context_length", "max_position_embeddings", GGUF_WHOLE, GGUF_NEEDED },
-	{ "embedding_length", "hidden_size", GGUF_WHOLE, GGUF_NEEDED },
-	{ "feed_forward_length", "intermediate_size", GGUF_WHOLE, GGUF_NEEDED },
-	{ "attention.head_count", "num_attention_heads", GGUF_WHOLE, GGUF_NEEDED },
-	{ "attention.layer_norm_rms_epsilon", "rms_norm_eps", GGUF_REAL, GGUF_NEEDED },
-	{ "rope.freq_base", "rope_theta", GGUF_REAL, 10000 },
+	{ "block_count", "num_hidden_layers", GGUF_WHOLE, GGUF_NEEDED, GGUF_NEEDED },
+	{ "context_length", "max_position_embeddings", GGUF_WHOLE, GGUF_NEEDED, GGUF_NEEDED },
+	{ "embedding_length", "hidden_size", GGUF_WHOLE, GGUF_NEEDED, GGUF_NEEDED },
+	{ "feed_forward_length", "intermediate_size", GGUF_WHOLE, GGUF_NEEDED, GGUF_NEEDED },
+	{ "attention.head_count", "num_attention_heads", GGUF_WHOLE, GGUF_NEEDED, GGUF_NEEDED },
+	{ "attention.layer_norm_rms_epsilon", "rms_norm_eps", GGUF_REAL, GGUF_NEEDED, 1e-6 },
+	{ "rope.freq_base", "rope_theta", GGUF_REAL, 10000, 10000 },
 	{ 0 },
 };
 static const struct gguf_field window[] = {
-	{ "attention.sliding_window", "sliding_window", GGUF_WHOLE, GGUF_NEEDED },
+	{ "attention.sliding_window", "sliding_window", GGUF_WHOLE, GGUF_NEEDED, 0 },
 	{ 0 },
 };
 static const struct gguf_field gemma2_fields[] = {
-	{ "attention.sliding_window", "sliding_window", GGUF_WHOLE, 4096 },
-	{ "attn_logit_softcapping", "attn_logit_softcapping", GGUF_CAP, 50 },
-	{ "final_logit_softcapping", "final_logit_softcapping", GGUF_CAP, 30 },
+	{ "attention.sliding_window", "sliding_window", GGUF_WHOLE, 4096, 4096 },
+	{ "attn_logit_softcapping", "attn_logit_softcapping", GGUF_CAP, 50, 0 },
+	{ "final_logit_softcapping", "final_logit_softcapping", GGUF_CAP, 30, 0 },
 	{ 0 },
 };
 static const struct gguf_field gemma3_fields[] = {
-	{ "attention.sliding_window", "sliding_window", GGUF_WHOLE, 0 },
-	{ "rope.freq_base_swa", "rope_local_base_freq", GGUF_REAL, 10000 },
-	{ "final_logit_softcapping", "final_logit_softcapping", GGUF_CAP, 0 },
+	{ "attention.sliding_window", "sliding_window", GGUF_WHOLE, 0, 0 },
+	{ "rope.freq_base_swa", "rope_local_base_freq", GGUF_REAL, 10000, 10000 },
+	{ "final_logit_softcapping", "final_logit_softcapping", GGUF_CAP, 0, 0 },
 	{ 0 },
 };
 static const struct gguf_field gpt2_fields[] = {
-	{ "block_count", "n_layer", GGUF_WHOLE, GGUF_NEEDED },
-	{ "context_length", "n_positions", GGUF_WHOLE, GGUF_NEEDED },
-	{ "embedding_length", "n_embd", GGUF_WHOLE, GGUF_NEEDED },
-	{ "feed_forward_length", "n_inner", GGUF_WHOLE, GGUF_NEEDED },
-	{ "attention.head_count", "n_head", GGUF_WHOLE, GGUF_NEEDED },
-	{ "attention.layer_norm_epsilon", "layer_norm_epsilon", GGUF_REAL, GGUF_NEEDED },
+	{ "block_count", "n_layer", GGUF_WHOLE, GGUF_NEEDED, 12 },
+	{ "context_length", "n_positions", GGUF_WHOLE, GGUF_NEEDED, 1024 },
+	{ "embedding_length", "n_embd", GGUF_WHOLE, GGUF_NEEDED, 768 },
+	{ "feed_forward_length", "n_inner", GGUF_WHOLE, GGUF_NEEDED, 0 },
+	{ "attention.head_count", "n_head", GGUF_WHOLE, GGUF_NEEDED, 12 },
+	{ "attention.layer_norm_epsilon", "layer_norm_epsilon", GGUF_REAL, GGUF_NEEDED, 1e-5 },
 	{ 0 },
 };
 

@@ -24,6 +24,7 @@ struct gguf_field {
 	const char *key, *member; /* behind "llama."; of config.json */
 	enum gguf_field_kind { GGUF_WHOLE, GGUF_REAL, GGUF_CAP } kind; /* a cap may be null */
 	double absent;            /* what llama.cpp takes when the key is not there; NEEDED: it refuses */
+	double usual;             /* what transformers takes when the member is not there; the same */
 };
 #define GGUF_NEEDED (-1.0)
 
@@ -60,6 +61,14 @@ struct gguf_llama3 {
 	double theta, factor, low, high, original;
 };
 void gguf_rope_factors(const struct gguf_llama3 *s, size_t pairs, float *factor);
+
+/* ---- gguf_meta.c: the keys of an architecture, of a config.json. FT_EUSAGE where they have no
+ * place for what it says. ---- */
+struct gguf_writer;
+int gguf_meta(struct gguf_writer *w, const json_t *config, const struct gguf_arch *a, int64_t positions);
+/* Llama 3's scaling of rotary positions: 1, or 0: there is none. */
+int gguf_llama3_of(const json_t *config, const struct gguf_arch *a, struct gguf_llama3 *s);
+int64_t gguf_head_size(const json_t *config, const struct gguf_arch *a);
 
 /* ---- gguf_config.c: config.json as its values under a file's keys say it; NULL on failure ---- */
 json_t *gguf_config(const struct ft_gguf *g, const struct gguf_arch **arch);

@@ -39,8 +39,10 @@ static int set_type(struct ft_stored *s, const struct ft_gguf_tensor *t)
 	case FT_GGML_F32: s->dtype = FT_F32; break;
 	case FT_GGML_F16: s->dtype = FT_F16; break;
 	case FT_GGML_BF16: s->dtype = FT_BF16; break;
+	case FT_GGML_Q8_0: s->dtype = FT_Q8_0; break;
+	case FT_GGML_Q4_0: s->dtype = FT_Q4_0; break;
 	default:
-		return ft_fail(FT_EFORMAT, "tensor '%s': type %s is not supported; F32, F16 and BF16 are", t->name,
+		return ft_fail(FT_EFORMAT, "tensor '%s': type %s is not supported; F32, F16, BF16, Q8_0 and Q4_0 are", t->name,
 		               ft_ggml_name(t->type));
 	}
 	return FT_OK;

@@ -1,4 +1,4 @@
-/* outdir.c - a folder, or an archive of one, that appears whole or not at all.
+/* outdir.c - a folder, an archive of one, or a file, that appears whole or not at all.
  *
  * Files are written into a temporary folder beside the destination, which then
  * gets its name by one rename. A folder that is replaced is exchanged with the
@@ -19,7 +19,8 @@
 
 struct ft_outdir {
 	char *path, *temporary; /* temporary: NULL when there is nothing to remove */
-	bool archive, replace;
+	const char *file; /* of the folder, which is what is wanted; NULL: all of it */
+	bool single, replace; /* single: it is to be a file, or an archive */
 };
 
 /* What a destination is now. */
@@ -71,19 +72,19 @@ static int check_place(struct ft_outdir *d, bool force)
 	case NOTHING:
 		return FT_OK;
 	case EMPTY_FOLDER:
-		return d->archive ? ft_fail(FT_EFAIL, "%s: is a folder", d->path) : FT_OK;
+		return d->single ? ft_fail(FT_EFAIL, "%s: is a folder", d->path) : FT_OK;
 	case MODEL_FOLDER:
 		d->replace = true;
-		if (d->archive || !force)
+		if (d->single || !force)
 			return ft_fail(FT_EFAIL, "%s: is a folder that is not empty%s", d->path,
-			               d->archive ? "" : "; --force replaces it");
+			               d->single ? "" : "; --force replaces it");
 		return FT_OK;
 	case OTHER_FOLDER:
 		return ft_fail(FT_EFAIL,
 		               "%s: is a folder with other things in it; not replaced, even with --force",
 		               d->path);
 	case A_FILE:
-		if (!d->archive)
+		if (!d->single)
 			return ft_fail(FT_EFAIL, "%s: is not a folder", d->path);
 		return force ? FT_OK
 		             : ft_fail(FT_EFAIL, "%s: is there already; --force replaces it", d->path);
@@ -131,7 +132,7 @@ static int make_temporary(struct ft_outdir *d)
 	return chmod(t, 0777 & ~mask) < 0 ? ft_fail_errno("%s", d->path) : FT_OK;
 }
 
-struct ft_outdir *ft_outdir_open(const char *path, bool force)
+struct ft_outdir *ft_outdir_open(const char *path, const char *file, bool force)
 {
 	struct ft_outdir *d = ft_alloc(1, sizeof *d);
 	if (!d)
@@ -141,7 +142,8 @@ struct ft_outdir *ft_outdir_open(const char *path, bool force)
 	if (rc == FT_OK && !is_basename(last_part(d->path)))
 		rc = ft_fail(FT_EUSAGE, "%s: is not a name for a new folder", path);
 	if (rc == FT_OK) {
-		d->archive = ft_archive_named(d->path);
+		d->file = file;
+		d->single = file || ft_archive_named(d->path);
 		rc = check_place(d, force);
 	}
 	if (rc == FT_OK)
@@ -206,9 +208,15 @@ static int exchange(struct ft_outdir *d)
 	return rc;
 }
 
-/* Gives the temporary folder its name. */
+/* Gives the temporary folder, or its file, the name. */
 static int give_name(struct ft_outdir *d)
 {
+	if (d->file) {
+		char *from = ft_format("%s/%s", d->temporary, d->file);
+		int rc = !from ? FT_EFAIL : rename(from, d->path) < 0 ? ft_fail_errno("%s", d->path) : FT_OK;
+		free(from);
+		return rc; /* the folder goes in ft_outdir_free() */
+	}
 	if (d->replace)
 		return exchange(d);
 	if (rename(d->temporary, d->path) < 0)
@@ -219,7 +227,7 @@ static int give_name(struct ft_outdir *d)
 
 int ft_outdir_commit(struct ft_outdir *d)
 {
-	if (d->archive)
+	if (d->single && !d->file)
 		return ft_archive_pack(d->path, d->temporary); /* the folder goes in ft_outdir_free() */
 	const char *name = last_part(d->path);
 	char *parent = name == d->path ? ft_strdup(".") : ft_strndup(d->path, (size_t)(name - d->path));

@@ -65,6 +65,9 @@ int copy_file(const char *from, const char *to);
 #define X(name) extern const struct ft_format format_##name;
 #include "formats.def"
 #undef X
+/* Every value must be finite, and be it when it is narrowed to a type that is not in blocks; narrow
+ * is not looked at for F32. */
+int check_finite(const struct ft_param *p, const float *wide, const void *narrow, enum ft_dtype dtype);
 /* Writes the model card, README.md, into `dir`. */
 int card_write(const struct ft_model *m, const char *dir, enum ft_dtype dtype);
 

@@ -378,8 +378,7 @@ int tok_load_gguf(struct ft_tok *t, const char *path)
 	int rc = v.g ? load(&v) : ft_last_error();
 	for (int i = 0; i < TOK_ROLES && rc == FT_OK; i++)
 		t->role[i] = (int32_t)v.named[i].id;
-	json_decref(v.root);
-	tok_source_free(&v.src);
+	tok_source_done(t, v.root, &v.src);
 	tok_spm_free(&v.m);
 	ft_arena_free(&v.names);
 	ft_gguf_close(v.g);

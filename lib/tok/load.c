@@ -46,6 +46,17 @@ int tok_read_file(const char *path, struct ft_buf *out, bool *missing)
 	return rc;
 }
 
+void tok_source_done(struct ft_tok *t, json_t *root_taken, struct tok_source *src)
+{
+	if (t->kept) {
+		*t->kept = (struct tok_kept){ root_taken, *src };
+		*src = (struct tok_source){ 0 };
+		return;
+	}
+	json_decref(root_taken);
+	tok_source_free(src);
+}
+
 int tok_set_digest(struct ft_tok *t, const void *a, size_t an, const void *b, size_t bn)
 {
 	struct ft_digest *d = ft_digest_new();
@@ -125,8 +136,7 @@ static int load_json(struct ft_tok *t, const char *path, const struct ft_buf *te
 		rc = tok_config_agrees(config, json_object_get(root, "normalizer"));
 	if (rc == FT_OK)
 		rc = tok_set_digest(t, text->data, text->len, "", 0);
-	json_decref(root);
-	tok_source_free(&src);
+	tok_source_done(t, root, &src);
 	return rc;
 }
 

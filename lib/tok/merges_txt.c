@@ -190,6 +190,7 @@ int tok_load_merges_txt(struct ft_tok *t, const char *dir, const char *path, con
 	const struct family *f;
 	struct tok_source src = { .added_where = c->path };
 	char *merges = ft_format("%s/merges.txt", dir);
+	json_t *root = NULL;
 	int rc = merges ? find_family(c, dir, &f) : FT_EFAIL;
 	if (rc == FT_OK)
 		rc = read_vocab(t, path, vocab, &src);
@@ -201,13 +202,12 @@ int tok_load_merges_txt(struct ft_tok *t, const char *dir, const char *path, con
 				c->token[i] = f->token[i];
 				c->given[i] = f->token[i] != NULL;
 			}
-		json_t *root = tree_of(t, f, c, path);
+		root = tree_of(t, f, c, path);
 		rc = root ? tok_load_tree(t, root, &src, dir) : ft_last_error();
 		if (rc == FT_OK)
 			rc = digest(t, vocab, &src, root);
-		json_decref(root);
 	}
-	tok_source_free(&src);
+	tok_source_done(t, root, &src);
 	free(merges);
 	return rc;
 }

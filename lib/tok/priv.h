@@ -196,6 +196,14 @@ struct tok_source {
 int tok_source_merge(struct tok_source *src, const char *left, size_t left_n, const char *right, size_t right_n);
 int tok_source_score(struct tok_source *src, double score);
 void tok_source_free(struct tok_source *src);
+/* What a tokenizer was made of, for those who write it in another form (tables.c). */
+struct tok_kept {
+	json_t *root; /* as tok_load_tree() had it */
+	struct tok_source src;
+};
+/* A loader is done with both: they are kept where t->kept is set, else freed. */
+struct ft_tok;
+void tok_source_done(struct ft_tok *t, json_t *root_taken, struct tok_source *src);
 
 /* ---- kinds (tokenizers.def) ---- */
 struct tok_kind {
@@ -266,6 +274,7 @@ struct ft_tok {
 	int32_t role[TOK_ROLES]; /* ids, -1 for none */
 
 	void *state; /* the kind's own */
+	struct tok_kept *kept; /* NULL: what it was made of is not needed any more */
 	struct tok_pool *pool; /* tok.c: what no thread works with just now */
 };
 
@@ -280,6 +289,9 @@ int tok_load_char(const json_t *v, const char *key, int32_t *c);
 /* Where white space that stands at i, or that ends there, ends, or begins. */
 size_t tok_skip_white(const struct ft_tok *t, const char *s, size_t n, size_t i);
 size_t tok_skip_white_back(const struct ft_tok *t, const char *s, size_t i);
+
+/* ---- tok.c ---- */
+struct ft_tok *tok_open(const char *dir, struct tok_kept *kept); /* kept NULL: as ft_tok_open() */
 
 /* ---- load.c ---- */
 /* SentencePiece models in ft_tok_files; all before the end are tokenizers. */

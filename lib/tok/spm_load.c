@@ -286,9 +286,8 @@ static int load_bytes(struct ft_tok *t, const char *path, const char *dir, const
 			c->token[i] = o.name[i];
 	if (rc == FT_OK && !o.name[TOK_PAD] && o.m.pad >= 0 && ft_tok_piece(t, (int32_t)o.m.pad))
 		c->token[TOK_PAD] = ft_tok_piece(t, (int32_t)o.m.pad);
-	json_decref(o.root);
+	tok_source_done(t, o.root, &src);
 	tok_spm_free(&o.m);
-	tok_source_free(&src);
 	return rc;
 }
 

@@ -74,7 +74,7 @@ static int add_merges(const struct tok_spm *m, const struct tok_vocab *v, struct
 
 static int add_scores(const struct tok_spm *m, struct tok_source *src)
 {
-	src->has_scores = true;
+	src->has_scores = !m->bpe; /* where merges say all, scores are kept for those who write them */
 	src->single = m->single;
 	src->types = ft_alloc(m->n, sizeof *src->types);
 	int rc = src->types ? FT_OK : FT_EFAIL;
@@ -95,7 +95,8 @@ static int add_pieces(const struct tok_spm *m, struct tok_vocab *v, struct tok_s
 	rc = tok_vocab_build(v, false, where);
 	if (rc < 0)
 		return rc;
-	return m->bpe ? add_merges(m, v, src, where) : add_scores(m, src);
+	rc = add_scores(m, src);
+	return rc == FT_OK && m->bpe ? add_merges(m, v, src, where) : rc;
 }
 
 /* ---- the tree ---- */

@@ -58,14 +58,21 @@ static void give_work(const struct ft_tok *t, void *work)
 
 /* ---- opening ---- */
 
-struct ft_tok *ft_tok_open(const char *dir)
+struct ft_tok *tok_open(const char *dir, struct tok_kept *kept)
 {
 	struct ft_tok *t = ft_alloc(1, sizeof *t);
+	if (t)
+		t->kept = kept;
 	if (t && ((t->pool = pool_new()) == NULL || tok_load(t, dir) < 0)) {
 		ft_tok_free(t);
 		t = NULL;
 	}
 	return t;
+}
+
+struct ft_tok *ft_tok_open(const char *dir)
+{
+	return tok_open(dir, NULL);
 }
 
 void ft_tok_free(struct ft_tok *t)

@@ -1,6 +1,7 @@
 /* Fuzzes the GGUF reader: what opens has all its values and tensors within the file,
- * and a tokenizer, if it has one, that encodes. */
+ * and a tokenizer, if it has one, that encodes; and what is a base has its tensors there. */
 #include "ft/err.h"
+#include "ft/format.h"
 #include "ft/gguf.h"
 #include "ft/tok.h"
 #include "tests/fuzz/harness.h"
@@ -47,6 +48,16 @@ static void encode(const struct ft_tok *t)
 	ft_tok_text_free(&x);
 }
 
+static void check_base(const struct ft_base *b)
+{
+	must(json_is_object(ft_base_config(b)));
+	for (size_t i = 0; i < ft_base_count(b); i++) {
+		const struct ft_stored *t = ft_base_at(b, i);
+		must(ft_base_find(b, t->name) == t);
+		touch(t->data, t->bytes);
+	}
+}
+
 static char path[64];
 
 static void remove_file(void)
@@ -79,5 +90,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	else
 		must(ft_last_error() == FT_EFORMAT && *ft_message());
 	ft_tok_free(t);
+	struct ft_base *b = ft_base_open(path, 0);
+	if (b)
+		check_base(b);
+	else
+		must(ft_last_error() == FT_EFORMAT && *ft_message());
+	ft_base_close(b);
 	return 0;
 }

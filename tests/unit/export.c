@@ -49,7 +49,7 @@ static void change(const char *name, const char *old, const char *new)
 static void notices(const char *what, struct ft_model *m, enum ft_dtype t, int code, const char *reason)
 {
 	struct ft_verified v;
-	ok(ft_export_verify(m, in_folder("e"), t, &v) == code && strstr(ft_message(), reason), "notices %s",
+	ok(ft_export_verify(m, ft_format_find("hf"), in_folder("e"), t, &v) == code && strstr(ft_message(), reason), "notices %s",
 	   what);
 }
 
@@ -58,13 +58,13 @@ static void test_verify(struct ft_model *m)
 	struct ft_verified v;
 	for (int t = FT_F32; t <= FT_BF16; t++) {
 		const char *dir = export_again(m, (enum ft_dtype)t);
-		is_int(ft_export_verify(m, dir, (enum ft_dtype)t, &v), FT_OK,
+		is_int(ft_export_verify(m, ft_format_find("hf"), dir, (enum ft_dtype)t, &v), FT_OK,
 		       ft_dtype_name((enum ft_dtype)t));
 		ok(v.params == ft_model_params(m) && v.rows == 3 && v.tokens == 41 &&
 		           (t == FT_F32 ? v.allowed == 0 && v.difference == 0 : v.difference <= v.allowed),
 		   "what was compared");
 	}
-	is_int(ft_export_verify(m, in_folder("e"), FT_F32, &v), FT_EFAIL, "rounded weights are not F32's");
+	is_int(ft_export_verify(m, ft_format_find("hf"), in_folder("e"), FT_F32, &v), FT_EFAIL, "rounded weights are not F32's");
 
 	export_again(m, FT_F32);
 	change("model.safetensors", NULL, "\x01\x01\x01\x01"); /* of the last tensor by name */
@@ -92,7 +92,7 @@ static void test_outdir(void)
 {
 	char path[64], temporary[128], file[192];
 	snprintf(path, sizeof path, "%s/d", folder);
-	struct ft_outdir *d = ft_outdir_open(path, false);
+	struct ft_outdir *d = ft_outdir_open(path, NULL, false);
 	ok(d && access(path, F_OK) < 0 && access(ft_outdir_path(d), W_OK) == 0, "files go beside the name");
 	snprintf(temporary, sizeof temporary, "%s", ft_outdir_path(d));
 	snprintf(file, sizeof file, "%s/config.json", temporary);
@@ -101,13 +101,13 @@ static void test_outdir(void)
 	ft_outdir_free(d);
 	ok(access(in_folder("d/config.json"), F_OK) == 0 && access(temporary, F_OK) < 0,
 	   "the folder has its name");
-	ok(!ft_outdir_open(path, false) && ft_last_error() == FT_EFAIL, "it is not replaced unasked");
-	d = ft_outdir_open(path, true);
+	ok(!ft_outdir_open(path, NULL, false) && ft_last_error() == FT_EFAIL, "it is not replaced unasked");
+	d = ft_outdir_open(path, NULL, true);
 	is_int(d ? ft_outdir_commit(d) : FT_EFAIL, FT_OK, "it is replaced when that is asked");
 	ft_outdir_free(d);
 	ok(access(in_folder("d/config.json"), F_OK) < 0 && access(path, F_OK) == 0,
 	   "with all that was in it");
-	d = ft_outdir_open(path, false);
+	d = ft_outdir_open(path, NULL, false);
 	if (d)
 		snprintf(temporary, sizeof temporary, "%s", ft_outdir_path(d));
 	ft_outdir_free(d);
