@@ -155,6 +155,30 @@ static int tokens_of(const char *text)
 #define TURNS SAYS("system", "Be brief.") "," SAYS("user", "the one") "," SAYS("assistant", "first") "," \
 	SAYS("user", "the other") "," SAYS("assistant", "second")
 
+/* What the model reads when it is asked is how the conversation begins in which it has answered, and the first
+ * token behind it is learnt. */
+static void prompt(const char *template)
+{
+	static const char text[] = "[" TURNS "]";
+	json_t *m = json_loads(text, 0, NULL);
+	struct ft_chat *chat = open_template(template);
+	struct ft_encode_options o = { .tok = tok, .task = FT_TASK_LM, .limit = { .max = 1000 }, .chat = chat };
+	struct ft_encode_counts n;
+	struct ft_tok_text asked = { 0 };
+	struct ft_example e = { 0 };
+	int rc = encode(&o, m, NULL, &n);
+	json_array_remove(m, json_array_size(m) - 1);
+	rc = rc < 0 ? rc : ft_chat_encode(chat, tok, m, NULL, &asked);
+	struct ft_reader *r = rc < 0 ? NULL : ft_reader_open(path, "tokens");
+	ok(r && ft_example_read(r, &e) > 0 && e.n > asked.n && memcmp(e.ids, asked.ids, asked.n * sizeof *e.ids) == 0 &&
+	   e.labels[asked.n - 1] == e.ids[asked.n] && e.labels[asked.n - 2] == FT_IGNORE,
+	   "%s: a reply is learnt behind the tokens that ft-predict asks with", template);
+	ft_reader_close(r);
+	ft_tok_text_free(&asked);
+	ft_chat_free(chat);
+	json_decref(m);
+}
+
 static void too_long(void)
 {
 	struct ft_encode_options o = { .limit = { .max = 10000 } };
@@ -240,6 +264,8 @@ int main(void)
 	tok = ft_tok_open(REF "dialogues");
 	if (ok(tok != NULL, "the tokenizer")) {
 		golden();
+		prompt("dialogues/plain.jinja");
+		prompt("chat/chatml.jinja");
 		too_long();
 		messages();
 	}
