@@ -253,7 +253,7 @@ int lm_write(struct ft_encoder *x, const struct item *it, const struct chunk *c)
 {
 	const struct ft_edges e = edges_of(x, it);
 	size_t skip = choose_skip(x, it, e.nbefore + e.nafter), n = it->n - skip;
-	int rc = ft_grow(&x->ids, &x->ids_cap, e.nbefore + n + e.nafter, sizeof *x->ids);
+	int rc = ft_grow(&x->ids, &x->ids_cap, e.nbefore + n + e.nafter + 1, sizeof *x->ids);
 	if (rc < 0)
 		return rc;
 	memcpy(x->ids, e.before, e.nbefore * sizeof *x->ids);

@@ -36,6 +36,19 @@ else
 	skip 'no embedded encoder'
 fi
 
+# A language model's folder without weights, and what it might learn.
+smollm() {
+	mkdir smollm && cp "$SRC"/tests/ref/dialogues/tokenizer*.json smollm/
+	cp "$SRC"/tests/ref/chat/chatml.jinja smollm/chat_template.jinja
+	cat >smollm/config.json <<-END
+	{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 392, "hidden_size": 32,
+	 "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48, "max_position_embeddings": 256}
+	END
+	head -n 10 "$SRC"/pipelines/support-chat/data/valid.jsonl >dialogues.jsonl
+	cut -f 2 train.tsv >book.txt
+	printf 'question,answer\nWhat is it?,A film.\n' >faq.csv
+}
+
 # Pages: on a model and data so small that they take no time.
 for page in "$SRC"/man/*.[1-8]; do
 	grep -q '^\.\\" run$' "$page" || continue
@@ -43,6 +56,7 @@ for page in "$SRC"/man/*.[1-8]; do
 	mkdir "$T/$name" && cd "$T/$name" || exit 1
 	ln -s "$SRC/tests/ref/tiny-bert" bert
 	for part in train valid test; do head -n 40 "$SRC/pipelines/sentiment/data/$part.tsv" >$part.tsv; done
+	smollm
 	run "man/$name"
 done
 done_testing
