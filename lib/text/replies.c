@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* All renderings together, of a conversation whose template does not say where replies are. */
-#define BYTES_MOST ((size_t)1 << 30)
+#define BYTES_MOST ((size_t)1 << 28)
 
 void dialogue_free(struct dialogue *d)
 {
