@@ -102,6 +102,28 @@ __attribute__((unused)) static double worst_supervised(const struct ft_output *o
 	return unit == out->units ? most : INFINITY;
 }
 
+/* Losses of single tokens against the logits of all tokens. */
+__attribute__((unused)) static double worst_token(const struct ft_output *out, const struct ft_stored *logits,
+                                                  const struct ft_batch *b)
+{
+	double most = 0;
+	size_t unit = 0, classes = (size_t)logits->shape[1];
+	for (size_t t = 0; t < b->tokens; t++) {
+		double sum = 0;
+		float own = 0, x;
+		if (b->labels[t] == FT_IGNORE)
+			continue;
+		for (size_t c = 0; c < classes; c++) {
+			memcpy(&x, (const char *)logits->data + 4 * (t * classes + c), 4);
+			sum += exp((double)x);
+			own = (int32_t)c == b->labels[t] ? x : own;
+		}
+		double d = fabs(out->loss[unit++] - (log(sum) - own));
+		most = d <= most ? most : d;
+	}
+	return unit == out->units ? most : INFINITY;
+}
+
 /* |a - want| / max(|want|, floor) in the Euclidean norm */
 __attribute__((unused)) static double relative(const float *a, const struct ft_stored *want)
 {

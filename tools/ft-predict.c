@@ -173,6 +173,8 @@ static int check_options(void)
 	combine = (enum ft_combine)how;
 	if (p < 0 || p == FT_TOK_DROP)
 		return ft_fail(FT_EUSAGE, "--long: '%s' is not truncate, split or error", policy);
+	if (system_text && !chat)
+		return ft_fail(FT_EUSAGE, "--system is for --chat");
 	if (stride >= 0 && p != FT_TOK_SPLIT)
 		return ft_fail(FT_EUSAGE, "--stride is for --long split");
 	if (thresholds && !isnan(threshold))
@@ -284,8 +286,8 @@ static int check_generate(const struct run *r, size_t positions)
 	return ft_sample_check(&generate.sample);
 }
 
-/* `generate`, and how long a prompt may be. */
-static int choose_generate(struct run *r, size_t *limit)
+/* `generate`, and how long a prompt may be: the answer needs a place, too. */
+static int choose_generate(struct run *r)
 {
 	int64_t positions = ft_model_length(r->model, 0);
 	int rc = positions < 0 ? (int)positions : check_generate(r, (size_t)positions);
@@ -297,32 +299,30 @@ static int choose_generate(struct run *r, size_t *limit)
 	generate.nends = (size_t)ends;
 	generate.stops = stops.item;
 	generate.nstops = stops.count;
-	*limit = (size_t)(max_length ? max_length : positions - 1);
+	r->limit.max = (size_t)(max_length ? max_length : positions - 1);
 	return FT_OK;
 }
 
 static int talk(struct run *r)
 {
-	size_t limit;
-	int rc = choose_generate(r, &limit);
+	int rc = choose_generate(r);
 	if (rc == FT_OK && generate.beams > 1)
 		rc = ft_fail(FT_EUSAGE, "--chat: answers come as they are made, without --beams");
-	struct ft_talk_options o = { .generate = generate, .system = system_text, .keep = *chat ? chat : NULL, .limit = limit,
-	                             .terminal = isatty(STDIN_FILENO) };
+	struct ft_talk_options o = { .generate = generate, .system = system_text, .keep = *chat ? chat : NULL,
+	                             .limit = r->limit.max, .terminal = isatty(STDIN_FILENO) };
 	return rc < 0 ? rc : ft_talk(r->model, r->tok, &o);
 }
 
 static int open_prompts(struct run *r)
 {
-	size_t limit;
-	int rc = choose_generate(r, &limit);
+	int rc = choose_generate(r);
 	if (rc < 0)
 		return rc;
 	columns.label = reference;
 	columns.prompts = true;
 	struct ft_prompts_options o = { .generate = generate, .group = raw ? 1 : (size_t)group_rows, .raw = raw,
-	                                .limit = limit, .cut = policy && r->limit.policy == FT_TOK_TRUNCATE, .keep_text = keep_text,
-	                                .reference = reference != NULL };
+	                                .limit = r->limit.max, .cut = policy && r->limit.policy == FT_TOK_TRUNCATE,
+	                                .keep_text = keep_text, .reference = reference != NULL };
 	r->prompts = ft_prompts_new(r->model, r->tok, &o);
 	return r->prompts ? FT_OK : FT_EFAIL;
 }
@@ -357,7 +357,7 @@ static int predict(struct run *r, int argc, char **argv)
 {
 	int rc = open_model(r);
 	bool lm = rc == FT_OK && r->task == FT_TASK_LM && !vectors;
-	if (rc == FT_OK && (chat || system_text) && !lm)
+	if (rc == FT_OK && chat && !lm)
 		return ft_fail(FT_EUSAGE, "--chat: %s is no language model", model_path);
 	if (rc == FT_OK && chat)
 		return argc ? ft_fail(FT_EUSAGE, "--chat: takes no files (it is --chat=FILE)") : talk(r);

@@ -186,7 +186,8 @@ static int begin_rows(struct run *x, const struct ft_tok *t, const struct ft_bat
 	int64_t vocabulary = ft_json_int(json_object_get(ft_model_meta(x->m), "config"), "vocab_size", 0, NULL);
 	x->logits = ft_alloc((size_t)vocabulary, sizeof *x->logits);
 	x->sampler = ft_sampler_new(&x->o->sample, (size_t)vocabulary);
-	if (!x->row || !x->ids || !x->keep || !x->offsets || !x->logits || !x->sampler || !(x->cache = x->o->cache ? x->o->cache : ft_cache_new()))
+	x->cache = x->o->cache ? x->o->cache : ft_cache_new();
+	if (!x->row || !x->ids || !x->keep || !x->offsets || !x->logits || !x->sampler || !x->cache)
 		return FT_EFAIL;
 	int rc = FT_OK;
 	for (size_t i = 0; rc == FT_OK && i < p->rows; i++) {

@@ -55,11 +55,7 @@ static size_t find_stop(const struct spelling *s, const char *text, size_t n)
 {
 	size_t first = n;
 	for (size_t i = 0; i < s->o->nstops; i++) {
-		const char *at = memmem(text, first, s->o->stops[i], strlen(s->o->stops[i]));
-		if (at)
-			first = (size_t)(at - text);
-		/* One that begins earlier may end later. */
-		at = memmem(text, n, s->o->stops[i], strlen(s->o->stops[i]));
+		const char *at = memmem(text, n, s->o->stops[i], strlen(s->o->stops[i]));
 		if (at && (size_t)(at - text) < first)
 			first = (size_t)(at - text);
 	}

@@ -35,19 +35,26 @@ static int add_message(json_t *messages, const char *role, const char *text, siz
 	return json_array_append_new(messages, m) < 0 ? ft_fail(FT_EFAIL, "out of memory for messages") : FT_OK;
 }
 
+/* From where the file has it. */
+static int go_on(struct talk *k)
+{
+	json_t *before = ft_json_load(k->o->keep), *messages = json_object_get(before, "messages");
+	int rc = before ? FT_OK : ft_last_error();
+	if (rc == FT_OK && !json_is_array(messages))
+		rc = ft_fail(FT_EFORMAT, "%s: is no conversation: {\"messages\": [...]}", k->o->keep);
+	k->messages = rc == FT_OK ? json_incref(messages) : NULL;
+	json_decref(before);
+	return rc;
+}
+
 static int begin(struct talk *k)
 {
-	const char *keep = k->o->keep;
-	json_t *before = keep && access(keep, F_OK) == 0 ? ft_json_load(keep) : NULL;
-	if (keep && access(keep, F_OK) == 0 && !json_is_array(json_object_get(before, "messages"))) {
-		int rc = before ? ft_fail(FT_EFORMAT, "%s: is no conversation: {\"messages\": [...]}", keep) : ft_last_error();
-		json_decref(before);
+	bool goes_on = k->o->keep && access(k->o->keep, F_OK) == 0;
+	int rc = goes_on ? go_on(k) : FT_OK;
+	if (!goes_on && !(k->messages = json_array()))
+		rc = ft_fail(FT_EFAIL, "out of memory for messages");
+	if (rc < 0)
 		return rc;
-	}
-	k->messages = before ? json_incref(json_object_get(before, "messages")) : json_array();
-	json_decref(before);
-	if (!k->messages)
-		return ft_fail(FT_EFAIL, "out of memory for messages");
 	if (k->o->system && json_array_size(k->messages) == 0)
 		return add_message(k->messages, "system", k->o->system, strlen(k->o->system));
 	return FT_OK;

@@ -37,6 +37,15 @@ static struct kept *keep(struct ft_graph *g, ft_layer_function *f, const void *c
 	return k;
 }
 
+/* x for a layer that runs by itself: the same numbers, with a gradient of its own. */
+static struct ft_tensor *input_of(struct ft_graph *g, const struct ft_tensor *x)
+{
+	struct ft_tensor *in = ft_graph_alloc(g, sizeof *in);
+	if (in)
+		*in = (struct ft_tensor){ .data = x->data, .rows = x->rows, .cols = x->cols, .needs_grad = x->needs_grad };
+	return in;
+}
+
 /* The layer on the other page, and of that page only its result. */
 static struct ft_tensor *run_unkept(struct ft_graph *g, ft_layer_function *f, const void *ctx, size_t bytes,
                                     struct ft_tensor *x, int i)
@@ -46,9 +55,7 @@ static struct ft_tensor *run_unkept(struct ft_graph *g, ft_layer_function *f, co
 	if (!k)
 		return NULL;
 	graph_enter(g, &o, false);
-	struct ft_tensor *in = ft_graph_alloc(g, sizeof *in);
-	if (in)
-		*in = (struct ft_tensor){ .data = x->data, .rows = x->rows, .cols = x->cols, .needs_grad = x->needs_grad };
+	struct ft_tensor *in = input_of(g, x);
 	struct ft_tensor *inner = in ? f(ctx, g, in, i) : NULL;
 	if (inner && !graph_wanted(g) && o.count == 0) { /* a frozen trunk: only its result is needed */
 		graph_stay(g, &o);
@@ -87,12 +94,9 @@ static int lend_grad(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *
 int op_layer_back(struct ft_graph *g, struct node *n)
 {
 	const struct kept *k = n->data[0];
-	struct ft_tensor *x = n->in[0], *in = ft_graph_alloc(g, sizeof *in);
+	struct ft_tensor *x = n->in[0], *in = input_of(g, x);
 	struct graph_outside o;
-	if (!in)
-		return FT_EFAIL;
-	*in = (struct ft_tensor){ .data = x->data, .rows = x->rows, .cols = x->cols, .needs_grad = x->needs_grad };
-	int rc = lend_grad(g, x, in);
+	int rc = in ? lend_grad(g, x, in) : FT_EFAIL;
 	if (rc < 0)
 		return rc;
 	uint64_t sites = *graph_sites(g);

@@ -1,6 +1,6 @@
 # Turn books (one paragraph a line) into one sentence a line, for pre-training.
 #
-# Usage: LC_ALL=C awk -f sentences.awk BOOK... >SENTENCES
+# Usage: LC_ALL=C awk -f ../prose.awk -f sentences.awk BOOK... >SENTENCES
 #
 # Works on bytes, so run it with LC_ALL=C: then every awk gives the same output.  Curly quotes and long
 # dashes become the plain characters that people type today.  Pieces under MIN words are joined to their
@@ -31,18 +31,6 @@ function plain(s) {
 	sub(/^ /, "", s)
 	sub(/ $/, "", s)
 	return s
-}
-
-# A paragraph that is running text: ends as a sentence does, mostly small letters, few digits.
-function is_prose(s,    small, great, digits, t) {
-	if (s ~ /^[\[*#|]/ || s ~ /[|=~<>]/ || s ~ /\. ?\. ?\. ?\. ?\./ || s ~ /Footnote|FOOTNOTE|Gutenberg|[Ww]ww\./)
-		return 0
-	if (s !~ /[.!?:;,\-]["')\]]*$/)
-		return 0
-	t = s; small = gsub(/[a-z]/, "", t)
-	great = gsub(/[A-Z]/, "", t)
-	digits = gsub(/[0-9]/, "", t)
-	return small >= 8 && small > 4 * great && small > 8 * digits
 }
 
 function ends_sentence(word, following,    bare) {

@@ -1,7 +1,7 @@
 # Turn books (one paragraph a line) into plain text for a language model: running text and speech,
 # a paragraph a line.
 #
-# Usage: LC_ALL=C awk -f paragraphs.awk BOOK >TEXT
+# Usage: LC_ALL=C awk -f ../prose.awk -f paragraphs.awk BOOK >TEXT
 #
 # Works on bytes, so run it with LC_ALL=C: then every awk gives the same output.  Curly quotes and long
 # dashes become the plain characters that people type today.  Headings, lists, tables, footnotes and
@@ -21,18 +21,6 @@ function plain(s) {
 	sub(/^ /, "", s)
 	sub(/ $/, "", s)
 	return s
-}
-
-# Running text: ends as a sentence does, has mostly small letters, few digits.
-function is_prose(s,    small, great, digits, t) {
-	if (s ~ /^[\[*#|]/ || s ~ /[|=~<>]/ || s ~ /\. ?\. ?\. ?\. ?\./ || s ~ /Footnote|FOOTNOTE|Gutenberg|[Ww]ww\./)
-		return 0
-	if (s !~ /[.!?:;,\-]["')\]]*$/)
-		return 0
-	t = s; small = gsub(/[a-z]/, "", t)
-	great = gsub(/[A-Z]/, "", t)
-	digits = gsub(/[0-9]/, "", t)
-	return small >= 8 && small > 4 * great && small > 8 * digits
 }
 
 {

@@ -59,7 +59,8 @@ like "the end of what the model takes" "$(ft-predict -q -m lm.ft -n 500 --temper
 yes 'word and' | head -n 60 | tr '\n' ' ' >long.txt
 fails "a prompt that leaves no room" 65 ft-predict -q -m lm.ft long.txt
 like "its place is told" "$(cat .err)" 'long.txt:1: [0-9]+ tokens, and a prompt may have 63'
-ok "--long truncate cuts its beginning" ft-predict -q -m lm.ft -n 1 --long truncate long.txt
+like "--long truncate cuts its beginning, and says so" "$(ft-predict -m lm.ft -n 1 --long truncate long.txt 2>&1 >.out)" \
+	'1 of 1 rows were longer than 63 tokens and were cut'
 
 # What cannot be.
 fails "a temperature below 0" 2 ft-predict -m lm.ft -T -1 in.txt
@@ -112,6 +113,7 @@ ft-predict -q -m lm.ft --chat <long.txt >.out 2>.err
 is "a message that is too long" "$? $(grep -c 'a message of more than' .err)" "65 1"
 echo '[]' >bad.json
 fails "a file that is no conversation" 65 ft-predict -m lm.ft --chat=bad.json
+fails "--system without --chat" 2 ft-predict -m lm.ft --system 'Be short.' in.txt
 fails "files beside --chat" 2 ft-predict -m lm.ft --chat in.txt
 fails "a chat with a classifier" 2 ft-predict -m "$SRC/tests/ref/tiny-bert-classify" --chat
 

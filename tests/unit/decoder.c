@@ -62,27 +62,6 @@ static void check_hidden(const char *name, const struct ft_batch *b, const struc
 	ft_model_free(m);
 }
 
-/* Losses of single tokens against the logits of all tokens. */
-static double worst_loss(const struct ft_output *out, const struct ft_stored *logits, const struct ft_batch *b)
-{
-	double most = 0;
-	size_t unit = 0, classes = (size_t)logits->shape[1];
-	for (size_t t = 0; t < b->tokens; t++) {
-		double sum = 0;
-		float own = 0, x;
-		if (b->labels[t] == FT_IGNORE)
-			continue;
-		for (size_t c = 0; c < classes; c++) {
-			memcpy(&x, (const char *)logits->data + 4 * (t * classes + c), 4);
-			sum += exp((double)x);
-			own = (int32_t)c == b->labels[t] ? x : own;
-		}
-		double d = fabs(out->loss[unit++] - (log(sum) - own));
-		most = d <= most ? most : d;
-	}
-	return unit == out->units ? most : INFINITY;
-}
-
 /* Without labels: logits of what follows each row. */
 static double worst_next(const struct ft_output *out, const struct ft_stored *logits, const struct ft_batch *b)
 {
@@ -118,7 +97,7 @@ static void check_head(const char *name, const char *what)
 	double loss = expected_loss(name, what);
 	const struct ft_stored *logits = ft_safetensors_find(want, "logits");
 	is_near(out.loss_sum / out.weight, loss, 1e-5, "loss");
-	double most = out.logits ? worst(out.logits, logits) : worst_loss(&out, logits, &h.b);
+	double most = out.logits ? worst(out.logits, logits) : worst_token(&out, logits, &h.b);
 	ok(most < 1e-5, "%s: %s of %s, worst %.2g", name, out.logits ? "logits" : "losses of tokens", what, most);
 	check_gradients(m, want, "grad.", 1 / out.weight, name, true);
 	is_int(ft_model_eval(m, g, &h.b, &out), 0, "in inference");
