@@ -5,7 +5,7 @@
 #
 # Works on bytes, so run it with LC_ALL=C: then every awk gives the same output.  Curly quotes and long
 # dashes become the plain characters that people type today.  Headings, lists, tables, footnotes and
-# lines in capitals are left out.
+# lines in capitals are left out, and paragraphs with racist slurs, which a model would say again.
 
 # Plain characters for typographic ones; "_" marks italics in these texts, [64] a page or a note.
 function plain(s) {
@@ -23,8 +23,12 @@ function plain(s) {
 	return s
 }
 
+function has_slur(s) {
+	return tolower(s) ~ /nigg(er|ah|ra)|pickaninn|dark(ey|ie|y)s?([^a-z]|$)|chinam[ae]n|chinee|injun|redskin|squaw|half-breed|mulatto/
+}
+
 {
 	s = plain($0)
-	if (is_prose(s))
+	if (is_prose(s) && !has_slur(s))
 		print s
 }
