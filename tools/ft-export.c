@@ -130,7 +130,8 @@ static int run(int argc, char **argv)
 	struct ft_model *m = ft_model_open(model, base, 0);
 	if (!m)
 		return ft_last_error();
-	int rc = export_model(m, format, t, argv[0]);
+	int rc = ft_model_merge(m);
+	rc = rc ? rc : export_model(m, format, t, argv[0]);
 	ft_model_free(m);
 	return rc;
 }

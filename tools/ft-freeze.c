@@ -2,6 +2,7 @@
 #include "ft/cli.h"
 #include "ft/err.h"
 #include "ft/format.h"
+#include "ft/mem.h"
 #include "ft/model.h"
 #include "ft/optim.h"
 #include "ft/sentence.h"
@@ -16,6 +17,18 @@
 
 static const char *head, *pooling, *loss, *base, *output = "-", *optimizer = "adamw";
 static struct ft_list train, freeze, rates;
+enum technique {
+#define X(name, ...) TECHNIQUE_##name,
+#include "lib/adapt/techniques.def"
+#undef X
+	TECHNIQUES
+};
+static const char *const technique_names[] = {
+#define X(name, ...) #name,
+#include "lib/adapt/techniques.def"
+#undef X
+};
+static struct ft_list techniques[TECHNIQUES];
 static int64_t last_layers = NOT_GIVEN, seed = FT_NO_SEED;
 static double layer_decay = 1, scale;
 static bool normalize, symmetric, distinct, init, show, json;
@@ -46,6 +59,10 @@ static const struct ft_opt options[] = {
 	{ "rate", 'r', FT_OPT_LIST, &rates, "GLOB=X", "multiply the learning rate of these by X; may be repeated", 0 },
 	{ "layer-decay", 0, FT_OPT_REAL, &layer_decay, "X",
 	  "multiply the learning rate by X for each layer further from the head (default: 1)", 0 },
+	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Techniques: what is added to the network and trains instead of it", 0 },
+#define X(name, flags, help) { #name, 0, FT_OPT_LIST, &techniques[TECHNIQUE_##name], "KEY=VALUE,...", help, flags },
+#include "lib/adapt/techniques.def"
+#undef X
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Input and output", 0 },
 	{ "base", 0, FT_OPT_STR, &base, "DIR", "where the base of a model stream lies", FT_OPT_QUIET },
 	{ "output", 'o', FT_OPT_STR, &output, "FILE", "write the plan here (default: standard output)", FT_OPT_QUIET },
@@ -200,26 +217,41 @@ static void show_param(FILE *f, const struct ft_param *p)
 	fputc('\n', f);
 }
 
-/* One line for each group of parameters: embeddings, every layer, the head. */
+struct group {
+	double all, trained, rate; /* parameters, those that train, the greatest multiplier */
+	bool head;
+};
+
+static struct group group_of(const struct ft_model *m, int layer)
+{
+	struct group g = { 0 };
+	for (size_t i = 0; i < ft_model_params(m); i++) {
+		const struct ft_param *p = ft_model_param(m, i);
+		double n = (double)p->t.rows * (double)p->t.cols;
+		if (p->layer != layer)
+			continue;
+		g.all += n;
+		g.trained += p->trains ? n : 0;
+		g.rate = p->trains && p->rate > g.rate ? p->rate : g.rate;
+		g.head |= strncmp(p->name, "head.", 5) == 0;
+	}
+	return g;
+}
+
+/* One line for each group of parameters, techniques' with the others: embeddings, every layer, the head. */
 static void show_groups(FILE *f, const struct ft_model *m)
 {
+	int last = -1;
+	for (size_t i = 0; i < ft_model_params(m); i++)
+		last = ft_model_param(m, i)->layer > last ? ft_model_param(m, i)->layer : last;
 	fprintf(f, "%-14s %12s %12s %10s\n", "part", "parameters", "trained", "rate x");
-	for (size_t i = 0; i < ft_model_params(m);) {
-		const struct ft_param *first = ft_model_param(m, i);
-		double all = 0, trained = 0, rate = 0;
-		for (; i < ft_model_params(m) && ft_model_param(m, i)->layer == first->layer; i++) {
-			const struct ft_param *p = ft_model_param(m, i);
-			double n = (double)p->t.rows * (double)p->t.cols;
-			all += n;
-			trained += p->trains ? n : 0;
-			rate = p->trains && p->rate > rate ? p->rate : rate;
-		}
+	for (int layer = -1; layer <= last; layer++) {
+		struct group g = group_of(m, layer);
 		char name[32];
-		snprintf(name, sizeof name, "layer %d", first->layer);
-		bool top = i == ft_model_params(m) && strncmp(first->name, "layer.", 6) != 0;
-		fprintf(f, "%-14s %12.0f %12.0f", first->layer < 0 ? "embeddings" : top ? "head" : name, all, trained);
-		if (trained > 0)
-			fprintf(f, " %10.4g", rate);
+		snprintf(name, sizeof name, "layer %d", layer);
+		fprintf(f, "%-14s %12.0f %12.0f", layer < 0 ? "embeddings" : g.head ? "head" : name, g.all, g.trained);
+		if (g.trained > 0)
+			fprintf(f, " %10.4g", g.rate);
 		fputc('\n', f);
 	}
 }
@@ -261,6 +293,19 @@ static int write_plan(struct ft_model *m)
 	return rc;
 }
 
+/* What is added, in the order of techniques.def; of one, in the order given. *out NULL: out of memory. */
+static size_t list_techniques(struct ft_plan_technique **out)
+{
+	size_t n = 0, at = 0;
+	for (int i = 0; i < TECHNIQUES; i++)
+		n += techniques[i].count;
+	*out = ft_alloc(n + 1, sizeof **out);
+	for (int i = 0; *out && i < TECHNIQUES; i++)
+		for (size_t k = 0; k < techniques[i].count; k++)
+			(*out)[at++] = (struct ft_plan_technique){ technique_names[i], techniques[i].item[k] };
+	return n;
+}
+
 static int run(int argc, char **argv)
 {
 	if (argc != 1)
@@ -276,10 +321,15 @@ static int run(int argc, char **argv)
 		json_decref(new_head);
 		return ft_last_error();
 	}
+	struct ft_plan_technique *added;
+	size_t nadded = list_techniques(&added);
+	if (!added)
+		return json_decref(new_head), json_decref(new_loss), ft_last_error();
 	struct ft_plan plan = { .head = new_head, .loss = new_loss, .train = train.item, .ntrain = train.count,
 	                        .freeze = freeze.item, .nfreeze = freeze.count,
 	                        .last_layers = last_layers < 0 ? -1 : last_layers, .layer_decay = layer_decay,
-	                        .rates = rates.item, .nrates = rates.count, .seed = seed, .init = init };
+	                        .rates = rates.item, .nrates = rates.count, .techniques = added, .ntechniques = nadded,
+	                        .seed = seed, .init = init };
 	/* A base's plan needs no weights; a stream's own must be carried over. */
 	struct ft_model *m = ft_model_plan(argv[0], base, &plan, ft_base_is(argv[0]) ? FT_MODEL_BARE : 0);
 	int rc = m ? FT_OK : ft_last_error();
@@ -296,6 +346,9 @@ static int run(int argc, char **argv)
 	free(train.item);
 	free(freeze.item);
 	free(rates.item);
+	free(added);
+	for (int i = 0; i < TECHNIQUES; i++)
+		free(techniques[i].item);
 	return rc;
 }
 

@@ -58,6 +58,10 @@ void *ft_graph_alloc(struct ft_graph *g, size_t bytes);
 
 /* y [T,N] = x [T,K] w[N,K]^T + b [1,N]; b may be NULL. */
 struct ft_tensor *ft_linear(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w, struct ft_tensor *b);
+/* y [T,N] + scale dropout(x [T,K]) a[r,K]^T b[N,r]^T; with a NULL x is [T,r] itself, and nothing is dropped. y is
+ * used up. */
+struct ft_tensor *ft_low_rank(struct ft_graph *g, struct ft_tensor *y, struct ft_tensor *x, struct ft_tensor *a,
+                              struct ft_tensor *b, float scale, float dropout);
 
 /* y [T,H] = scale * word[ids] + position[place in its row, from 0] + type[types].
  * position and type may be NULL; types NULL means all 0. Ids beyond a table, rows

@@ -31,6 +31,7 @@ struct ft_param {
 	bool fresh;       /* not in the base: made by initialisation */
 	bool turned;      /* a checkpoint holds it as [cols, rows] */
 	bool stored;      /* came from the model stream: differs from the base */
+	bool technique;   /* a technique's: no part of the network that config.json describes */
 	int kind;         /* for initialisation; private to lib/model */
 	double rate;      /* multiplier of the learning rate */
 };
@@ -103,6 +104,11 @@ struct ft_plan {
 	double layer_decay;        /* rate of a layer / rate of the layer above; 1: equal */
 	const char *const *rates;  /* "GLOB=MULTIPLIER" */
 	size_t nrates;
+	const struct ft_plan_technique {
+		const char *name, *text; /* "lora", "r=8,alpha=16" (ft-freeze(1)) */
+	} *techniques;             /* added to those that are there. With one the base is frozen, unless
+	                              the globs say otherwise */
+	size_t ntechniques;
 	int64_t seed;              /* of fresh parameters; FT_NO_SEED: that of a stream, or 0 */
 	bool init;                 /* every parameter is fresh: a network from its config alone */
 };
@@ -115,6 +121,14 @@ int ft_model_write(struct ft_model *m, struct ft_writer *w);
 void ft_model_loss(struct ft_model *m, double smoothing, const float *weights);
 /* One probability for every dropout, instead of the config's. */
 void ft_model_dropout(struct ft_model *m, double p);
+
+/* ---- techniques ---- */
+bool ft_model_adapted(const struct ft_model *m); /* there is one */
+/* Switches all of them off, so that the model is what they were added to, and on again. */
+void ft_model_plain(struct ft_model *m, bool plain);
+/* Makes them part of the weights, and there is none any more. FT_EUSAGE for one that cannot
+ * be: nothing has changed then. */
+int ft_model_merge(struct ft_model *m);
 
 /* ---- running ---- */
 /* Forward without training. Everything in `out` lives until the next call

@@ -199,7 +199,7 @@ static struct ft_tensor *layer(const void *ctx, struct ft_graph *g, struct ft_te
 
 struct ft_tensor *decoder_encode(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b)
 {
-	struct ft_tensor *x = ft_embed(g, b, site_tensor(m, g, "embed.word.weight"), NULL, NULL, &m->shape.embed);
+	struct ft_tensor *x = site_embed(m, g, b, NULL, NULL);
 	x = ft_dropout_add(g, x, NULL, m->shape.embed_dropout);
 	for (int i = 0; i < (int)m->shape.layers; i++)
 		x = ft_layer(g, layer, &(struct layer){ m, b }, sizeof(struct layer), x, i);

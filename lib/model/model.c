@@ -259,6 +259,7 @@ static int describe(struct ft_model *m)
 	rc = ft_json_set(m->meta, "architecture", name ? json_string(name) : NULL);
 	rc = rc ? rc : ft_json_set(m->meta, "max_length", json_integer(m->shape.positions));
 	free(name);
+	rc = rc ? rc : adapt_describe(m);
 	return rc ? rc : params_index(m);
 }
 
@@ -277,7 +278,7 @@ static int renew_head(struct ft_model *m, const json_t *before)
 		return in_config(m, ft_last_error());
 	m->new_head = !json_equal(before, now);
 	for (size_t i = 0; i < m->count; i++)
-		m->params[i]->fresh = is_top(m->params[i]) && !json_equal(base, now);
+		m->params[i]->fresh = m->params[i]->technique || (is_top(m->params[i]) && !json_equal(base, now));
 	json_decref(base);
 	return FT_OK;
 }
@@ -358,7 +359,8 @@ static int plan_meta(struct ft_model *m, const struct ft_plan *p, const json_t *
 	if (rc)
 		return ft_fail(FT_EFAIL, "out of memory for a plan");
 	rc = inherit_pooling(m, before);
-	return rc ? rc : plan_loss(m, p->loss);
+	rc = rc ? rc : plan_loss(m, p->loss);
+	return rc ? rc : adapt_plan(m, p);
 }
 
 static struct ft_model *open_model(const char *path, const char *base, const struct ft_plan *plan, unsigned flags)
@@ -375,6 +377,7 @@ static struct ft_model *open_model(const char *path, const char *base, const str
 	json_t *old = json_deep_copy(head);
 	if (head && !old)
 		rc = ft_fail(FT_EFAIL, "out of memory for a head");
+	m->old_adapters = SIZE_MAX;
 	if (rc == FT_OK && plan)
 		rc = plan_meta(m, plan, old);
 	rc = rc ? rc : describe(m);
@@ -404,6 +407,7 @@ void ft_model_free(struct ft_model *m)
 {
 	if (!m)
 		return;
+	adapt_free(m);
 	params_free(m);
 	for (int i = 0; i < ROPES; i++)
 		rope_free(&m->rope[i]);

@@ -4,6 +4,7 @@
 #include "ft/thread.h"
 #include "priv.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +40,7 @@ int param_add(struct ft_model *m, enum param_kind kind, int layer, const char *n
 	m->params[m->count++] = p;
 	p->name = format_name(name, layer);
 	p->file = file_name(m, file, layer);
-	p->rank = kind == PARAM_WEIGHT || kind == PARAM_TABLE || kind == PARAM_TURNED ? 2 : 1;
+	p->rank = kind == PARAM_WEIGHT || kind == PARAM_TABLE || kind == PARAM_TURNED || kind >= PARAM_ZERO ? 2 : 1;
 	p->layer = layer;
 	p->trains = true;
 	p->decays = p->rank == 2;
@@ -89,7 +90,7 @@ int param_norm(struct ft_model *m, int layer, const char *name, const char *file
 }
 
 /* ---- finding ---- */
-static uint32_t hash_name(const char *s)
+uint32_t name_hash(const char *s)
 {
 	uint32_t h = 2166136261u; /* FNV-1a; the names are our own */
 	for (; *s; s++)
@@ -106,7 +107,7 @@ int params_index(struct ft_model *m)
 	if (!m->index)
 		return FT_EFAIL;
 	for (size_t i = 0; i < m->count; i++) {
-		size_t at = hash_name(m->params[i]->name) & (m->slots - 1);
+		size_t at = name_hash(m->params[i]->name) & (m->slots - 1);
 		while (m->index[at])
 			at = (at + 1) & (m->slots - 1);
 		m->index[at] = (uint32_t)i + 1;
@@ -116,23 +117,39 @@ int params_index(struct ft_model *m)
 
 struct ft_param *ft_model_find(const struct ft_model *m, const char *name)
 {
-	for (size_t at = hash_name(name) & (m->slots - 1); m->index[at]; at = (at + 1) & (m->slots - 1))
+	for (size_t at = name_hash(name) & (m->slots - 1); m->index[at]; at = (at + 1) & (m->slots - 1))
 		if (strcmp(m->params[m->index[at] - 1]->name, name) == 0)
 			return m->params[m->index[at] - 1];
 	return NULL;
 }
 
+static void free_param(struct ft_param *p)
+{
+	free(p->name);
+	free(p->file);
+	free(p->t.data);
+	free(p->t.grad);
+	free(p->t.touched);
+	free(p);
+}
+
+int params_drop_techniques(struct ft_model *m)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < m->count; i++) {
+		if (m->params[i]->technique)
+			free_param(m->params[i]);
+		else
+			m->params[kept++] = m->params[i];
+	}
+	m->count = kept;
+	return params_index(m);
+}
+
 void params_free(struct ft_model *m)
 {
-	for (size_t i = 0; i < m->count; i++) {
-		struct ft_param *p = m->params[i];
-		free(p->name);
-		free(p->file);
-		free(p->t.data);
-		free(p->t.grad);
-		free(p->t.touched);
-		free(p);
-	}
+	for (size_t i = 0; i < m->count; i++)
+		free_param(m->params[i]);
 	free(m->params);
 	free(m->index);
 }
@@ -141,7 +158,7 @@ void params_free(struct ft_model *m)
 struct init {
 	struct ft_param *p;
 	uint64_t seed;
-	float range;
+	float range; /* deviation; of PARAM_UNIFORM the most */
 };
 
 static void init_row(void *ctx, size_t row)
@@ -151,22 +168,29 @@ static void init_row(void *ctx, size_t row)
 	ft_rng_init(&r, s->seed, row);
 	float *x = s->p->t.data + (int64_t)row * s->p->t.cols;
 	for (int64_t c = 0; c < s->p->t.cols; c++)
-		x[c] = s->range * (float)ft_rng_normal(&r);
+		x[c] = s->range * (float)(s->p->kind == PARAM_UNIFORM ? 2 * ft_rng_uniform(&r) - 1 : ft_rng_normal(&r));
 }
 
 static void init_param(const struct ft_model *m, struct ft_param *p)
 {
 	int64_t seed = ft_json_int(m->meta, "seed", 0, NULL);
-	struct init s = { .p = p, .seed = ft_mix((uint64_t)seed, hash_name(p->name)), .range = m->shape.init_range };
+	struct init s = { .p = p, .seed = ft_mix((uint64_t)seed, name_hash(p->name)), .range = m->shape.init_range };
+	if (p->kind == PARAM_UNIFORM)
+		s.range = 1 / sqrtf((float)p->t.cols);
+	if (p->kind == PARAM_NORMAL)
+		s.range = 1;
 	switch (p->kind) {
 	case PARAM_WEIGHT:
 	case PARAM_TURNED:
+	case PARAM_UNIFORM:
+	case PARAM_NORMAL:
 	case PARAM_TABLE: ft_parallel((size_t)p->t.rows, init_row, &s); break;
 	case PARAM_NORM:
 		for (int64_t i = 0; i < p->t.cols; i++)
 			p->t.data[i] = 1;
 		break;
 	case PARAM_BIAS:
+	case PARAM_ZERO:
 	case PARAM_NORM_PLUS:
 	case PARAM_NORM_BIAS: break; /* zero */
 	}
@@ -264,10 +288,10 @@ static int alloc_param(struct ft_param *p)
 	return p->t.data ? FT_OK : FT_EFAIL;
 }
 
-/* The head's and the pooler's parameters are made when the base lacks them. */
+/* A technique's parameters are made; the head's and the pooler's when the base lacks them. */
 static bool may_be_fresh(const struct ft_model *m, const struct ft_param *p)
 {
-	return json_object_get(m->meta, "init") || p->layer == (int)m->shape.layers;
+	return p->technique || json_object_get(m->meta, "init") || p->layer == (int)m->shape.layers;
 }
 
 int params_load(struct ft_model *m)
@@ -367,7 +391,14 @@ struct ft_tensor *site_linear(struct ft_model *m, struct ft_graph *g, struct ft_
 {
 	SITE(name);
 	struct ft_tensor *w = need_site(m, g, name, ".weight");
-	return w ? ft_linear(g, x, w, find_site(m, name, ".bias")) : NULL;
+	return w ? adapt_linear(m, g, name, x, w, find_site(m, name, ".bias")) : NULL;
+}
+
+struct ft_tensor *site_embed(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *position,
+                             struct ft_tensor *type)
+{
+	struct ft_tensor *word = need_site(m, g, "embed.word", ".weight");
+	return word ? adapt_table(m, g, "embed.word", b, ft_embed(g, b, word, position, type, &m->shape.embed)) : NULL;
 }
 
 struct ft_tensor *site_norm(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x, const char *fmt, ...)

@@ -102,9 +102,8 @@ static struct ft_tensor *layer(const void *ctx, struct ft_graph *g, struct ft_te
 struct ft_tensor *postnorm_encode(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
                                   const struct postnorm *n)
 {
-	struct ft_tensor *x = ft_embed(g, b, site_tensor(m, g, "embed.word.weight"),
-	                               site_tensor(m, g, "embed.position.weight"),
-	                               n->type ? site_tensor(m, g, "embed.type.weight") : NULL, &m->shape.embed);
+	struct ft_tensor *x = site_embed(m, g, b, site_tensor(m, g, "embed.position.weight"),
+	                                 n->type ? site_tensor(m, g, "embed.type.weight") : NULL);
 	x = site_norm(m, g, x, "embed.norm");
 	x = ft_dropout_add(g, x, NULL, m->shape.dropout);
 	for (int i = 0; i < (int)m->shape.layers; i++)

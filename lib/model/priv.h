@@ -124,6 +124,9 @@ struct ft_model {
 	uint32_t *index; /* open addressing over names: position + 1 */
 	size_t slots;
 
+	struct adapt *adapt;  /* techniques (../adapt), or NULL */
+	size_t old_adapters;  /* of meta.adapt: those that a plan does not add */
+
 	struct ft_base *base;
 	struct ft_reader *reader; /* the stream, read to its end; or NULL */
 	struct ft_loss_options loss;
@@ -136,6 +139,7 @@ enum param_kind {
 	PARAM_WEIGHT, PARAM_BIAS, PARAM_NORM, PARAM_NORM_BIAS, PARAM_TABLE,
 	PARAM_NORM_PLUS, /* a norm's weight less 1 */
 	PARAM_TURNED,    /* a weight whose checkpoints hold it as [in, out] */
+	PARAM_ZERO, PARAM_UNIFORM, PARAM_NORMAL, /* of techniques: 0; within 1/sqrt(cols); deviation 1 */
 };
 /* Declares a parameter. `name` is ours, `file` the checkpoint's (without the
  * family's prefix when it begins with "@": a parameter of the head). `layer`
@@ -158,6 +162,9 @@ struct ft_tensor *site_linear(struct ft_model *m, struct ft_graph *g, struct ft_
 	__attribute__((format(printf, 4, 5)));
 struct ft_tensor *site_norm(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+/* The vectors of a batch's tokens: of the words (embed.word), places and types; the last two may be NULL. */
+struct ft_tensor *site_embed(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *position,
+                             struct ft_tensor *type);
 
 /* One vector a row of the last hidden states. */
 struct ft_tensor *vectors_make(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *hidden,
@@ -251,7 +258,19 @@ struct ft_tensor *decoder_encode(struct ft_model *m, struct ft_graph *g, const s
 		.describe_rows = no_pooler, .rows = last_tokens, .classifier = "@score", .tagger = "@score", \
 	}
 
+/* ---- techniques (../adapt/adapt.c) ---- */
+int adapt_plan(struct ft_model *m, const struct ft_plan *p);   /* a plan's into meta.adapt */
+int adapt_describe(struct ft_model *m);                        /* meta.adapt: attached, with their parameters */
+int adapt_rules(const struct ft_model *m, json_t *rules);      /* which of them train */
+void adapt_free(struct ft_model *m);
+struct ft_tensor *adapt_linear(struct ft_model *m, struct ft_graph *g, const char *site, struct ft_tensor *x,
+                               struct ft_tensor *w, struct ft_tensor *b);
+struct ft_tensor *adapt_table(struct ft_model *m, struct ft_graph *g, const char *site, const struct ft_batch *b,
+                              struct ft_tensor *y);
+
 /* ---- between the files of lib/model ---- */
+uint32_t name_hash(const char *s);
+int params_drop_techniques(struct ft_model *m); /* their parameters, and the index anew */
 int params_index(struct ft_model *m);
 void params_free(struct ft_model *m);
 int params_read(struct ft_model *m, struct ft_reader *r); /* those of a model stream */

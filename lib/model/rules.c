@@ -60,12 +60,14 @@ static int train_top(const struct ft_model *m, json_t *rules)
 static int make_rules(const struct ft_model *m, const struct ft_plan *p, json_t *rules)
 {
 	int rc = FT_OK;
+	bool some = p->last_layers >= 0 || p->ntrain || m->adapt;
 	if (p->last_layers >= 0)
 		rc = last_layers(m, rules, p->last_layers);
-	else if (p->ntrain)
+	else if (some)
 		rc = add_rule(rules, "freeze", "*");
-	if (rc == FT_OK && (p->last_layers >= 0 || p->ntrain))
+	if (rc == FT_OK && some)
 		rc = train_top(m, rules);
+	rc = rc ? rc : adapt_rules(m, rules);
 	for (size_t i = 0; rc == FT_OK && i < p->ntrain; i++) {
 		rc = check_glob(m, "--train", p->train[i]);
 		rc = rc < 0 ? rc : add_rule(rules, "train", p->train[i]);

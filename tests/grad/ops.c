@@ -213,6 +213,21 @@ static struct ft_tensor *layer(struct ft_graph *g, struct ft_tensor **in)
 	return y;
 }
 
+/* Added to the product with its own narrow matrix, to what its input also is, and without that matrix. */
+static struct ft_tensor *low_rank(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_low_rank(g, ft_linear(g, in[0], in[1], NULL), in[0], in[1], in[2], 0.7f, 0);
+}
+static struct ft_tensor *low_rank_dropped(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_low_rank(g, ft_gelu(g, in[0]), in[0], in[1], in[2], 1.5f, 0.3f);
+}
+static struct ft_tensor *low_rank_narrow(struct ft_graph *g, struct ft_tensor **in)
+{
+	struct ft_tensor *y = ft_low_rank(g, in[0], in[1], NULL, in[2], 0.5f, 0.3f);
+	return ft_low_rank(g, y, in[1], NULL, in[2], 0.25f, 0);
+}
+
 #define T TOKENS
 static const struct test tests[] = {
 	{ OP_linear, "with a bias", linear, { { T, 7 }, { 5, 7 }, { 1, 5 } }, 3, 0, 0 },
@@ -278,6 +293,9 @@ static const struct test tests[] = {
 	{ OP_linear_cross_entropy, "with a cap", linear_loss_capped, { { T, 7 }, { 5, 7 } }, 1, 1, 0 },
 	{ OP_layer, "computed once more", layer, { { T, 6 }, { 6, 6 }, { 6, 6 } }, 1, 0, 0 },
 	{ OP_cosent, "", cosent, { { T, 1 } }, 1, 1, 0 },
+	{ OP_low_rank, "on a linear one", low_rank, { { T, 19 }, { 3, 19 }, { 3, 3 } }, 7, 0, 0 },
+	{ OP_low_rank, "with dropout", low_rank_dropped, { { T, 19 }, { 4, 19 }, { 19, 4 } }, 7, 0, 0 },
+	{ OP_low_rank, "narrow already, two", low_rank_narrow, { { T, 9 }, { T, 2 }, { 9, 2 } }, 7, 0, 1 },
 };
 
 /* ---- one run ---- */

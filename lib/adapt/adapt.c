@@ -1,0 +1,303 @@
+/* adapt.c - techniques of a model: attached when it is opened, called at its sites, merged into its weights. */
+#include "priv.h"
+
+#include "ft/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct adapt {
+	struct adapter *list; /* as meta.adapt */
+	size_t count;
+	struct attached **at; /* all */
+	size_t attached, cap;
+	struct attached **first; /* [slots]: open addressing by the name of the site; the others follow it */
+	size_t slots;
+	bool plain; /* none is called */
+};
+
+/* ---- parameters ---- */
+int adapt_param(struct ft_model *m, struct attached *a, int i, const struct site *s, enum param_kind kind, const char *part,
+                const char *file, int64_t rows, int64_t cols)
+{
+	char *name = ft_format("%s.%s.%s", s->name, a->adapter->name, part);
+	char *full = ft_format("@base_model.model.%s.%s", s->file, file);
+	int rc = name && full ? param_add(m, kind, s->layer, name, full, rows, cols) : FT_EFAIL;
+	free(name);
+	free(full);
+	if (rc < 0)
+		return rc;
+	a->part[i] = m->params[m->count - 1];
+	a->part[i]->technique = a->part[i]->fresh = true;
+	a->part[i]->rate = adapt_rate(a->adapter);
+	return FT_OK;
+}
+
+/* ---- attaching ---- */
+static struct attached **slot_of(const struct adapt *all, const char *site)
+{
+	size_t at = name_hash(site) & (all->slots - 1);
+	while (all->first[at] && strcmp(all->first[at]->site, site) != 0)
+		at = (at + 1) & (all->slots - 1);
+	return &all->first[at];
+}
+
+static int attach(struct ft_model *m, const struct adapter *r, const struct site *s)
+{
+	struct adapt *all = m->adapt;
+	int rc = ft_grow(&all->at, &all->cap, all->attached + 1, sizeof *all->at);
+	struct attached *a = rc < 0 ? NULL : ft_alloc(1, sizeof *a);
+	if (!a)
+		return FT_EFAIL;
+	all->at[all->attached++] = a;
+	*a = (struct attached){ .kind = r->kind, .adapter = r, .weight = s->weight };
+	a->site = ft_strdup(s->name);
+	rc = a->site ? r->kind->attach(m, a, s) : FT_EFAIL;
+	struct attached **last = rc < 0 ? NULL : slot_of(all, s->name);
+	while (last && *last)
+		last = &(*last)->next;
+	if (last)
+		*last = a;
+	return rc;
+}
+
+static bool is_at(const struct technique *t, const struct site *s, const char *glob)
+{
+	return t->kinds & s->kind && adapt_matches(glob, s);
+}
+
+static size_t count_matches(const struct technique *t, const struct sites *s, const char *glob)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < s->count; i++)
+		n += is_at(t, &s->at[i], glob);
+	return n;
+}
+
+/* meta's "sites" when nothing was said: those usual globs that match something. */
+static int usual_sites(const struct ft_model *m, const struct adapter *r, const struct sites *s)
+{
+	json_t *globs = json_array();
+	int rc = ft_json_set((json_t *)r->config, "sites", globs);
+	for (const char *const *g = r->kind->sites; rc == FT_OK && *g; g++)
+		if (count_matches(r->kind, s, *g) && json_array_append_new(globs, json_string(*g)) < 0)
+			rc = FT_EFAIL;
+	if (rc == FT_OK && json_array_size(globs) == 0)
+		rc = ft_fail(FT_EUSAGE, "%s: %s has none of its usual sites (%s, …): sites=GLOB says which; ft-freeze --show "
+		             "lists them", r->kind->name, m->name, r->kind->sites[0]);
+	return rc;
+}
+
+static int check_sites(const struct ft_model *m, const struct adapter *r, const struct sites *s)
+{
+	size_t i;
+	json_t *glob;
+	json_array_foreach(json_object_get(r->config, "sites"), i, glob)
+		if (count_matches(r->kind, s, json_string_value(glob)) == 0)
+			return ft_fail(FT_EUSAGE, "%s: sites: '%s' matches no site of %s (there is, for one, %s)", r->kind->name,
+			               json_string_value(glob), m->name, s->count ? s->at[s->count - 1].name : "none");
+	return FT_OK;
+}
+
+static int attach_all(struct ft_model *m, const struct adapter *r, const struct sites *s)
+{
+	int rc = json_object_get(r->config, "sites") ? check_sites(m, r, s) : usual_sites(m, r, s);
+	for (size_t k = 0; rc == FT_OK && k < s->count; k++) {
+		size_t i;
+		json_t *glob;
+		json_array_foreach(json_object_get(r->config, "sites"), i, glob)
+			if (is_at(r->kind, &s->at[k], json_string_value(glob))) {
+				rc = attach(m, r, &s->at[k]);
+				break;
+			}
+	}
+	return rc;
+}
+
+static int read_adapter(const struct ft_model *m, struct adapter *r, const json_t *config, size_t i)
+{
+	const char *type = json_string_value(json_object_get(config, "type"));
+	*r = (struct adapter){ .config = config, .name = json_string_value(json_object_get(config, "name")) };
+	r->kind = type ? adapt_find(type, strlen(type)) : NULL;
+	if (!r->kind || !r->name || !*r->name || strlen(r->name) > 40 || strpbrk(r->name, ".*?["))
+		return ft_fail(FT_EFORMAT, "%s: adapt: number %zu has no type that is known, or no name", m->name, i);
+	for (size_t k = 0; k < i; k++)
+		if (strcmp(m->adapt->list[k].name, r->name) == 0)
+			return ft_fail(FT_EFORMAT, "%s: adapt: two are called '%s'", m->name, r->name);
+	int rc = adapt_check(r->kind, config);
+	return rc < 0 ? ft_context(rc, "%s: adapt: number %zu", m->name, i) : FT_OK;
+}
+
+int adapt_describe(struct ft_model *m)
+{
+	const json_t *list = json_object_get(m->meta, "adapt");
+	struct sites s = { 0 };
+	if (!list)
+		return FT_OK;
+	struct adapt *all = m->adapt = ft_alloc(1, sizeof *all);
+	if (!all)
+		return FT_EFAIL;
+	int rc = sites_collect(m, &s);
+	for (all->slots = 64; all->slots < 2 * s.count; all->slots *= 2)
+		;
+	all->first = ft_alloc(all->slots, sizeof(struct attached *));
+	all->list = ft_alloc(json_array_size(list) + 1, sizeof *all->list);
+	rc = all->first && all->list ? rc : FT_EFAIL;
+	for (size_t i = 0; rc == FT_OK && i < json_array_size(list); i++) {
+		rc = read_adapter(m, &all->list[i], json_array_get(list, i), i);
+		all->count = i + 1;
+		rc = rc ? rc : attach_all(m, &all->list[i], &s);
+		if (rc == FT_EUSAGE && i < m->old_adapters)
+			rc = ft_fail(FT_EFORMAT, "%s: adapt: %s", m->name, ft_message());
+	}
+	sites_free(&s);
+	return rc;
+}
+
+void adapt_free(struct ft_model *m)
+{
+	struct adapt *all = m->adapt;
+	if (!all)
+		return;
+	for (size_t i = 0; i < all->attached; i++) {
+		free(all->at[i]->site);
+		free(all->at[i]);
+	}
+	free(all->at);
+	free(all->first);
+	free(all->list);
+	free(all);
+	m->adapt = NULL;
+}
+
+/* ---- plans ---- */
+
+/* "lora", or the first of lora2, lora3, … that is free. */
+static json_t *free_name(const json_t *list, const char *name)
+{
+	char tried[48];
+	snprintf(tried, sizeof tried, "%s", name);
+	for (int n = 2;; n++) {
+		size_t i;
+		json_t *o;
+		bool taken = false;
+		json_array_foreach(list, i, o)
+			taken = taken || strcmp(json_string_value(json_object_get(o, "name")), tried) == 0;
+		if (!taken)
+			return json_string(tried);
+		snprintf(tried, sizeof tried, "%s%d", name, n);
+	}
+}
+
+int adapt_plan(struct ft_model *m, const struct ft_plan *p)
+{
+	json_t *list = json_object_get(m->meta, "adapt");
+	m->old_adapters = json_array_size(list);
+	if (p->ntechniques == 0)
+		return FT_OK;
+	int rc = list ? FT_OK : ft_json_set(m->meta, "adapt", json_array());
+	list = json_object_get(m->meta, "adapt");
+	for (size_t i = 0; rc == FT_OK && i < json_array_size(list); i++)
+		if (!json_is_string(json_object_get(json_array_get(list, i), "name")))
+			rc = ft_fail(FT_EFORMAT, "%s: adapt: number %zu has no name", m->name, i);
+	for (size_t i = 0; rc == FT_OK && i < p->ntechniques; i++) {
+		const struct technique *t = adapt_find(p->techniques[i].name, strlen(p->techniques[i].name));
+		json_t *o = t ? adapt_parse(t, p->techniques[i].text) : NULL;
+		if (!o)
+			return t ? ft_last_error() : ft_fail(FT_EUSAGE, "'%s' is not a technique", p->techniques[i].name);
+		rc = ft_json_set(o, "name", free_name(list, t->name));
+		if (json_array_append_new(list, o) < 0)
+			rc = FT_EFAIL;
+	}
+	return rc;
+}
+
+int adapt_rules(const struct ft_model *m, json_t *rules)
+{
+	size_t count = m->adapt ? m->adapt->count : 0, from = count > m->old_adapters ? m->old_adapters : 0;
+	for (size_t i = from; i < count; i++) {
+		json_t *rule = json_pack("[s,o]", "train", json_sprintf("*.%s.*", m->adapt->list[i].name));
+		if (json_array_append_new(rules, rule) < 0)
+			return ft_fail(FT_EFAIL, "out of memory for a plan");
+	}
+	return FT_OK;
+}
+
+/* ---- on every pass ---- */
+static const struct attached *attached_at(const struct ft_model *m, const char *site)
+{
+	return m->adapt && !m->adapt->plain ? *slot_of(m->adapt, site) : NULL;
+}
+
+struct ft_tensor *adapt_linear(struct ft_model *m, struct ft_graph *g, const char *site, struct ft_tensor *x,
+                               struct ft_tensor *w, struct ft_tensor *b)
+{
+	struct ft_tensor *y = ft_linear(g, x, w, b);
+	for (const struct attached *a = attached_at(m, site); a; a = a->next)
+		if (a->kind->linear)
+			y = a->kind->linear(g, a, x, y);
+	return y;
+}
+
+struct ft_tensor *adapt_table(struct ft_model *m, struct ft_graph *g, const char *site, const struct ft_batch *b,
+                              struct ft_tensor *y)
+{
+	for (const struct attached *a = attached_at(m, site); a; a = a->next)
+		if (a->kind->table)
+			y = a->kind->table(g, a, b, y);
+	return y;
+}
+
+void ft_model_plain(struct ft_model *m, bool plain)
+{
+	if (m->adapt)
+		m->adapt->plain = plain;
+}
+
+/* ---- merging ---- */
+
+/* The numbers of a weight in memory, to be changed. */
+static int to_memory(struct ft_param *p)
+{
+	if (p->t.data)
+		return FT_OK;
+	p->t.data = ft_alloc_whole((size_t)p->t.rows * (size_t)p->t.cols, sizeof(float));
+	if (!p->t.data)
+		return FT_EFAIL;
+	ft_tensor_floats(&p->t, 0, p->t.rows, p->t.data);
+	p->t.stored = NULL;
+	p->t.dtype = FT_F32;
+	return FT_OK;
+}
+
+static int check_merge(const struct ft_model *m, const struct attached *a)
+{
+	if (!a->kind->merge)
+		return ft_fail(FT_EUSAGE, "%s: %s cannot be merged into the weights; --to peft exports it beside them", m->name,
+		               a->adapter->name);
+	if (a->weight && a->weight->kind == PARAM_TABLE && ft_model_task(m) == FT_TASK_LM && m->shape.tied)
+		return ft_fail(FT_EUSAGE, "%s: %s changes the word embeddings, which also decode: merged it would change both", m->name,
+		               a->adapter->name);
+	return FT_OK;
+}
+
+bool ft_model_adapted(const struct ft_model *m) { return m->adapt != NULL; }
+
+int ft_model_merge(struct ft_model *m)
+{
+	struct adapt *all = m->adapt;
+	int rc = FT_OK;
+	for (size_t i = 0; all && rc == FT_OK && i < all->attached; i++)
+		rc = check_merge(m, all->at[i]);
+	for (size_t i = 0; all && rc == FT_OK && i < all->attached; i++) {
+		rc = to_memory(all->at[i]->weight);
+		rc = rc ? rc : all->at[i]->kind->merge(all->at[i]);
+		all->at[i]->weight->stored = true;
+	}
+	if (!all || rc < 0)
+		return rc;
+	adapt_free(m);
+	json_object_del(m->meta, "adapt");
+	return params_drop_techniques(m);
+}

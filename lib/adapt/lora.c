@@ -1,0 +1,91 @@
+/* lora.c - LoRA: y + scale B A dropout(x), of low rank (Hu et al., "LoRA: Low-Rank Adaptation of Large Language
+ * Models", 2021); the scale is alpha / r, or alpha / sqrt(r) (Kalajdzievski, "A Rank Stabilization Scaling Factor for
+ * Fine-Tuning with LoRA", 2023); B may learn faster (Hayou et al., "LoRA+", 2024).
+ *
+ * What is used when nothing is said: rank 8 (the paper's, and PEFT's), alpha 16 and the rate of 3e-4 at width 768
+ * (Alpaca-LoRA's; QLoRA has the same alpha), at queries and values (the paper's; PEFT's). */
+#include "ft/kernels.h"
+#include "ft/mem.h"
+#include "priv.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { A, B }; /* parts: A [r, in] and B [out, r]; at a table [vocabulary, r] and [width, r] */
+
+static const struct adapt_key keys[] = {
+	{ "r", KEY_INT, 8, 1, 1 << 16, true },
+	{ "alpha", KEY_REAL, 16, 0, 1e6, true },
+	{ "dropout", KEY_REAL, 0, 0, 0.99, false },
+	{ "rslora", KEY_FLAG, 0, 0, 0, false },
+	{ "ratio", KEY_REAL, 1, 1e-6, 1e6, false }, /* rate of B / rate of A */
+	{ 0 },
+};
+static const char *const sites[] = { "*.attn.[qv]", "*.attn.qkv", NULL };
+
+static int attach(struct ft_model *m, struct attached *a, const struct site *s)
+{
+	const struct ft_tensor *w = &s->weight->t;
+	int64_t r = (int64_t)adapt_number(a, "r", s), least = w->rows < w->cols ? w->rows : w->cols;
+	double alpha = adapt_number(a, "alpha", s);
+	bool table = s->kind == SITE_TABLE;
+	if (r > least)
+		return ft_fail(FT_EUSAGE, "lora: r=%lld at %s, which is %lld x %lld", (long long)r, s->name, (long long)w->rows,
+		               (long long)w->cols);
+	a->scale = (float)(alpha / (adapt_flag(a, "rslora") ? sqrt((double)r) : (double)r));
+	a->dropout = table ? 0 : (float)adapt_number(a, "dropout", s);
+	int rc = table ? adapt_param(m, a, A, s, PARAM_ZERO, "a", "lora_embedding_A", w->rows, r)
+	               : adapt_param(m, a, A, s, PARAM_UNIFORM, "a", "lora_A.weight", r, w->cols);
+	rc = rc       ? rc
+	     : table ? adapt_param(m, a, B, s, PARAM_NORMAL, "b", "lora_embedding_B", w->cols, r)
+	             : adapt_param(m, a, B, s, PARAM_ZERO, "b", "lora_B.weight", w->rows, r);
+	if (rc == FT_OK)
+		a->part[B]->rate *= adapt_number(a, "ratio", s);
+	return rc;
+}
+
+static struct ft_tensor *linear(struct ft_graph *g, const struct attached *a, struct ft_tensor *x, struct ft_tensor *y)
+{
+	return ft_low_rank(g, y, x, &a->part[A]->t, &a->part[B]->t, a->scale, a->dropout);
+}
+
+static struct ft_tensor *table(struct ft_graph *g, const struct attached *a, const struct ft_batch *b, struct ft_tensor *y)
+{
+	static const struct ft_embed_options words = { .padding = -1 };
+	struct ft_tensor *u = ft_embed(g, b, &a->part[A]->t, NULL, NULL, &words);
+	return ft_low_rank(g, y, u, NULL, &a->part[B]->t, a->scale, 0);
+}
+
+/* W += scale B A; of a table, whose rows are those of A, W += scale A B^T. */
+static int merge(const struct attached *a)
+{
+	const struct ft_tensor *w = &a->weight->t, *left = &a->part[B]->t, *right = &a->part[A]->t;
+	bool of_table = a->weight->kind == PARAM_TABLE;
+	if (of_table)
+		left = right, right = &a->part[B]->t;
+	size_t n = (size_t)left->rows * (size_t)left->cols;
+	float *scaled = ft_alloc(n, sizeof *scaled);
+	if (!scaled)
+		return FT_EFAIL;
+	ft_tensor_floats(left, 0, left->rows, scaled);
+	for (size_t i = 0; i < n; i++)
+		scaled[i] *= a->scale;
+	ft_gemm(&(struct ft_gemm){ .tb = of_table, .add = true, .m = w->rows, .n = w->cols, .k = left->cols, .a = scaled,
+	                           .lda = left->cols, .b = right->stored ? right->stored : right->data,
+	                           .b_type = right->stored ? right->dtype : FT_F32, .ldb = right->cols, .c = w->data,
+	                           .ldc = w->cols });
+	free(scaled);
+	return FT_OK;
+}
+
+const struct technique technique_lora = {
+	.name = "lora",
+	.keys = keys,
+	.sites = sites,
+	.kinds = SITE_LINEAR | SITE_TABLE,
+	.rate = 6,
+	.attach = attach,
+	.linear = linear,
+	.table = table,
+	.merge = merge,
+};

@@ -1,0 +1,103 @@
+/* priv.h - what a technique is, and what techniques share.
+ *
+ * A technique changes what happens at sites of a network, with parameters of its own. It is
+ * one file and one line of techniques.def: what can be said of it (its keys), what it does when
+ * it comes to a site (attach), and what it does there on every pass (the hooks). Families
+ * call the sites (../model/priv.h) and know of no technique; a technique knows sites, and of no family.
+ *
+ * In a model stream meta.adapt lists what is attached, in order:
+ *   {"type": "lora", "name": "lora", "sites": [GLOB, …], its keys…, "patterns": [[KEY, GLOB, NUMBER], …]}
+ * `name` is unique in the list, and the parameters are SITE.NAME.PART: layer.3.attn.q.lora.a.
+ */
+#ifndef FT_ADAPT_PRIV_H
+#define FT_ADAPT_PRIV_H
+
+#include "../model/priv.h"
+
+/* ---- sites ---- */
+enum site_kind {
+	SITE_LINEAR = 1, /* y = x w^T + b, in the body: "layer.3.attn.q" */
+	SITE_TABLE = 2,  /* the vectors of words: "embed.word" */
+};
+struct site {
+	enum site_kind kind;
+	int layer;
+	char *name; /* ours */
+	char *file; /* the module in checkpoints: "bert.encoder.layer.3.attention.self.query" */
+	struct ft_param *weight;
+};
+
+/* ---- what is attached ---- */
+struct technique;
+/* One of meta.adapt. */
+struct adapter {
+	const struct technique *kind;
+	const json_t *config;
+	const char *name; /* in config */
+};
+/* It, at one site. */
+#define ADAPT_PARTS 4
+struct attached {
+	const struct technique *kind;
+	const struct adapter *adapter;
+	char *site;                 /* its name */
+	struct ft_param *weight;    /* of the base, at the site */
+	struct ft_param *part[ADAPT_PARTS]; /* its own, as the technique counts them */
+	float scale, dropout;       /* as the technique uses them */
+	struct attached *next;      /* what else is at this site, in the order of the list */
+};
+
+/* ---- what can be said of a technique: "r=8,rslora,r:*.ffn.*=16" ---- */
+enum adapt_key_kind { KEY_END = 0, KEY_INT, KEY_REAL, KEY_FLAG };
+struct adapt_key {
+	const char *name;
+	enum adapt_key_kind kind;
+	double absent, least, most;
+	bool by_site; /* KEY:GLOB=VALUE is for the sites of a glob */
+};
+
+struct technique {
+	const char *name;
+	const struct adapt_key *keys;
+	const char *const *sites; /* globs of those it is for when none are given */
+	unsigned kinds;           /* of sites that it can be at */
+	double rate;              /* what its learning rate is multiplied by when nothing is said */
+	/* Declares its parameters at a site, and sets a->scale and so on. */
+	int (*attach)(struct ft_model *m, struct attached *a, const struct site *s);
+	/* At a linear site: y is the result so far, of x. At a table: y, of the batch's ids. NULL: nothing. */
+	struct ft_tensor *(*linear)(struct ft_graph *g, const struct attached *a, struct ft_tensor *x, struct ft_tensor *y);
+	struct ft_tensor *(*table)(struct ft_graph *g, const struct attached *a, const struct ft_batch *b, struct ft_tensor *y);
+	/* Does to the weight, all of whose numbers are floats in memory, what it does on every pass. NULL: it cannot be. */
+	int (*merge)(const struct attached *a);
+};
+
+/* A key's number at a site. */
+double adapt_number(const struct attached *a, const char *key, const struct site *s);
+bool adapt_flag(const struct attached *a, const char *key);
+/* Declares SITE.NAME.PART, [rows, cols], as a's part number i. `file` is its name in PEFT's
+ * checkpoints, behind the module's. */
+int adapt_param(struct ft_model *m, struct attached *a, int i, const struct site *s, enum param_kind kind, const char *part,
+                const char *file, int64_t rows, int64_t cols);
+bool adapt_matches(const char *glob, const struct site *s);
+
+/* ---- config.c ---- */
+/* The object of meta.adapt that a command line's "KEY=VALUE,…" means; new reference. */
+json_t *adapt_parse(const struct technique *t, const char *text);
+/* That an object that was read is such a one: FT_EFORMAT. */
+int adapt_check(const struct technique *t, const json_t *config);
+const struct technique *adapt_find(const char *name, size_t n); /* or NULL */
+double adapt_rate(const struct adapter *a);
+
+/* ---- sites.c ---- */
+struct sites {
+	struct site *at;
+	size_t count, cap;
+};
+int sites_collect(struct ft_model *m, struct sites *s);
+void sites_free(struct sites *s);
+
+#define X(name, ...) extern const struct technique technique_##name;
+#include "techniques.def"
+#undef X
+
+#endif

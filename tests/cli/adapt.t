@@ -1,0 +1,58 @@
+#!/bin/sh
+# Techniques from plan to exported model: what trains, what stays, what is refused.
+. "${0%/*}/../lib.sh"
+M=$SRC/tests/ref/tiny-bert
+cat >"$T/train.tsv" <<'END'
+pos	the good one is good
+neg	a bad one
+pos	good and fine
+neg	this is bad
+END
+freeze() { ft-freeze -q --head classify:neg,pos "$@"; }
+tokens() { ft-tokenize -q -m "$1" "$T/train.tsv" | ft-batch -q --rows 2 ${2-} ${3-}; }
+
+# ---- plans ----
+ok 'a plan with LoRA' freeze --lora r=2 -o "$T/plan.ft" "$M"
+ft-freeze --show --json "$T/plan.ft" >"$T/plan.jsonl"
+is 'only LoRA and the head train' "$(grep '"trains":true' "$T/plan.jsonl" | grep -vc '"name":"\(head\.\|pool\.\|.*\.lora\.[ab]"\)')" 0
+is 'at queries and values' "$(grep -o '"name":"layer.0[^"]*lora[^"]*"' "$T/plan.jsonl" | tr '\n' ' ')" \
+	'"name":"layer.0.attn.q.lora.a" "name":"layer.0.attn.q.lora.b" "name":"layer.0.attn.v.lora.a" "name":"layer.0.attn.v.lora.b" '
+shape() { ft-freeze --show --json "$@" | sed -n 's/.*"name":"layer.0.ffn.up.lora.a".*"shape":\(\[[0-9,]*\]\).*/\1/p'; }
+like 'a rank for some sites' "$(shape --lora 'r=2,sites=layer.*,r:*.ffn.*=5' "$M")" '^\[5,'
+like 'sites by the names of checkpoints' "$(shape --lora 'r=2,sites=*.intermediate.dense' "$M")" '^\[2,'
+like 'B may learn faster' "$(ft-freeze --show --json --lora r=2,ratio=16,rate=2 "$M" | grep 'q.lora.b')" '"rate":32'
+is 'a second one has a name of its own, and trains alone' \
+	"$(ft-freeze --show --json --lora r=1 "$T/plan.ft" | grep '"trains":true' | grep -o 'layer.1.attn.q[^"]*' | tr '\n' ' ')" \
+	'layer.1.attn.q.lora2.a layer.1.attn.q.lora2.b '
+
+fails 'a glob that matches nothing' 2 freeze --lora r=2,sites=*.nothing "$M"
+like 'names a site' "$(cat "$T/.err")" "'\*.nothing' matches no site .*layer\.1"
+fails 'a rank above the dimension' 2 freeze --lora r=1000 "$M"
+like 'names the site and its size' "$(cat "$T/.err")" 'r=1000 at layer.0.attn.q, which is [0-9]+ x [0-9]+'
+fails 'an unknown key' 2 freeze --lora rank=2 "$M"
+like 'lists the known ones' "$(cat "$T/.err")" "'rank' is not known; there are: sites rate r alpha"
+fails 'a number that is none' 2 freeze --lora r=x "$M"
+fails 'a rank of nothing' 2 freeze --lora r=0 "$M"
+fails 'a key that is the same everywhere' 2 freeze --lora 'dropout:*=0.1' "$M"
+# A plan that was changed by hand.
+changed() { ft-cat "$T/plan.ft" | sed "1s/$1/" | ft-cat -q --from-json -o "$T/bad.ft" && ft-freeze -q "$T/bad.ft" -o "$T/none.ft"; }
+fails 'a stream with another rank than can be' 65 changed '"r":2/"r":2000'
+fails 'with none' 65 changed '"r":2/"r":"two"'
+fails 'with a technique that is none' 65 changed '"type":"lora"/"type":"lore"'
+fails 'with sites that are not there' 65 changed '\*\.attn/x.attn'
+
+# ---- training: the base stays, the technique goes into the stream ----
+tokens "$T/plan.ft" --epochs 3 >"$T/train.bat"
+ok 'trains' ft-train -q -m "$T/plan.ft" -o "$T/tuned.ft" "$T/train.bat"
+is 'nothing of the base is stored' "$(ft-cat "$T/tuned.ft" | sed 1d | grep -o '"tensor":"[^"]*"' | grep -vc '\.lora\.\|head\.\|pool\.')" 0
+ok 'goes on from there' ft-train -q -m "$T/tuned.ft" -o "$T/more.ft" "$T/train.bat"
+ok 'a second one on it' sh -c 'ft-freeze -q --lora r=1,sites=*.ffn.up "$T/tuned.ft" -o "$T/plan2.ft" && ft-train -q -m "$T/plan2.ft" -o "$T/two.ft" "$T/train.bat"'
+first() { ft-cat "$1" | grep '"tensor":"layer.0.attn.q.lora.b"'; }
+is 'leaves the first as it was' "$(first "$T/two.ft")" "$(first "$T/tuned.ft")"
+
+# ---- merged ----
+answers() { ft-predict -q -m "$1" "$T/train.tsv" | sed 's/\([0-9]\.[0-9]\{4\}\)[0-9]*/\1/g'; }
+ok 'is exported merged' ft-export -q -m "$T/two.ft" --to hf "$T/hf"
+is 'no trace of it is in the folder' "$(grep -c lora "$T/hf/config.json")" 0
+is 'and its answers are the same' "$(answers "$T/hf")" "$(answers "$T/two.ft")"
+done_testing
