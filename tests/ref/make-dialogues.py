@@ -11,22 +11,32 @@ learnt, up to the last special token in it.
 
 Needs transformers; the versions stand in the first line of golden.jsonl. The same versions give the same bytes.
 """
+import datetime
 import json
 import os
+import time
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import tokenizers
 import transformers
 from transformers import PreTrainedTokenizerFast
+from transformers.utils import chat_template_utils as chat
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+EPOCH = 1795608000  # SOURCE_DATE_EPOCH of the test: 2026-11-25
 OUT = os.path.join(HERE, "dialogues")
 SPECIAL = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "[INST]", "[/INST]", "<|start_header_id|>", "<|end_header_id|>",
            "<|eot_id|>", "<start_of_turn>", "<end_of_turn>"]
 ADDED = ["<think>", "</think>", "<tool_call>", "</tool_call>"]
 TEMPLATES = ["chat/bars.jinja", "chat/chatml.jinja", "chat/headers.jinja", "chat/thinking.jinja", "chat/turns.jinja",
              "chat/inst.jinja", "dialogues/plain.jinja", "dialogues/hidden.jinja"]
+
+
+class Fixed(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls(*time.gmtime(EPOCH)[:6])
 
 
 def make_tokenizer():
@@ -111,6 +121,7 @@ def rows(tok):
 
 def main():
     transformers.logging.set_verbosity_error()
+    chat.datetime = Fixed
     tok = make_tokenizer()
     with open(os.path.join(OUT, "golden.jsonl"), "w", encoding="utf-8") as f:
         versions = {"transformers": transformers.__version__, "tokenizers": tokenizers.__version__}
