@@ -27,6 +27,20 @@ void ft_optim_step(struct ft_optim *o, double rate, double scale);
 /* Drops the gradients of a step that is not applied. */
 void ft_optim_clear(struct ft_optim *o);
 
+/* ---- pieces: all that a later step depends on beside the weights, for checkpoints ---- */
+struct ft_piece {
+	const char *param;   /* name of the parameter it belongs to; NULL: to all of them */
+	const char *what;    /* "mean", "square", "rows"; not twice for one parameter */
+	enum ft_dtype dtype; /* of its elements, for who looks into a checkpoint */
+	void *data;          /* the optimizer's own: what is brought back is written here */
+	size_t bytes;
+};
+/* Piece i, in an order and of sizes that follow from model and options; false: there are no more. */
+bool ft_optim_piece(const struct ft_optim *o, size_t i, struct ft_piece *piece);
+/* Steps so far; and as if there had been so many, when all pieces were brought back. */
+int64_t ft_optim_steps(const struct ft_optim *o);
+void ft_optim_resume(struct ft_optim *o, int64_t steps);
+
 /* Arrays of state an optimizer keeps beside weight and gradient; -1: unknown
  * name (FT_EUSAGE). For stating memory before there is a model in memory. */
 int ft_optim_arrays(const char *name);

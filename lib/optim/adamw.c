@@ -19,4 +19,5 @@ static void update(const struct update *u, float *w, const float *g, float *cons
 	ft_kernels()->adamw(w, g, state[0], state[1], &a, n);
 }
 
-const struct optimizer optimizer_adamw = { .name = "adamw", .arrays = 2, .decoupled = true, .update = update };
+const struct optimizer optimizer_adamw = { .name = "adamw", .arrays = 2, .names = { "mean", "square" },
+	                                   .decoupled = true, .update = update };

@@ -32,6 +32,8 @@ struct ft_optim {
 	struct block *blocks;
 	double *sums; /* [blocks] */
 	size_t nblocks, block_cap;
+	struct ft_piece *pieces; /* whoever gets memory for state adds it here */
+	size_t npieces, piece_cap;
 	float *zeros; /* the longest row of a table: a gradient that is none */
 	struct update now;
 };
@@ -60,6 +62,16 @@ int ft_optim_arrays(const char *name)
 	return k ? k->arrays : -1;
 }
 
+/* Notes state of a parameter (NULL: of all), so that checkpoints have it. */
+static int add_piece(struct ft_optim *o, const struct ft_param *p, const char *what, enum ft_dtype dtype, void *data,
+                     size_t bytes)
+{
+	if (ft_grow(&o->pieces, &o->piece_cap, o->npieces + 1, sizeof *o->pieces) < 0)
+		return FT_EFAIL;
+	o->pieces[o->npieces++] = (struct ft_piece){ p ? p->name : NULL, what, dtype, data, bytes };
+	return FT_OK;
+}
+
 /* A table gets marks for its rows; its memory stays untouched where unused
  * (calloc of large sizes gives pages that cost nothing until written). */
 static int open_slot(struct ft_optim *o, struct slot *s, struct ft_param *p)
@@ -71,7 +83,8 @@ static int open_slot(struct ft_optim *o, struct slot *s, struct ft_param *p)
 	if (!p->t.grad && !(p->t.grad = get(n, sizeof(float))))
 		return FT_EFAIL;
 	for (int i = 0; i < o->kind->arrays; i++)
-		if (!(s->state[i] = get(n, sizeof(float))))
+		if (!(s->state[i] = get(n, sizeof(float))) ||
+		    add_piece(o, p, o->kind->names[i], FT_F32, s->state[i], n * sizeof(float)) < 0)
 			return FT_EFAIL;
 	if (table) {
 		s->ever = ft_alloc((size_t)p->t.rows, 1);
@@ -79,6 +92,7 @@ static int open_slot(struct ft_optim *o, struct slot *s, struct ft_param *p)
 		p->t.touched = ft_alloc((size_t)p->t.rows, 1);
 		if (!s->ever || !p->t.touched)
 			return FT_EFAIL;
+		return add_piece(o, p, "rows", FT_U8, s->ever, (size_t)p->t.rows);
 	}
 	return FT_OK;
 }
@@ -132,11 +146,22 @@ void ft_optim_free(struct ft_optim *o)
 		free(o->slots[i].ever);
 	}
 	free(o->slots);
+	free(o->pieces);
 	free(o->blocks);
 	free(o->sums);
 	free(o->zeros);
 	free(o);
 }
+
+bool ft_optim_piece(const struct ft_optim *o, size_t i, struct ft_piece *piece)
+{
+	if (i < o->npieces)
+		*piece = o->pieces[i];
+	return i < o->npieces;
+}
+
+int64_t ft_optim_steps(const struct ft_optim *o) { return o->now.step; }
+void ft_optim_resume(struct ft_optim *o, int64_t steps) { o->now.step = steps; }
 
 /* Rows of a table without a gradient: they are not even read. */
 static bool row_is_zero(const struct ft_tensor *t, int64_t row)

@@ -14,6 +14,7 @@ struct update {
 struct optimizer {
 	const char *name;
 	int arrays; /* of state, as large as the parameter */
+	const char *names[2]; /* of these, in checkpoints */
 	bool decoupled; /* weight decay acts on the weight alone, not through the state */
 	void (*update)(const struct update *u, float *w, const float *g, float *const state[2], size_t n);
 };

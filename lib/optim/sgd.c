@@ -7,4 +7,4 @@ static void update(const struct update *u, float *w, const float *g, float *cons
 	ft_kernels()->sgd(w, g, state[0], (float)u->rate, (float)u->o->momentum, (float)u->decay, (float)u->scale, n);
 }
 
-const struct optimizer optimizer_sgd = { .name = "sgd", .arrays = 1, .update = update };
+const struct optimizer optimizer_sgd = { .name = "sgd", .arrays = 1, .names = { "momentum" }, .update = update };

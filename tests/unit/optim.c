@@ -113,6 +113,55 @@ static void check_tables(const struct ft_optim_options *o, bool masked)
 	ft_model_free(dense);
 }
 
+/* ---- pieces: with them and the weights another optimizer goes on, to the bit ---- */
+static void take_steps(struct ft_model *m, struct ft_optim *optim, struct ft_graph *g, int from, int to)
+{
+	for (int s = from; s < to; s++) {
+		struct small_batch b;
+		struct ft_output out;
+		small_batch(&b, 3, 4, s % 2 ? 10 : 0, 20 + s, (uint64_t)s, false);
+		ft_graph_begin(g, FT_TRAIN, 1, (uint64_t)s);
+		ft_model_step(m, g, &b.batch, &out);
+		ft_optim_step(optim, 0.01, 0.1);
+	}
+}
+
+static void check_pieces(const struct ft_optim_options *o)
+{
+	struct small shape = small;
+	shape.head = "{\"type\":\"classify\",\"labels\":[\"a\",\"b\"]}";
+	struct ft_model *whole = small_model(&shape), *parts = small_model(&shape);
+	struct ft_optim *of_whole = ft_optim_new(whole, o), *first = ft_optim_new(parts, o);
+	struct ft_graph *g = ft_graph_new();
+	take_steps(whole, of_whole, g, 0, STEPS);
+	take_steps(parts, first, g, 0, STEPS / 2);
+	is_int(ft_optim_steps(first), STEPS / 2, "steps are counted");
+	struct ft_optim *second = ft_optim_new(parts, o);
+	struct ft_piece from, to;
+	size_t n = 0;
+	int alike = 1;
+	for (; ft_optim_piece(first, n, &from); n++) {
+		alike = alike && ft_optim_piece(second, n, &to) && strcmp(from.what, to.what) == 0 && from.bytes == to.bytes;
+		if (alike)
+			memcpy(to.data, from.data, from.bytes);
+	}
+	ok(alike && n > 0 && !ft_optim_piece(second, n, &to), "%s: equal models have the same %zu pieces", o->name, n);
+	ft_optim_resume(second, ft_optim_steps(first));
+	take_steps(parts, second, g, STEPS / 2, STEPS);
+	int differ = 0;
+	for (size_t i = 0; i < ft_model_params(whole); i++) {
+		const struct ft_param *a = ft_model_param(whole, i), *b = ft_model_param(parts, i);
+		differ += memcmp(a->t.data, b->t.data, count(a) * sizeof(float)) != 0;
+	}
+	is_int(differ, 0, "what goes on from its pieces ends with the same bits");
+	ft_graph_free(g);
+	ft_optim_free(of_whole);
+	ft_optim_free(first);
+	ft_optim_free(second);
+	ft_model_free(whole);
+	ft_model_free(parts);
+}
+
 /* ---- norm, clearing, what is frozen ---- */
 static void check_norm(const struct ft_optim_options *o)
 {
@@ -182,6 +231,8 @@ int main(void)
 		check_tables(&adamw, masked);
 		check_tables(&sgd, masked);
 	}
+	check_pieces(&adamw);
+	check_pieces(&sgd);
 	adamw.weight_decay = sgd.weight_decay = 0;
 	check_tables(&adamw, false);
 	check_tables(&sgd, false);
