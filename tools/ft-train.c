@@ -48,6 +48,8 @@ static const struct ft_opt options[] = {
 	{ "label-smoothing", 0, FT_OPT_REAL, &smoothing, "X", "classify and tag: share spread over all classes (default: 0)", 0 },
 	{ "class-weight", 0, FT_OPT_LIST, &class_weights, "LABEL=X",
 	  "weight of a class in the loss; multilabel: of its positives (default: 1); may be repeated", 0 },
+	{ "rdrop", 0, FT_OPT_REAL, &o.objective.rdrop, "A",
+	  "R-Drop: each batch twice, with other dropout, and A times the divergence of the two predictions (default: 0, off)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Validation", 0 },
 	{ "valid", 0, FT_OPT_STR, &o.valid, "FILE", "batches to validate on; the best weights are kept", FT_OPT_QUIET },
 	{ "valid-every", 0, FT_OPT_INT, &o.valid_every, "N", "validate every N steps (default: after each epoch)", 0 },
@@ -79,6 +81,7 @@ static int check_options(void)
 	rc = rc ? rc : check_range("accumulate", (double)o.accumulate, 1, 1e9);
 	rc = rc ? rc : check_range("steps", (double)o.steps, 0, 1e15);
 	rc = rc ? rc : check_range("label-smoothing", smoothing, 0, 0.999);
+	rc = rc ? rc : check_range("rdrop", o.objective.rdrop, 0, 1e6);
 	rc = rc ? rc : check_range("valid-every", (double)o.valid_every, 0, 1e15);
 	rc = rc ? rc : check_range("patience", (double)o.patience, 0, 1e9);
 	if (rc == FT_OK && !isnan(o.dropout))

@@ -157,16 +157,52 @@ struct ft_tensor *ft_binary_cross_entropy(struct ft_graph *g, struct ft_tensor *
                                           const struct ft_loss_options *o);
 /* Mean over the outputs of a unit of the squared error. */
 struct ft_tensor *ft_squared_error(struct ft_graph *g, struct ft_tensor *values, const float *targets);
-/* Cross-entropy of x w^T + b without keeping the logits [n, V]: by chunks, the
- * gradient computed on the way forward. softcap c: logits become c tanh(logit/c);
- * 0: they stay. hits [n], or NULL: 1 where the label has the greatest logit, of equals the
- * first, else 0. */
-struct ft_tensor *ft_linear_cross_entropy(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w,
-                                          struct ft_tensor *b, const int32_t *labels, float softcap, uint8_t *hits);
+/* Logits [n,V] that are never whole in memory: c tanh((x w^T + b) / c) of x [n,H], w [V,H] and b [1,V], which may
+ * be NULL; c 0: without the cap. */
+struct ft_decoded {
+	struct ft_tensor *x, *w, *b;
+	float cap;
+};
+/* Cross-entropy of these, by chunks, the gradient computed on the way forward. hits [n], or NULL: 1 where the
+ * label has the greatest logit, of equals the first, else 0. */
+struct ft_tensor *ft_linear_cross_entropy(struct ft_graph *g, const struct ft_decoded *of, const int32_t *labels,
+                                          uint8_t *hits);
+/* log p(label) of each unit [n,1], 0 without a label; not a loss: more may be made of it. */
+struct ft_tensor *ft_linear_log_prob(struct ft_graph *g, const struct ft_decoded *of, const int32_t *labels);
 /* CoSENT of scores [n,1] (Huang et al., IEEE/ACM TASLP 2024), one number for all of
  * them, [1,1]: log(1 + sum of exp(scale (s[i] - s[j])) over all i, j with
  * targets[i] < targets[j]). */
 struct ft_tensor *ft_cosent(struct ft_graph *g, struct ft_tensor *scores, const float *targets, float scale);
+
+/* ---- how far predictions are from others: losses, too ---- */
+enum ft_prediction {
+	FT_CLASSES, /* one of them: softmax; KL(other || prediction) */
+	FT_LABELS,  /* each by itself: the mean over labels of the same */
+	FT_NUMBERS, /* the mean of squared differences */
+};
+struct ft_divergence_options {
+	enum ft_prediction kind;
+	float temperature; /* t: of logits / t, times t^2; not of numbers */
+	float scale;       /* of the loss */
+};
+/* From reference [rows, n], which does not change: unit i from its row i % rows. */
+struct ft_tensor *ft_divergence(struct ft_graph *g, struct ft_tensor *logits, const float *reference, int64_t rows,
+                                const struct ft_divergence_options *o);
+/* Of the units i and i + n/2 from one another (R-Drop, Liang et al., NeurIPS 2021): half of the divergences both
+ * ways, of numbers their squared difference. Both units have it. The number of units is even. */
+struct ft_tensor *ft_twin_divergence(struct ft_graph *g, struct ft_tensor *logits, enum ft_prediction kind, float scale);
+/* The same of classes that are words. The reference is another decoder's, whose vocabulary may be of another
+ * size: what one of them lacks does not come; or x is NULL, and it has `top` logits [rows, top] of the words ids,
+ * and others do not come. */
+struct ft_reference {
+	struct ft_decoded of;
+	const int32_t *ids;
+	const float *logits;
+	int64_t rows, top;
+};
+struct ft_tensor *ft_linear_divergence(struct ft_graph *g, const struct ft_decoded *of, const struct ft_reference *r,
+                                       const struct ft_divergence_options *o);
+struct ft_tensor *ft_linear_twin_divergence(struct ft_graph *g, const struct ft_decoded *of, float scale);
 
 /* y = f(ctx, g, x, i), a layer: of what was computed before, f uses only x, which it does
  * not use up, and parameters. As long as nothing has been recorded (in FT_INFER, and in a frozen

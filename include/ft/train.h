@@ -9,11 +9,13 @@
 
 #include "ft/docs.h"
 #include "ft/model.h"
+#include "ft/objective.h"
 #include "ft/optim.h"
 #include "ft/stream.h"
 
 struct ft_train_options {
 	struct ft_optim_options optim;
+	struct ft_objective_options objective;
 	double rate;             /* peak learning rate; 0: 5e-5 * 768 / hidden size */
 	const char *schedule;    /* "linear", "cosine", "constant"; NULL: linear, or
 	                            constant when the number of steps is unknown */

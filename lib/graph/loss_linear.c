@@ -1,53 +1,15 @@
-/* loss_linear.c - cross-entropy over a large vocabulary, by chunks of units.
- *
- * The logits of a chunk become their own gradient in place, and that of x, w
- * and b follows at once: the loss is the end of the graph and its gradient is
- * known to be 1, so nothing of the size of the vocabulary outlives a chunk. */
-#include "priv.h"
+/* loss_linear.c - cross-entropy over a large vocabulary, and the log-probabilities of labels. */
+#include "chunks.h"
 
 #include <math.h>
 
-/* Units of a chunk: for each chunk all of w and of its gradient are gone through once. Their
- * logits are 128 MiB at most, unless even the fewest have more; chunks are of about equal size. */
-#define UNITS_MOST 512
-#define UNITS_LEAST 128
-#define LOGITS ((int64_t)32 << 20)
-
-static int64_t chunk_units(int64_t units, int64_t vocabulary)
-{
-	int64_t n = LOGITS / vocabulary;
-	n = n > UNITS_MOST ? UNITS_MOST : n < UNITS_LEAST ? UNITS_LEAST : n;
-	int64_t chunks = (units + n - 1) / n;
-	return chunks ? (units + chunks - 1) / chunks : 0;
-}
-
-struct chunk {
-	float *logits, *loss;
+struct unit_rows { /* the units of one chunk */
+	struct chunks *c;
+	float *logits, *out, *lse;
 	uint8_t *hits; /* NULL: nobody asks */
 	const int32_t *labels;
-	int64_t vocabulary;
-	float softcap;
-	bool back;
-	struct ft_graph *g;
-	int failed;
+	const float *dy;
 };
-
-/* x = cap tanh(x / cap); *slope, scratch of the thread, becomes the derivative. */
-static void cap_row(struct chunk *c, float *x, float **slope)
-{
-	size_t n = (size_t)c->vocabulary;
-	for (size_t i = 0; i < n; i++)
-		x[i] /= c->softcap;
-	ft_kernels()->tanh(x, x, n);
-	*slope = c->back ? graph_scratch(c->g, n) : NULL;
-	if (c->back && !*slope)
-		__atomic_store_n(&c->failed, 1, __ATOMIC_RELAXED);
-	for (size_t i = 0; i < n; i++) {
-		if (*slope)
-			(*slope)[i] = 1 - x[i] * x[i];
-		x[i] *= c->softcap;
-	}
-}
 
 /* Whether x[y] is the greatest of n, of equals the first. */
 static bool is_top(const float *x, int64_t n, int32_t y)
@@ -58,68 +20,47 @@ static bool is_top(const float *x, int64_t n, int32_t y)
 	return true;
 }
 
-static void chunk_row(void *ctx, size_t i)
+/* A unit without a label: no loss, no gradient. */
+static void ignore_unit(struct unit_rows *r, size_t i)
 {
-	struct chunk *c = ctx;
-	float *slope = NULL, *x = c->logits + (int64_t)i * c->vocabulary;
-	int32_t y = c->labels[i];
+	int64_t v = chunks_vocabulary(r->c);
+	memset(r->logits + (int64_t)i * v, 0, (size_t)v * sizeof *r->logits);
+	if (r->out)
+		r->out[i] = 0;
+	if (r->hits)
+		r->hits[i] = 0;
+}
+
+/* The logits of a unit with its cap; *slope NULL where none is needed. False: no memory. */
+static bool cap_unit(struct unit_rows *r, float *x, bool back, float **slope)
+{
+	int64_t v = chunks_vocabulary(r->c);
+	*slope = back && r->c->of.cap > 0 ? chunks_scratch(r->c, v) : NULL;
+	chunks_cap(r->c, x, *slope, v);
+	return *slope || !back || !(r->c->of.cap > 0);
+}
+
+static void entropy_row(void *ctx, size_t i)
+{
+	struct unit_rows *r = ctx;
+	int64_t v = chunks_vocabulary(r->c);
+	float *slope, *x = r->logits + (int64_t)i * v;
+	int32_t y = r->labels[i];
 	if (y == FT_IGNORE) {
-		c->loss[i] = 0;
-		memset(x, 0, (size_t)c->vocabulary * sizeof *x);
-		if (c->hits)
-			c->hits[i] = 0;
+		ignore_unit(r, i);
 		return;
 	}
-	if (c->softcap > 0)
-		cap_row(c, x, &slope);
-	if (c->hits)
-		c->hits[i] = is_top(x, c->vocabulary, y);
+	if (!cap_unit(r, x, r->c->back, &slope))
+		return;
+	if (r->hits)
+		r->hits[i] = is_top(x, v, y);
 	float at_label = x[y];
-	float lse = c->back ? ft_kernels()->softmax(x, 1, (size_t)c->vocabulary)
-	                    : ft_kernels()->log_sum_exp(x, (size_t)c->vocabulary);
-	c->loss[i] = lse - at_label;
-	if (c->back)
+	float lse = r->c->back ? ft_kernels()->softmax(x, 1, (size_t)v) : ft_kernels()->log_sum_exp(x, (size_t)v);
+	r->out[i] = lse - at_label;
+	if (r->c->back)
 		x[y] -= 1;
 	if (slope)
-		ft_kernels()->mul(x, slope, (size_t)c->vocabulary);
-}
-
-struct gradients {
-	float *dx, *dw, *db;
-	bool add_w, add_b;
-};
-
-static void chunk_back(struct ft_graph *g, const struct chunk *c, struct gradients *s, const struct ft_tensor *x,
-                       const struct ft_tensor *w, int64_t from, int64_t n)
-{
-	int64_t v = c->vocabulary, width = w->cols;
-	if (s->dx) { /* dx [n,H] = d [n,V] w [V,H] */
-		ft_gemm(&(struct ft_gemm){
-			.m = n, .n = width, .k = v, .a = c->logits, .lda = v, WEIGHT_B(w),
-			.c = s->dx + from * width, .ldc = width });
-		graph_count(g, (double)n * (double)v * (double)width);
-	}
-	if (s->dw) { /* dw [V,H] += d^T x */
-		ft_gemm(&(struct ft_gemm){
-			.ta = true, .add = s->add_w, .m = v, .n = width, .k = n, .a = c->logits, .lda = v,
-			.b = x->data + from * width, .ldb = width, .c = s->dw, .ldc = width });
-		s->add_w = true;
-		graph_count(g, (double)n * (double)v * (double)width);
-	}
-	if (s->db) {
-		ft_kernels()->column_sums(s->db, c->logits, (size_t)v, (size_t)n, (size_t)v, s->add_b);
-		s->add_b = true;
-	}
-}
-
-static int want(struct ft_graph *g, struct ft_tensor *t, float **grad, bool *add)
-{
-	bool fresh = false;
-	if (!t || !t->needs_grad || ft_graph_mode(g) == FT_INFER)
-		return FT_OK;
-	*grad = ft_grad(g, t, &fresh);
-	*add = !fresh;
-	return *grad ? FT_OK : FT_EFAIL;
+		ft_kernels()->mul(x, slope, (size_t)v);
 }
 
 static int check(struct ft_graph *g, const int32_t *labels, int64_t n, int64_t vocabulary)
@@ -131,55 +72,117 @@ static int check(struct ft_graph *g, const int32_t *labels, int64_t n, int64_t v
 	return FT_OK;
 }
 
-struct ft_tensor *ft_linear_cross_entropy(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w,
-                                          struct ft_tensor *b, const int32_t *labels, float softcap,
+struct ft_tensor *ft_linear_cross_entropy(struct ft_graph *g, const struct ft_decoded *of, const int32_t *labels,
                                           uint8_t *hits)
 {
-	struct ft_tensor *in[3] = { x, w, b };
-	if (!graph_ready(g, in, b ? 3 : 2) || check(g, labels, x->rows, w->rows) < 0)
+	struct ft_tensor *in[3] = { of->x, of->w, of->b };
+	if (!graph_ready(g, in, of->b ? 3 : 2) || check(g, labels, of->x->rows, of->w->rows) < 0)
 		return NULL;
-	struct ft_tensor *loss = ft_graph_tensor(g, x->rows, 1);
-	int64_t rows = chunk_units(x->rows, w->rows);
-	float *logits = graph_floats(g, (size_t)(rows * w->rows));
-	struct gradients s = { 0 };
-	if (!loss || !logits || want(g, w, &s.dw, &s.add_w) < 0 || want(g, b, &s.db, &s.add_b) < 0)
+	int64_t units = of->x->rows, v = of->w->rows, rows = chunk_units(units, v);
+	struct chunks c = { .g = g, .of = *of };
+	struct ft_tensor *loss = ft_graph_tensor(g, units, 1);
+	float *logits = graph_floats(g, (size_t)(rows * v));
+	if (!loss || !logits || chunks_forward(&c) < 0)
 		return NULL;
-	if (x->needs_grad && ft_graph_mode(g) != FT_INFER && !(s.dx = graph_floats(g, tensor_size(x))))
-		return NULL;
-	for (int64_t from = 0; from < x->rows; from += rows) {
-		int64_t n = x->rows - from < rows ? x->rows - from : rows;
-		struct chunk c = { .logits = logits, .loss = loss->data + from, .hits = hits ? hits + from : NULL,
-		                   .labels = labels + from, .vocabulary = w->rows, .softcap = softcap, .g = g,
-		                   .back = s.dx || s.dw || s.db };
-		ft_gemm(&(struct ft_gemm){
-			.tb = true, .m = n, .n = w->rows, .k = w->cols, .bias = b ? b->data : NULL,
-			.a = x->data + from * w->cols, .lda = w->cols, WEIGHT_B(w), .c = logits,
-			.ldc = w->rows });
-		graph_count(g, (double)n * (double)w->rows * (double)w->cols);
-		ft_parallel((size_t)n, chunk_row, &c);
-		if (c.failed)
-			return ft_graph_fail(g, ft_fail(FT_EFAIL, "out of memory for the logits of a token")), NULL;
-		chunk_back(g, &c, &s, x, w, from, n);
+	for (int64_t from = 0; from < units; from += rows) {
+		int64_t n = units - from < rows ? units - from : rows;
+		struct unit_rows r = { .c = &c, .logits = logits, .out = loss->data + from, .labels = labels + from,
+		                       .hits = hits ? hits + from : NULL };
+		chunks_logits(&c, from, n, v, logits);
+		ft_parallel((size_t)n, entropy_row, &r);
+		if (chunks_end(&c) < 0)
+			return NULL;
+		chunks_back(&c, from, n, logits);
 	}
-	graph_release(g, logits, (size_t)(rows * w->rows));
-	struct node *n = graph_record(g, OP_linear_cross_entropy, loss, in, 1);
-	if (n)
-		n->saved = s.dx;
+	graph_release(g, logits, (size_t)(rows * v));
+	chunks_record(&c, OP_linear_cross_entropy, loss);
 	return loss;
 }
 
-/* The gradient of x was kept; those of w and b are added already. */
-int op_linear_cross_entropy_back(struct ft_graph *g, struct node *n)
+int op_linear_cross_entropy_back(struct ft_graph *g, struct node *n) { return chunks_known_back(g, n); }
+
+/* ---- log-probabilities of labels. What is made of them decides what flows back, so that the logits
+ * are made once more. data[0]: labels. real: the cap. saved: log sum exp of each unit. ---- */
+static void log_prob_row(void *ctx, size_t i)
 {
-	struct ft_tensor *x = n->in[0];
-	bool fresh;
-	float *dx = ft_grad(g, x, &fresh);
-	if (!dx)
+	struct unit_rows *r = ctx;
+	int64_t v = chunks_vocabulary(r->c);
+	float *x = r->logits + (int64_t)i * v;
+	int32_t y = r->labels[i];
+	r->out[i] = r->lse[i] = 0;
+	if (y == FT_IGNORE)
+		return;
+	chunks_cap(r->c, x, NULL, v);
+	r->lse[i] = ft_kernels()->log_sum_exp(x, (size_t)v);
+	r->out[i] = x[y] - r->lse[i];
+}
+
+struct ft_tensor *ft_linear_log_prob(struct ft_graph *g, const struct ft_decoded *of, const int32_t *labels)
+{
+	struct ft_tensor *in[3] = { of->x, of->w, of->b };
+	if (!graph_ready(g, in, of->b ? 3 : 2) || check(g, labels, of->x->rows, of->w->rows) < 0)
+		return NULL;
+	int64_t units = of->x->rows, v = of->w->rows, rows = chunk_units(units, v);
+	struct chunks c = { .g = g, .of = *of };
+	struct ft_tensor *y = ft_graph_tensor(g, units, 1);
+	float *logits = graph_floats(g, (size_t)(rows * v)), *lse = ft_graph_alloc(g, (size_t)units * sizeof *lse);
+	if (!y || !logits || !lse)
+		return NULL;
+	for (int64_t from = 0; from < units; from += rows) {
+		int64_t n = units - from < rows ? units - from : rows;
+		struct unit_rows r = { .c = &c, .logits = logits, .out = y->data + from, .lse = lse + from,
+		                       .labels = labels + from };
+		chunks_logits(&c, from, n, v, logits);
+		ft_parallel((size_t)n, log_prob_row, &r);
+	}
+	graph_release(g, logits, (size_t)(rows * v));
+	struct node *n = graph_record(g, OP_linear_log_prob, y, in, 3);
+	if (n) {
+		n->data[0] = labels;
+		n->real = of->cap;
+		n->saved = lse;
+	}
+	return y;
+}
+
+/* d/dx[c] = dy ([c = y] - p[c]). */
+static void log_prob_row_back(void *ctx, size_t i)
+{
+	struct unit_rows *r = ctx;
+	int64_t v = chunks_vocabulary(r->c);
+	float *slope, *x = r->logits + (int64_t)i * v;
+	int32_t y = r->labels[i];
+	if (y == FT_IGNORE) {
+		ignore_unit(r, i);
+		return;
+	}
+	if (!cap_unit(r, x, true, &slope))
+		return;
+	ft_kernels()->softmax_again(x, 1, r->lse[i], (size_t)v);
+	x[y] -= 1;
+	for (int64_t k = 0; k < v; k++)
+		x[k] *= -r->dy[i];
+	if (slope)
+		ft_kernels()->mul(x, slope, (size_t)v);
+}
+
+int op_linear_log_prob_back(struct ft_graph *g, struct node *n)
+{
+	struct chunks c = { .g = g, .of = { n->in[0], n->in[1], n->in[2], n->real } };
+	int64_t units = c.of.x->rows, v = c.of.w->rows, rows = chunk_units(units, v);
+	float *logits = graph_floats(g, (size_t)(rows * v));
+	if (!logits || chunks_backward(&c) < 0)
 		return FT_EFAIL;
-	if (fresh)
-		memcpy(dx, n->saved, tensor_size(x) * sizeof *dx);
-	else
-		ft_kernels()->add(dx, n->saved, tensor_size(x));
-	graph_release(g, n->saved, tensor_size(x));
+	for (int64_t from = 0; from < units; from += rows) {
+		int64_t many = units - from < rows ? units - from : rows;
+		struct unit_rows r = { .c = &c, .logits = logits, .lse = n->saved + from, .dy = n->out->grad + from,
+		                       .labels = (const int32_t *)n->data[0] + from };
+		chunks_logits(&c, from, many, v, logits);
+		ft_parallel((size_t)many, log_prob_row_back, &r);
+		if (chunks_end(&c) < 0)
+			return FT_EFAIL;
+		chunks_back(&c, from, many, logits);
+	}
+	graph_release(g, logits, (size_t)(rows * v));
 	return FT_OK;
 }

@@ -54,14 +54,8 @@ static int run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
 	struct ft_tensor *w = decoder(m, g);
 	if (!index || !w || n == 0)
 		return ft_graph_error(g);
-	out->hits = ft_graph_alloc(g, (size_t)n);
-	if (!out->hits)
-		return FT_EFAIL;
-	out->loss = ft_linear_cross_entropy(g, ft_gather(g, hidden, index, n), w, NULL, labels, m->shape.logit_cap,
-	                                    out->hits);
-	out->supervised = n;
-	out->weight = (double)n;
-	return ft_graph_error(g);
+	out->decoded = (struct ft_decoded){ ft_gather(g, hidden, index, n), w, NULL, m->shape.logit_cap };
+	return words_loss(g, labels, n, out);
 }
 
 const struct ft_head head_lm = {

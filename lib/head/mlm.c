@@ -25,14 +25,8 @@ static int run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
 	struct ft_tensor *x = ft_gather(g, hidden, index, n);
 	x = m->family->mlm(m, g, x);
 	struct ft_param *bias = ft_model_find(m, "head.bias"); /* not all have one */
-	out->hits = ft_graph_alloc(g, (size_t)n);
-	if (!out->hits)
-		return FT_EFAIL;
-	out->loss = ft_linear_cross_entropy(g, x, site_tensor(m, g, "embed.word.weight"), bias ? &bias->t : NULL, labels,
-	                                    0, out->hits);
-	out->supervised = n;
-	out->weight = (double)n;
-	return ft_graph_error(g);
+	out->decoded = (struct ft_decoded){ x, site_tensor(m, g, "embed.word.weight"), bias ? &bias->t : NULL, 0 };
+	return words_loss(g, labels, n, out);
 }
 
 const struct ft_head head_mlm = {

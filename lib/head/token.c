@@ -16,3 +16,16 @@ int32_t *head_supervised(struct ft_graph *g, const struct ft_batch *b, int32_t *
 	}
 	return index;
 }
+
+int words_loss(struct ft_graph *g, const int32_t *labels, int64_t n, struct head_output *out)
+{
+	out->labels = labels;
+	out->supervised = n;
+	out->weight = (double)n;
+	if (out->unscored)
+		return ft_graph_error(g);
+	out->hits = ft_graph_alloc(g, (size_t)n);
+	if (out->hits)
+		out->loss = ft_linear_cross_entropy(g, &out->decoded, labels, out->hits);
+	return ft_graph_error(g);
+}

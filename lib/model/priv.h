@@ -54,6 +54,9 @@ struct head_output {
 	struct ft_tensor *vectors; /* [rows, width] or NULL */
 	struct ft_tensor *loss;   /* [units, 1] or NULL without labels */
 	uint8_t *hits;            /* [units] of the pass, or NULL: whether the label has the greatest logit */
+	struct ft_decoded decoded; /* what logits of units are made of, where words are predicted; x NULL: none are */
+	const int32_t *labels;    /* [units] of these */
+	bool unscored;            /* asked for: decoded alone, without a loss */
 	int64_t supervised;
 	double weight;
 };
@@ -175,6 +178,8 @@ struct ft_tensor *last_tokens(struct ft_model *m, struct ft_graph *g, const stru
 
 /* The tokens that have a label, and their labels: [*n] each, of the pass. */
 int32_t *head_supervised(struct ft_graph *g, const struct ft_batch *b, int32_t **labels, int64_t *n);
+/* Of out->decoded, whose n units have these labels: the loss, unless nobody asks. */
+int words_loss(struct ft_graph *g, const int32_t *labels, int64_t n, struct head_output *out);
 
 /* A member of config.json that must be a whole number in [least, most]; sets
  * *err as ft_json_int. `absent` < least means it must be there. */
@@ -267,6 +272,11 @@ struct ft_tensor *adapt_linear(struct ft_model *m, struct ft_graph *g, const cha
                                struct ft_tensor *w, struct ft_tensor *b);
 struct ft_tensor *adapt_table(struct ft_model *m, struct ft_graph *g, const char *site, const struct ft_batch *b,
                               struct ft_tensor *y);
+
+/* ---- run.c: for objectives ---- */
+/* Forward, to the loss of the head; and what callers see of that. */
+int model_run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct head_output *h);
+int model_output(const struct ft_model *m, struct ft_graph *g, const struct head_output *h, struct ft_output *out);
 
 /* ---- between the files of lib/model ---- */
 uint32_t name_hash(const char *s);

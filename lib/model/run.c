@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-static int run_head(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct head_output *h)
+int model_run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct head_output *h)
 {
 	struct ft_tensor *hidden = m->family->encode(m, g, b);
 	if (!hidden)
@@ -24,7 +24,7 @@ static const float *copy_of(struct ft_graph *g, const struct ft_tensor *t)
 	return copy ? memcpy(copy, t->data, bytes) : NULL;
 }
 
-static int fill_output(struct ft_model *m, struct ft_graph *g, const struct head_output *h, struct ft_output *out)
+int model_output(const struct ft_model *m, struct ft_graph *g, const struct head_output *h, struct ft_output *out)
 {
 	*out = (struct ft_output){ .outputs = m->outputs, .supervised = h->supervised, .weight = h->weight,
 	                           .hits = h->hits };
@@ -48,8 +48,8 @@ int ft_model_eval(struct ft_model *m, struct ft_graph *g, const struct ft_batch 
 {
 	struct head_output h = { 0 };
 	ft_graph_begin(g, FT_INFER, 0, 0);
-	int rc = run_head(m, g, b, &h);
-	return rc < 0 ? rc : fill_output(m, g, &h, out);
+	int rc = model_run(m, g, b, &h);
+	return rc < 0 ? rc : model_output(m, g, &h, out);
 }
 
 int ft_model_judge(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, const float *logits,
@@ -64,15 +64,15 @@ int ft_model_judge(struct ft_model *m, struct ft_graph *g, const struct ft_batch
 		return ft_graph_error(g);
 	memcpy(h.logits->data, logits, b->rows * m->outputs * sizeof *logits);
 	int rc = m->head->loss(m, g, b, &h);
-	return rc < 0 ? rc : fill_output(m, g, &h, out);
+	return rc < 0 ? rc : model_output(m, g, &h, out);
 }
 
 int ft_model_forward(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_output *out,
                      struct ft_tensor **loss)
 {
 	struct head_output h = { 0 };
-	int rc = run_head(m, g, b, &h);
-	rc = rc < 0 ? rc : fill_output(m, g, &h, out);
+	int rc = model_run(m, g, b, &h);
+	rc = rc < 0 ? rc : model_output(m, g, &h, out);
 	*loss = h.loss;
 	return rc;
 }

@@ -12,6 +12,7 @@ struct run {
 	const struct ft_train_options *o;
 	struct ft_graph *graph;
 	struct ft_optim *optim;
+	struct ft_objective *objective;
 	struct log *log;
 	struct validator *valid;
 	int schedule;
@@ -104,9 +105,11 @@ static int bad_loss(struct run *r, const struct ft_batch *b, const struct ft_out
 /* ---- one step ---- */
 static int log_step(struct run *r, double norm, double rate)
 {
-	return log_put(r->log, json_pack("{s:I, s:I, s:f, s:f, s:f, s:I, s:I}", "step", (json_int_t)r->step, "epoch",
-	                                 (json_int_t)r->epoch, "loss", r->last_loss, "lr", rate, "norm", norm, "tokens",
-	                                 (json_int_t)r->tokens, "supervised", (json_int_t)r->supervised));
+	json_t *entry = json_pack("{s:I, s:I, s:f, s:f, s:f, s:I, s:I}", "step", (json_int_t)r->step, "epoch",
+	                          (json_int_t)r->epoch, "loss", r->last_loss, "lr", rate, "norm", norm, "tokens",
+	                          (json_int_t)r->tokens, "supervised", (json_int_t)r->supervised);
+	int said = ft_objective_log(r->objective, entry), rc = log_put(r->log, entry);
+	return said < 0 ? said : rc;
 }
 
 static void show_progress(struct run *r)
@@ -183,7 +186,7 @@ static int take_batch(struct run *r, const struct ft_batch *b)
 	for (size_t i = 0; i < ft_batch_examples(b); i++)
 		if (name_row(r, b, i) < 0)
 			return FT_EFAIL;
-	int rc = ft_model_step(r->m, r->graph, b, &out);
+	int rc = ft_objective_step(r->objective, r->graph, b, &out);
 	if (rc < 0)
 		return ft_context(rc, "%s: record %lld", ft_reader_name(r->data), (long long)ft_reader_count(r->data));
 	r->batch++;
@@ -269,7 +272,8 @@ static int open_run(struct run *r)
 	r->graph = ft_graph_new();
 	if (r->graph)
 		ft_graph_recompute(r->graph, r->o->recompute);
-	r->optim = r->graph ? ft_optim_new(r->m, &r->o->optim) : NULL;
+	r->objective = r->graph ? ft_objective_new(r->m, &r->o->objective) : NULL;
+	r->optim = r->objective ? ft_optim_new(r->m, &r->o->optim) : NULL;
 	r->log = r->optim ? log_open(r->o->log) : NULL;
 	if (!r->log)
 		return ft_last_error();
@@ -304,6 +308,7 @@ int ft_train(struct ft_model *m, struct ft_reader *data, const struct ft_train_o
 	log_free(r.log);
 	validator_free(r.valid);
 	ft_optim_free(r.optim);
+	ft_objective_free(r.objective);
 	ft_graph_free(r.graph);
 	ft_buf_free(&r.sources);
 	return rc;

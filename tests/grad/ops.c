@@ -191,11 +191,61 @@ static struct ft_tensor *squared(struct ft_graph *g, struct ft_tensor **in)
 }
 static struct ft_tensor *linear_loss(struct ft_graph *g, struct ft_tensor **in)
 {
-	return ft_linear_cross_entropy(g, in[0], in[1], in[2], labels, 0, NULL);
+	return ft_linear_cross_entropy(g, &(struct ft_decoded){ in[0], in[1], in[2], 0 }, labels, NULL);
 }
 static struct ft_tensor *linear_loss_capped(struct ft_graph *g, struct ft_tensor **in)
 {
-	return ft_linear_cross_entropy(g, in[0], in[1], NULL, labels, 0.7f, NULL);
+	return ft_linear_cross_entropy(g, &(struct ft_decoded){ in[0], in[1], NULL, 0.7f }, labels, NULL);
+}
+
+static struct ft_tensor *log_prob(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_linear_log_prob(g, &(struct ft_decoded){ in[0], in[1], in[2], 0 }, labels);
+}
+static struct ft_tensor *log_prob_capped(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_linear_log_prob(g, &(struct ft_decoded){ in[0], in[1], NULL, 0.7f }, labels);
+}
+/* Another prediction: `targets` as logits of two rows, which units share. */
+#define DIVERGENCE(name, k)                                                                                     \
+	static struct ft_tensor *name(struct ft_graph *g, struct ft_tensor **in)                                \
+	{                                                                                                       \
+		return ft_divergence(g, in[0], targets, 2,                                                      \
+		                     &(struct ft_divergence_options){ .kind = k, .temperature = 1.5f, .scale = 0.8f }); \
+	}                                                                                                       \
+	static struct ft_tensor *name##_twin(struct ft_graph *g, struct ft_tensor **in)                         \
+	{                                                                                                       \
+		return ft_twin_divergence(g, in[0], k, 0.8f);                                                   \
+	}
+DIVERGENCE(of_classes, FT_CLASSES)
+DIVERGENCE(of_labels, FT_LABELS)
+DIVERGENCE(of_numbers, FT_NUMBERS)
+static const struct ft_divergence_options warm = { .kind = FT_CLASSES, .temperature = 1.5f, .scale = 0.8f };
+static struct ft_tensor other_x = { .data = targets, .rows = 4, .cols = 6 }, other_w = { .data = targets + 7, .rows = 5, .cols = 6 },
+                        fewer_w = { .data = targets + 7, .rows = 3, .cols = 6 };
+static struct ft_tensor *linear_divergence(struct ft_graph *g, struct ft_tensor **in)
+{
+	const struct ft_reference r = { .of = { &other_x, &other_w, NULL, 0.9f }, .rows = 4 };
+	return ft_linear_divergence(g, &(struct ft_decoded){ in[0], in[1], in[2], 0 }, &r, &warm);
+}
+static struct ft_tensor *linear_divergence_capped(struct ft_graph *g, struct ft_tensor **in)
+{
+	const struct ft_reference r = { .of = { &other_x, &fewer_w, NULL, 0 }, .rows = 4 };
+	return ft_linear_divergence(g, &(struct ft_decoded){ in[0], in[1], NULL, 0.7f }, &r, &warm);
+}
+static struct ft_tensor *linear_divergence_top(struct ft_graph *g, struct ft_tensor **in)
+{
+	static const int32_t words[] = { 4, 0, 1, 2, 3, 0, 0, 4 };
+	const struct ft_reference r = { .ids = words, .logits = targets, .rows = 4, .top = 2 };
+	return ft_linear_divergence(g, &(struct ft_decoded){ in[0], in[1], NULL, 0 }, &r, &warm);
+}
+static struct ft_tensor *linear_twins(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_linear_twin_divergence(g, &(struct ft_decoded){ in[0], in[1], in[2], 0 }, 0.8f);
+}
+static struct ft_tensor *linear_twins_capped(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_linear_twin_divergence(g, &(struct ft_decoded){ in[0], in[1], NULL, 0.7f }, 0.8f);
 }
 
 /* A layer that is computed once more, with dropout. */
@@ -291,6 +341,19 @@ static const struct test tests[] = {
 	{ OP_linear_cross_entropy, "with a bias", linear_loss, { { T, 7 }, { 5, 7 }, { 1, 5 } }, 1, 1, 0 },
 	{ OP_linear_cross_entropy, "without", linear_loss, { { T, 7 }, { 5, 7 } }, 1, 1, 0 },
 	{ OP_linear_cross_entropy, "with a cap", linear_loss_capped, { { T, 7 }, { 5, 7 } }, 1, 1, 0 },
+	{ OP_linear_log_prob, "with a bias", log_prob, { { T, 7 }, { 5, 7 }, { 1, 5 } }, 1, 0, 0 },
+	{ OP_linear_log_prob, "with a cap", log_prob_capped, { { T, 7 }, { 5, 7 } }, 1, 0, 0 },
+	{ OP_divergence, "of classes", of_classes, { { 12, 5 } }, 1, 0, 0 },
+	{ OP_divergence, "of labels", of_labels, { { 12, 5 } }, 1, 0, 0 },
+	{ OP_divergence, "of numbers", of_numbers, { { 12, 5 } }, 1, 0, 0 },
+	{ OP_twin_divergence, "of classes", of_classes_twin, { { 12, 5 } }, 1, 0, 0 },
+	{ OP_twin_divergence, "of labels", of_labels_twin, { { 12, 5 } }, 1, 0, 0 },
+	{ OP_twin_divergence, "of numbers", of_numbers_twin, { { 12, 5 } }, 1, 0, 0 },
+	{ OP_linear_divergence, "with a bias", linear_divergence, { { 12, 7 }, { 5, 7 }, { 1, 5 } }, 1, 1, 0 },
+	{ OP_linear_divergence, "with a cap, of fewer words", linear_divergence_capped, { { 12, 7 }, { 5, 7 } }, 1, 1, 0 },
+	{ OP_linear_divergence, "of a few words", linear_divergence_top, { { 12, 7 }, { 5, 7 } }, 1, 1, 0 },
+	{ OP_linear_twin_divergence, "with a bias", linear_twins, { { 12, 7 }, { 5, 7 }, { 1, 5 } }, 1, 1, 0 },
+	{ OP_linear_twin_divergence, "with a cap", linear_twins_capped, { { 12, 7 }, { 5, 7 } }, 1, 1, 0 },
 	{ OP_layer, "computed once more", layer, { { T, 6 }, { 6, 6 }, { 6, 6 } }, 1, 0, 0 },
 	{ OP_cosent, "", cosent, { { T, 1 } }, 1, 1, 0 },
 	{ OP_low_rank, "on a linear one", low_rank, { { T, 19 }, { 3, 19 }, { 3, 3 } }, 7, 0, 0 },

@@ -312,7 +312,7 @@ static void check_chunks(struct ft_graph *g, bool bias, bool frozen)
 			wrong += hit != hits[i];
 		}
 		struct ft_tensor *l = way ? ft_cross_entropy(g, y, labels, NULL)
-		                          : ft_linear_cross_entropy(g, in[0], in[1], bias ? in[2] : NULL, labels, 0, hits);
+		                          : ft_linear_cross_entropy(g, &(struct ft_decoded){ in[0], in[1], bias ? in[2] : NULL, 0 }, labels, hits);
 		for (int i = 0; i < N; i++)
 			loss[way] += l->data[i];
 		is_int(ft_backward(g, l), 0, way ? "in two operations" : "in one");
@@ -341,7 +341,7 @@ static void check_equal_logits(struct ft_graph *g)
 	struct ft_tensor *x = new_tensor(3, 1, 0, 1), *w = new_tensor(4, 1, 1, 2);
 	uint8_t hits[3];
 	ft_graph_begin(g, FT_INFER, 0, 0);
-	ft_linear_cross_entropy(g, x, w, NULL, (int32_t[]){ 0, 1, FT_IGNORE }, 0, hits);
+	ft_linear_cross_entropy(g, &(struct ft_decoded){ x, w, NULL, 0 }, (int32_t[]){ 0, 1, FT_IGNORE }, hits);
 	ok(hits[0] && !hits[1] && !hits[2], "of equal logits the first is predicted; without a label nothing is");
 	free_tensor(x);
 	free_tensor(w);
@@ -508,7 +508,8 @@ static void check_errors(struct ft_graph *g)
 	ok(!ft_cross_entropy(g, more, (int32_t[]){ 0, 1, 2, 3, 4, 0 }, NULL) && ft_graph_error(g) == FT_EMATCH,
 	   "a label beyond the classes");
 	ft_graph_begin(g, FT_TRAIN, 0, 0);
-	ok(!ft_linear_cross_entropy(g, more, more, NULL, (int32_t[]){ 0, 1, 2, -3, 4, 0 }, 0, NULL) && ft_graph_error(g) == FT_EMATCH,
+	ok(!ft_linear_cross_entropy(g, &(struct ft_decoded){ more, more, NULL, 0 }, (int32_t[]){ 0, 1, 2, -3, 4, 0 }, NULL) &&
+	           ft_graph_error(g) == FT_EMATCH,
 	   "a negative label that is not FT_IGNORE");
 	ok(ft_activation_find("gelu") && ft_activation_find("gelu_new") && !ft_activation_find("gel"),
 	   "activations by name");

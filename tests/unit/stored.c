@@ -60,7 +60,7 @@ static void run(struct weights *w, float *loss, float *grad)
 	struct ft_tensor *x = ft_embed(g, &batch, &w->t[WORD], &w->t[POSITION], &w->t[TYPE], &options);
 	x = ft_linear(g, x, &same, &bias);
 	x = ft_linear(g, ft_gelu(g, ft_linear(g, x, &w->t[UP], NULL)), &w->t[DOWN], NULL);
-	struct ft_tensor *y = ft_linear_cross_entropy(g, x, &w->t[WORD], NULL, labels, 0, NULL);
+	struct ft_tensor *y = ft_linear_cross_entropy(g, &(struct ft_decoded){ x, &w->t[WORD], NULL, 0 }, labels, NULL);
 	if (y)
 		memcpy(loss, y->data, TOKENS * sizeof *loss);
 	is_int(y ? ft_backward(g, y) : ft_graph_error(g), FT_OK, "forward and back");

@@ -1,0 +1,27 @@
+/* objective.h - what a step of training descends: how a batch becomes a number.
+ *
+ * Without options that is the loss of the model's head. Objectives add to it, or take
+ * its place; each is one file in lib/objective/ and a line in objectives.def. The number is a sum over units
+ * and the weight that a mean is taken over (struct ft_output), so that batches can be accumulated.
+ */
+#ifndef FT_OBJECTIVE_H
+#define FT_OBJECTIVE_H
+
+#include "ft/model.h"
+
+struct ft_objective_options {
+	double rdrop;       /* weight of the divergence of two passes with other dropout; 0: one pass */
+};
+
+struct ft_objective;
+/* Of a model that is ready to train: losses and dropout are set. Borrows both. NULL on failure: FT_EUSAGE when
+ * options do not fit one another or the model. */
+struct ft_objective *ft_objective_new(struct ft_model *m, const struct ft_objective_options *o);
+void ft_objective_free(struct ft_objective *x); /* NULL is fine */
+
+/* As ft_model_step(), in a pass that the caller has begun. */
+int ft_objective_step(struct ft_objective *x, struct ft_graph *g, const struct ft_batch *b, struct ft_output *out);
+/* Adds to a log entry what the objectives say of the batches since the last time. */
+int ft_objective_log(struct ft_objective *x, json_t *entry);
+
+#endif

@@ -1,0 +1,63 @@
+/* priv.h - what the objectives share. */
+#ifndef FT_OBJECTIVE_PRIV_H
+#define FT_OBJECTIVE_PRIV_H
+
+#include "../model/priv.h"
+#include "ft/objective.h"
+
+/* One batch on its way to a loss. */
+struct pass {
+	struct ft_objective *x;
+	struct ft_graph *g;
+	const struct ft_batch *b; /* what the model sees; an objective may put another in its place */
+	struct head_output h;
+	size_t copies;            /* of the batch's units, one behind the other */
+	double *part;             /* of the objective at work: its part of the loss, for the log */
+};
+
+struct objective {
+	const char *name; /* in the log */
+	/* 1: it is asked for and *state is made; 0: it is not; FT_EUSAGE: what is asked for is not possible. */
+	int (*open)(struct ft_objective *x, void **state);
+	void (*close)(void *state);
+	/* What comes before the model's own pass. NULL: nothing. */
+	int (*before)(void *state, struct pass *p);
+	/* Adds to p->h.loss. NULL: nothing. */
+	int (*add)(void *state, struct pass *p);
+};
+
+enum {
+#define X(name) OBJECTIVE_##name,
+#include "objectives.def"
+#undef X
+	OBJECTIVES
+};
+
+struct ft_objective {
+	struct ft_model *m;
+	const struct ft_objective_options *o;
+	struct used {
+		const struct objective *objective;
+		void *state;
+		double part;      /* since the last entry of the log */
+	} used[OBJECTIVES];
+	size_t count;
+	double weight;            /* since then */
+};
+
+#define X(name) extern const struct objective objective_##name;
+#include "objectives.def"
+#undef X
+
+/* ---- for objectives ---- */
+/* FT_EUSAGE when the head makes no prediction that could be compared with another one. `option` asks for it. */
+int objective_needs_prediction(const struct ft_model *m, const char *option);
+enum ft_prediction objective_prediction(const struct ft_model *m);
+/* Units of the pass: 0 when nothing was predicted. */
+int64_t objective_units(const struct pass *p);
+/* What each unit's term is multiplied by, so that `weight` times the mean over all units is added to the loss. */
+double objective_scale(const struct pass *p, double weight);
+/* Adds a term of each unit to the loss. */
+int objective_add(struct pass *p, struct ft_tensor *term);
+
+#endif

@@ -1,0 +1,129 @@
+/* objective.c - losses that compare predictions against PyTorch (tests/ref/objectives.json). */
+#include "ft/graph.h"
+#include "ft/json.h"
+#include "tests/tap.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST 256
+
+static size_t floats(const json_t *o, const char *key, float *to)
+{
+	const json_t *list = json_object_get(o, key);
+	for (size_t i = 0; i < json_array_size(list); i++)
+		to[i] = (float)json_number_value(json_array_get(list, i));
+	return json_array_size(list);
+}
+
+static size_t integers(const json_t *o, const char *key, int32_t *to)
+{
+	const json_t *list = json_object_get(o, key);
+	for (size_t i = 0; i < json_array_size(list); i++)
+		to[i] = (int32_t)json_integer_value(json_array_get(list, i));
+	return json_array_size(list);
+}
+
+static int64_t whole(const json_t *o, const char *key) { return json_integer_value(json_object_get(o, key)); }
+static float real(const json_t *o, const char *key) { return (float)json_number_value(json_object_get(o, key)); }
+
+/* An operand that trains, from the case's member; no rows: there is none. */
+struct operand {
+	struct ft_tensor t;
+	float data[MOST], grad[MOST];
+};
+
+static struct ft_tensor *operand(struct operand *p, const json_t *c, const char *key, int64_t cols)
+{
+	memset(p, 0, sizeof *p);
+	size_t n = floats(c, key, p->data);
+	p->t = (struct ft_tensor){ .data = p->data, .grad = p->grad, .cols = cols, .rows = cols ? (int64_t)n / cols : 0,
+	                           .needs_grad = true };
+	return n ? &p->t : NULL;
+}
+
+static struct ft_tensor *plain(struct operand *p, const json_t *c, const char *key, int64_t cols)
+{
+	struct ft_tensor *t = operand(p, c, key, cols);
+	if (t)
+		t->needs_grad = false;
+	return t;
+}
+
+static double apart(const json_t *want, const float *got)
+{
+	double worst = json_array_size(want) ? 0 : INFINITY;
+	for (size_t i = 0; i < json_array_size(want); i++) {
+		double w = json_number_value(json_array_get(want, i)), d = fabs(got[i] - w) / (1 + fabs(w));
+		worst = d <= worst ? worst : d;
+	}
+	return worst;
+}
+
+static enum ft_prediction kind_of(const json_t *c)
+{
+	const char *name = json_string_value(json_object_get(c, "kind"));
+	return strcmp(name, "labels") == 0 ? FT_LABELS : strcmp(name, "numbers") == 0 ? FT_NUMBERS : FT_CLASSES;
+}
+
+static struct ft_tensor *dense(struct ft_graph *g, const json_t *c, struct ft_tensor *x)
+{
+	static float reference[MOST];
+	floats(c, "reference", reference);
+	if (!whole(c, "rows"))
+		return ft_twin_divergence(g, x, kind_of(c), 1);
+	const struct ft_divergence_options o = { kind_of(c), real(c, "temperature"), 1 };
+	return ft_divergence(g, x, reference, whole(c, "rows"), &o);
+}
+
+static struct ft_tensor *linear(struct ft_graph *g, const json_t *c, struct ft_decoded *of)
+{
+	static struct operand rx, rw;
+	static int32_t ids[MOST];
+	static float known[MOST];
+	int64_t width = whole(c, "width");
+	of->cap = real(c, "cap");
+	if (integers(c, "labels", ids))
+		return ft_linear_log_prob(g, of, ids);
+	if (!whole(c, "rows"))
+		return ft_linear_twin_divergence(g, of, 1);
+	integers(c, "ids", ids);
+	floats(c, "known", known);
+	struct ft_reference r = { .of = { plain(&rx, c, "rx", width + 1), plain(&rw, c, "rw", width + 1), NULL, 0 },
+	                          .ids = ids, .logits = known, .rows = whole(c, "rows"), .top = whole(c, "top") };
+	const struct ft_divergence_options o = { FT_CLASSES, real(c, "temperature"), 1 };
+	return ft_linear_divergence(g, of, &r, &o);
+}
+
+static void check_case(struct ft_graph *g, const json_t *c)
+{
+	static struct operand x, w, b;
+	int64_t width = whole(c, "width"), vocabulary = whole(c, "vocabulary");
+	struct ft_decoded of = { operand(&x, c, "x", width), operand(&w, c, "w", width), operand(&b, c, "b", vocabulary), 0 };
+	const json_t *grad = json_object_get(c, "grad");
+	ft_graph_begin(g, FT_CHECK, 0, 0);
+	struct ft_tensor *loss = of.w ? linear(g, c, &of) : dense(g, c, of.x);
+	double worst = loss ? apart(json_object_get(c, "loss"), loss->data) : INFINITY;
+	int rc = ft_backward(g, loss);
+	double most = apart(json_object_get(grad, "x"), x.grad);
+	if (of.w)
+		most = fmax(most, fmax(apart(json_object_get(grad, "w"), w.grad), apart(json_object_get(grad, "b"), b.grad)));
+	ok(rc == 0 && worst < 3e-6 && most < 3e-6, "%s of %s%s, %lld units, t %g, cap %g: off by %.1g, gradients by %.1g",
+	   json_string_value(json_object_get(c, "what")), of.w ? "words" : json_string_value(json_object_get(c, "kind")),
+	   whole(c, "top") ? ", a few known" : "", (long long)whole(c, "units"), (double)real(c, "temperature"),
+	   (double)real(c, "cap"), worst, most);
+}
+
+int main(void)
+{
+	json_t *all = ft_json_load("tests/ref/objectives.json"), *c;
+	struct ft_graph *g = ft_graph_new();
+	size_t i;
+	json_array_foreach(json_object_get(all, "cases"), i, c)
+		check_case(g, c);
+	ok(i > 10, "there is a reference");
+	ft_graph_free(g);
+	json_decref(all);
+	return tap_done();
+}
