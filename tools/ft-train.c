@@ -18,6 +18,7 @@ static struct ft_train_options o = {
 	.dropout = NAN,
 	.accumulate = 1,
 	.metric = "loss",
+	.objective = { .distill_weight = 0.5, .temperature = 2 },
 };
 
 static const struct ft_opt options[] = {
@@ -50,6 +51,15 @@ static const struct ft_opt options[] = {
 	  "weight of a class in the loss; multilabel: of its positives (default: 1); may be repeated", 0 },
 	{ "rdrop", 0, FT_OPT_REAL, &o.objective.rdrop, "A",
 	  "R-Drop: each batch twice, with other dropout, and A times the divergence of the two predictions (default: 0, off)", 0 },
+	{ "kl-base", 0, FT_OPT_REAL, &o.objective.kl_base, "X",
+	  "against forgetting: X times the divergence from what the model predicted before training (default: 0, off)", 0 },
+	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Distillation", 0 },
+	{ "distill", 0, FT_OPT_STR, &o.objective.teacher, "MODEL",
+	  "learn what MODEL predicts, beside the labels: a model with the same tokenizer and labels", 0 },
+	{ "distill-weight", 0, FT_OPT_REAL, &o.objective.distill_weight, "A",
+	  "how much of the loss that is; 1: all of it, and no labels are needed (default: 0.5)", 0 },
+	{ "distill-temperature", 0, FT_OPT_REAL, &o.objective.temperature, "T",
+	  "divide logits of both by T first, which shows what else they hold for likely (default: 2)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Validation", 0 },
 	{ "valid", 0, FT_OPT_STR, &o.valid, "FILE", "batches to validate on; the best weights are kept", FT_OPT_QUIET },
 	{ "valid-every", 0, FT_OPT_INT, &o.valid_every, "N", "validate every N steps (default: after each epoch)", 0 },
@@ -82,6 +92,9 @@ static int check_options(void)
 	rc = rc ? rc : check_range("steps", (double)o.steps, 0, 1e15);
 	rc = rc ? rc : check_range("label-smoothing", smoothing, 0, 0.999);
 	rc = rc ? rc : check_range("rdrop", o.objective.rdrop, 0, 1e6);
+	rc = rc ? rc : check_range("kl-base", o.objective.kl_base, 0, 1e6);
+	rc = rc ? rc : check_range("distill-weight", o.objective.distill_weight, 1e-6, 1);
+	rc = rc ? rc : check_range("distill-temperature", o.objective.temperature, 0.01, 1000);
 	rc = rc ? rc : check_range("valid-every", (double)o.valid_every, 0, 1e15);
 	rc = rc ? rc : check_range("patience", (double)o.patience, 0, 1e9);
 	if (rc == FT_OK && !isnan(o.dropout))

@@ -10,7 +10,11 @@
 #include "ft/model.h"
 
 struct ft_objective_options {
-	double rdrop;       /* weight of the divergence of two passes with other dropout; 0: one pass */
+	double rdrop;          /* weight of the divergence of two passes with other dropout; 0: one pass */
+	double kl_base;        /* weight of the divergence from what was predicted before training; 0: none */
+	const char *teacher;   /* a model whose predictions are learnt; or NULL */
+	double distill_weight; /* of these: 1 is all there is, and labels count for nothing */
+	double temperature;    /* at which they are compared */
 };
 
 struct ft_objective;

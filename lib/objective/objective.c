@@ -110,7 +110,7 @@ static int run_pass(struct pass *p)
 
 int ft_objective_step(struct ft_objective *x, struct ft_graph *g, const struct ft_batch *b, struct ft_output *out)
 {
-	struct pass p = { .x = x, .g = g, .b = b, .copies = 1 };
+	struct pass p = { .x = x, .g = g, .batch = b, .b = b, .copies = 1 };
 	int rc = run_pass(&p);
 	rc = rc ? rc : model_output(x->m, g, &p.h, out);
 	if (rc == FT_OK && p.copies > 1)

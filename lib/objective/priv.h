@@ -9,7 +9,8 @@
 struct pass {
 	struct ft_objective *x;
 	struct ft_graph *g;
-	const struct ft_batch *b; /* what the model sees; an objective may put another in its place */
+	const struct ft_batch *batch;
+	const struct ft_batch *b; /* what the model sees: it, unless an objective puts another in its place */
 	struct head_output h;
 	size_t copies;            /* of the batch's units, one behind the other */
 	double *part;             /* of the objective at work: its part of the loss, for the log */
@@ -22,7 +23,7 @@ struct objective {
 	void (*close)(void *state);
 	/* What comes before the model's own pass. NULL: nothing. */
 	int (*before)(void *state, struct pass *p);
-	/* Adds to p->h.loss. NULL: nothing. */
+	/* Adds to p->h.loss, or changes it. NULL: nothing. */
 	int (*add)(void *state, struct pass *p);
 };
 
@@ -59,5 +60,17 @@ int64_t objective_units(const struct pass *p);
 double objective_scale(const struct pass *p, double weight);
 /* Adds a term of each unit to the loss. */
 int objective_add(struct pass *p, struct ft_tensor *term);
+
+/* ---- other.c: predictions of another model ---- */
+struct other;
+/* One that predicts the same things as m: FT_EMATCH. NULL on failure. */
+struct other *other_open(const struct ft_model *m, const char *path);
+/* m as it is now, while it trains: its techniques switched off where these alone train, else read again. */
+struct other *other_before(struct ft_model *m);
+void other_free(struct other *o); /* NULL is fine */
+/* Forward, without a loss. What is in h lives until the next time. */
+int other_run(struct other *o, const struct ft_batch *b, struct head_output *h);
+/* The divergence from it of the pass, unit by unit, whose mean counts `weight`. */
+struct ft_tensor *other_term(struct pass *p, const struct head_output *theirs, double temperature, double weight);
 
 #endif
