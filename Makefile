@@ -26,7 +26,7 @@ ISA_avx512  := -march=x86-64-v4 -mprefer-vector-width=512
 else
 ISAS        := base
 endif
-KERNELS  := lib/tensor/kernels.c lib/tensor/product.c
+KERNELS  := lib/tensor/kernels.c lib/tensor/product.c lib/tensor/updates.c
 OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(KERNELS),$(SOURCES))) \
             $(foreach isa,$(ISAS),$(KERNELS:%.c=$(BUILD)/%.$(isa).o))
 

@@ -258,15 +258,16 @@ static void show_groups(FILE *f, const struct ft_model *m)
 
 static int show_plan(FILE *f, const struct ft_model *m)
 {
-	int arrays = ft_optim_arrays(optimizer);
-	if (arrays < 0)
-		return ft_last_error();
-	double all = 0, trained = 0;
+	double all = 0, trained = 0, state = 0;
 	for (size_t i = 0; i < ft_model_params(m); i++) {
 		const struct ft_param *p = ft_model_param(m, i);
 		double n = (double)p->t.rows * (double)p->t.cols;
+		int64_t bytes = ft_optim_bytes(optimizer, p);
+		if (bytes < 0)
+			return (int)bytes;
 		all += n;
 		trained += p->trains ? n : 0;
+		state += p->trains ? (double)bytes : 0;
 		if (show)
 			show_param(f, p);
 	}
@@ -277,7 +278,7 @@ static int show_plan(FILE *f, const struct ft_model *m)
 	char w[16], g[16], s[16];
 	human(w, all * 4);
 	human(g, trained * 4);
-	human(s, trained * 4 * arrays);
+	human(s, state);
 	fprintf(f, "%.0f of %.0f parameters train (%.2f %%): weights %s, gradients %s, %s state %s\n", trained, all,
 	        all > 0 ? 100 * trained / all : 0, w, g, optimizer, s);
 	return FT_OK;

@@ -12,7 +12,8 @@ static const char *model, *base, *output = "-", *combine = "mean";
 static struct ft_list class_weights;
 static double smoothing;
 static struct ft_train_options o = {
-	.optim = { .name = "adamw", .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .weight_decay = 0.01 },
+	.optim = { .name = "adamw", .beta1 = NAN, .beta2 = NAN, .eps = 1e-8, .momentum = 0.9, .weight_decay = 0.01,
+	           .beta2_decay = 0.8, .clip_update = 1 },
 	.warmup = NAN,
 	.clip = 1,
 	.dropout = NAN,
@@ -27,16 +28,25 @@ static const struct ft_opt options[] = {
 	{ "output", 'o', FT_OPT_STR, &output, "FILE", "write the tuned model here (default: standard output)", FT_OPT_QUIET },
 	{ "log", 0, FT_OPT_STR, &o.log, "FILE", "write loss, rate and norm of each step as JSON lines", FT_OPT_QUIET },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Optimisation", 0 },
-	{ "lr", 0, FT_OPT_REAL, &o.rate, "X", "peak learning rate (default: 5e-5 * 768 / hidden size)", 0 },
+	{ "lr", 0, FT_OPT_REAL, &o.rate, "X", "peak learning rate (default: 5e-5 * 768 / hidden size; lion: a tenth of it)", 0 },
 	{ "schedule", 0, FT_OPT_STR, &o.schedule, "NAME", "linear, cosine or constant (default: linear; constant when the stream does not say how long it is)", 0 },
 	{ "warmup", 0, FT_OPT_REAL, &o.warmup, "X", "steps of rising rate; below 1 a share of all (default: 0.1)", 0 },
-	{ "optimizer", 0, FT_OPT_STR, &o.optim.name, "NAME", "adamw or sgd (default: adamw)", 0 },
+	{ "optimizer", 0, FT_OPT_STR, &o.optim.name, "NAME",
+	  "adamw, adamw8bit (a quarter of its state), adafactor (almost none), lion or sgd (default: adamw)", 0 },
 	{ "weight-decay", 0, FT_OPT_REAL, &o.optim.weight_decay, "X",
 	  "decoupled weight decay, not on norms and biases (default: 0.01)", 0 },
-	{ "beta1", 0, FT_OPT_REAL, &o.optim.beta1, "X", "adamw: decay of the mean of gradients (default: 0.9)", 0 },
-	{ "beta2", 0, FT_OPT_REAL, &o.optim.beta2, "X", "adamw: decay of the mean of squares (default: 0.999)", 0 },
+	{ "beta1", 0, FT_OPT_REAL, &o.optim.beta1, "X",
+	  "adamw: decay of the mean of gradients; lion: its share in a step (default: 0.9)", 0 },
+	{ "beta2", 0, FT_OPT_REAL, &o.optim.beta2, "X",
+	  "adamw: decay of the mean of squares (default: 0.999); lion: of the mean of gradients (default: 0.99)", 0 },
 	{ "eps", 0, FT_OPT_REAL, &o.optim.eps, "X", "adamw: added to the root of the mean of squares (default: 1e-8)", 0 },
 	{ "momentum", 0, FT_OPT_REAL, &o.optim.momentum, "X", "sgd: momentum (default: 0.9)", 0 },
+	{ "beta2-decay", 0, FT_OPT_REAL, &o.optim.beta2_decay, "X",
+	  "adafactor: the decay of the mean of squares at step t is 1 - t^-X (default: 0.8)", 0 },
+	{ "clip-update", 0, FT_OPT_REAL, &o.optim.clip_update, "X",
+	  "adafactor: largest root mean square of what is subtracted, before the rate (default: 1)", 0 },
+	{ "relative", 0, FT_OPT_FLAG, &o.optim.relative, NULL,
+	  "adafactor: rates are relative to the root mean square of each parameter's weights", 0 },
 	{ "clip", 0, FT_OPT_REAL, &o.clip, "X", "largest gradient norm; 0: no limit (default: 1)", 0 },
 	{ "recompute", 0, FT_OPT_FLAG, &o.recompute, NULL,
 	  "keep only the input of each layer and compute the layer again on the way back: the same result in less memory "
@@ -82,8 +92,12 @@ static int check_options(void)
 	int rc = o.rate == 0 ? FT_OK : check_range("lr", o.rate, 1e-30, 1e3);
 	if (rc == FT_OK && !isnan(o.warmup))
 		rc = check_range("warmup", o.warmup, 0, 1e12);
-	rc = rc ? rc : check_range("beta1", o.optim.beta1, 0, 0.999999);
-	rc = rc ? rc : check_range("beta2", o.optim.beta2, 0, 0.9999999);
+	if (rc == FT_OK && !isnan(o.optim.beta1))
+		rc = check_range("beta1", o.optim.beta1, 0, 0.999999);
+	if (rc == FT_OK && !isnan(o.optim.beta2))
+		rc = check_range("beta2", o.optim.beta2, 0, 0.9999999);
+	rc = rc ? rc : check_range("beta2-decay", o.optim.beta2_decay, 0.01, 10);
+	rc = rc ? rc : check_range("clip-update", o.optim.clip_update, 1e-6, 1e6);
 	rc = rc ? rc : check_range("eps", o.optim.eps, 0, 1);
 	rc = rc ? rc : check_range("momentum", o.optim.momentum, 0, 0.999999);
 	rc = rc ? rc : check_range("weight-decay", o.optim.weight_decay, 0, 100);

@@ -19,10 +19,35 @@ struct ft_dropout {
 	float p;        /* share set to 0; the rest is scaled by 1/(1-p) */
 };
 
+/* ---- what optimizers do to n weights ---- */
 struct ft_adamw {
 	float rate, beta1, beta2, eps, decay; /* decay is already times the rate */
+	float new1, new2;                     /* 1 - beta: more exact than of a rounded beta */
 	float correct1, correct2;             /* 1 - beta^t */
 	float scale;                          /* of the gradient: 1/units, clipping */
+};
+struct ft_lion {
+	float rate, beta1, beta2, new1, new2, decay, scale; /* as above */
+};
+/* Numbers in a byte: value[code] times a scale that FT_BYTES_BLOCK of them share. */
+#define FT_BYTES_BLOCK 256
+struct ft_byte_map {
+	float value[256], bound[255]; /* rising; bound[i]: the middle of value[i] and value[i + 1] */
+};
+struct ft_updates {
+	/* One step of AdamW (Loshchilov and Hutter, 2019). */
+	void (*adamw)(float *w, const float *g, float *m, float *v, const struct ft_adamw *o, size_t n);
+	/* w -= rate * m, m = momentum * m + scale g + decay w (as torch.optim.SGD). */
+	void (*sgd)(float *w, const float *g, float *m, float rate, float momentum, float decay, float scale, size_t n);
+	/* One step of Lion (Chen et al., 2023). */
+	void (*lion)(float *w, const float *g, float *m, const struct ft_lion *o, size_t n);
+	/* w = keep w - step g column: a row of Adafactor's step. */
+	void (*adafactor)(float *w, const float *g, const float *column, float step, float keep, size_t n);
+	void (*add_squares)(double *sum, const float *x, size_t n);                /* sum[i] += x[i]^2 */
+	double (*sum_product_squares)(const float *x, const float *y, size_t n);   /* of (x[i] y[i])^2 */
+	/* At most a block of numbers out of bytes, and into those that are nearest; returns the scale. */
+	void (*from_bytes)(float *y, const uint8_t *code, float scale, const struct ft_byte_map *map, size_t n);
+	float (*to_bytes)(uint8_t *code, const float *x, const struct ft_byte_map *map, size_t n);
 };
 
 struct ft_product; /* tiles of matrix products; private to lib/tensor */
@@ -30,6 +55,7 @@ struct ft_product; /* tiles of matrix products; private to lib/tensor */
 struct ft_kernels {
 	const char *name;
 	const struct ft_product *product;
+	const struct ft_updates *update;
 
 	/* y [n] = f(x); dx = dy f'(x), in place of dy or added to it by the caller. */
 	void (*gelu)(float *y, const float *x, size_t n);
@@ -78,11 +104,6 @@ struct ft_kernels {
 	/* y[i] = residual[i] + dropout(x[i]) */
 	void (*dropout_add)(float *y, const float *x, const float *residual, const struct ft_dropout *d, uint64_t first,
 	                    size_t n);
-
-	/* One step of AdamW (Loshchilov and Hutter, 2019) on n elements. */
-	void (*adamw)(float *w, const float *g, float *m, float *v, const struct ft_adamw *o, size_t n);
-	/* w -= rate * m, m = momentum * m + scale g + decay w (as torch.optim.SGD). */
-	void (*sgd)(float *w, const float *g, float *m, float rate, float momentum, float decay, float scale, size_t n);
 };
 
 /* The table in use. Chosen once, by the processor and the environment's FT_ISA. */

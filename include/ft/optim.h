@@ -12,9 +12,13 @@
 
 struct ft_optim_options {
 	const char *name;            /* of optimizers.def */
-	double beta1, beta2, eps;    /* adamw */
+	double beta1, beta2;         /* adamw, adamw8bit, lion; NAN: what its authors propose */
+	double eps;                  /* adamw, adamw8bit */
 	double momentum;             /* sgd */
 	double weight_decay;         /* on parameters that decay */
+	double beta2_decay;          /* adafactor: beta2 is 1 - step^-this */
+	double clip_update;          /* adafactor: largest root mean square of a parameter's update */
+	bool relative;               /* adafactor: rates are relative to the size of each parameter's weights */
 };
 struct ft_optim;
 struct ft_optim *ft_optim_new(struct ft_model *m, const struct ft_optim_options *o); /* NULL on failure */
@@ -41,9 +45,14 @@ bool ft_optim_piece(const struct ft_optim *o, size_t i, struct ft_piece *piece);
 int64_t ft_optim_steps(const struct ft_optim *o);
 void ft_optim_resume(struct ft_optim *o, int64_t steps);
 
-/* Arrays of state an optimizer keeps beside weight and gradient; -1: unknown
- * name (FT_EUSAGE). For stating memory before there is a model in memory. */
-int ft_optim_arrays(const char *name);
+/* Bytes of state that an optimizer keeps for a parameter, beside weight and gradient;
+ * FT_EUSAGE: unknown name. For stating memory before there is a model in memory. */
+int64_t ft_optim_bytes(const char *name, const struct ft_param *p);
+
+/* The peak learning rate for a hidden size when none is given: 5e-5, common for AdamW and a width
+ * of 768, as a share that suits the optimizer. What suits Adam falls with the width (Yang et
+ * al., "Tensor Programs V", 2022). FT_EUSAGE: unknown name. */
+double ft_optim_rate(const char *name, int64_t width);
 
 /* The learning rate of step `step` (from 0) of `total`, as a share of the peak:
  * rising over `warmup` steps from 0, then "linear" to 0, "cosine" to 0, or

@@ -16,7 +16,7 @@
 struct ft_train_options {
 	struct ft_optim_options optim;
 	struct ft_objective_options objective;
-	double rate;             /* peak learning rate; 0: 5e-5 * 768 / hidden size */
+	double rate;             /* peak learning rate; 0: ft_optim_rate() */
 	const char *schedule;    /* "linear", "cosine", "constant"; NULL: linear, or
 	                            constant when the number of steps is unknown */
 	double warmup;           /* below 1 a share of all steps, else steps; NAN: a

@@ -1,23 +1,20 @@
 /* adamw.c - Adam with decoupled weight decay (Loshchilov and Hutter, 2019). */
-#include "ft/kernels.h"
+#include "adamw.h"
 #include "priv.h"
 
-#include <math.h>
-
-static void update(const struct update *u, float *w, const float *g, float *const state[2], size_t n)
+static size_t state(const struct ft_param *p, int i, enum ft_dtype *type)
 {
-	struct ft_adamw a = {
-		.rate = (float)u->rate,
-		.beta1 = (float)u->o->beta1,
-		.beta2 = (float)u->o->beta2,
-		.eps = (float)u->o->eps,
-		.decay = (float)(u->rate * u->decay),
-		.correct1 = (float)(1 - pow(u->o->beta1, (double)u->step)),
-		.correct2 = (float)(1 - pow(u->o->beta2, (double)u->step)),
-		.scale = (float)u->scale,
-	};
-	ft_kernels()->adamw(w, g, state[0], state[1], &a, n);
+	(void)type;
+	return i < 2 ? elements(p) : 0;
 }
 
-const struct optimizer optimizer_adamw = { .name = "adamw", .arrays = 2, .names = { "mean", "square" },
-	                                   .decoupled = true, .update = update };
+static void update(const struct update *u, const struct run *r)
+{
+	struct ft_adamw a = adamw_of(u);
+	ft_kernels()->update->adamw(r->w, r->g, state_of(r, 0), state_of(r, 1), &a, r->n);
+}
+
+const struct optimizer optimizer_adamw = {
+	.name = "adamw", .names = { "mean", "square" }, .state = state, .update = update, .decoupled = true,
+	.beta1 = 0.9, .beta2 = 0.999, .rate = 1,
+};

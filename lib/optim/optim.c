@@ -13,31 +13,6 @@
 
 #define BLOCK 65536 /* elements, about */
 
-struct slot { /* one parameter that trains */
-	struct ft_param *p;
-	float *state[2];
-	uint8_t *ever; /* rows of a table that have had a gradient; NULL: not a table */
-};
-
-struct block {
-	struct slot *slot;
-	int64_t row, rows;
-};
-
-struct ft_optim {
-	struct ft_optim_options options;
-	const struct optimizer *kind;
-	struct slot *slots;
-	size_t nslots;
-	struct block *blocks;
-	double *sums; /* [blocks] */
-	size_t nblocks, block_cap;
-	struct ft_piece *pieces; /* whoever gets memory for state adds it here */
-	size_t npieces, piece_cap;
-	float *zeros; /* the longest row of a table: a gradient that is none */
-	struct update now;
-};
-
 static const struct optimizer *find_optimizer(const char *name)
 {
 	static const struct optimizer *const all[] = {
@@ -56,10 +31,27 @@ static const struct optimizer *find_optimizer(const char *name)
 	return NULL;
 }
 
-int ft_optim_arrays(const char *name)
+static size_t state_bytes(const struct optimizer *k, const struct ft_param *p, int i, enum ft_dtype *type)
+{
+	*type = FT_F32;
+	size_t n = k->state(p, i, type);
+	return n * ft_dtype_size(*type);
+}
+
+int64_t ft_optim_bytes(const char *name, const struct ft_param *p)
 {
 	const struct optimizer *k = find_optimizer(name);
-	return k ? k->arrays : -1;
+	enum ft_dtype type;
+	size_t bytes = 0;
+	for (int i = 0; k && i < STATES; i++)
+		bytes += state_bytes(k, p, i, &type);
+	return k ? (int64_t)bytes : FT_EUSAGE;
+}
+
+double ft_optim_rate(const char *name, int64_t width)
+{
+	const struct optimizer *k = find_optimizer(name);
+	return k ? k->rate * 5e-5 * 768 / (double)width : FT_EUSAGE;
 }
 
 /* Notes state of a parameter (NULL: of all), so that checkpoints have it. */
@@ -76,16 +68,22 @@ static int add_piece(struct ft_optim *o, const struct ft_param *p, const char *w
  * (calloc of large sizes gives pages that cost nothing until written). */
 static int open_slot(struct ft_optim *o, struct slot *s, struct ft_param *p)
 {
-	size_t n = (size_t)p->t.rows * (size_t)p->t.cols;
-	bool table = p->layer == -1 && p->rank == 2;
+	bool table = is_table(p);
 	void *(*get)(size_t, size_t) = table ? ft_alloc : ft_alloc_whole;
 	s->p = p;
-	if (!p->t.grad && !(p->t.grad = get(n, sizeof(float))))
+	if (!p->t.grad && !(p->t.grad = get(elements(p), sizeof(float))))
 		return FT_EFAIL;
-	for (int i = 0; i < o->kind->arrays; i++)
-		if (!(s->state[i] = get(n, sizeof(float))) ||
-		    add_piece(o, p, o->kind->names[i], FT_F32, s->state[i], n * sizeof(float)) < 0)
+	for (int i = 0; i < STATES; i++) {
+		enum ft_dtype type;
+		size_t bytes = state_bytes(o->kind, p, i, &type);
+		if (!bytes)
+			continue;
+		s->state[i] = get(bytes, 1);
+		if (!s->state[i] || add_piece(o, p, o->kind->names[i], type, s->state[i], bytes) < 0)
 			return FT_EFAIL;
+	}
+	if (o->kind->columns && !(s->columns = ft_alloc((size_t)p->t.cols, sizeof(float))))
+		return FT_EFAIL;
 	if (table) {
 		s->ever = ft_alloc((size_t)p->t.rows, 1);
 		free(p->t.touched);
@@ -97,16 +95,48 @@ static int open_slot(struct ft_optim *o, struct slot *s, struct ft_param *p)
 	return FT_OK;
 }
 
+/* Rows after which elements are a multiple of `align`. */
+static int64_t aligned_rows(int64_t cols, int64_t align)
+{
+	while (align > 1 && cols % 2 == 0) { /* it is a power of two */
+		align /= 2;
+		cols /= 2;
+	}
+	return align > 1 ? align : 1;
+}
+
 static int add_blocks(struct ft_optim *o, struct slot *s)
 {
 	int64_t rows = s->p->t.cols < BLOCK ? BLOCK / s->p->t.cols : 1;
+	int64_t unit = is_table(s->p) ? 1 : aligned_rows(s->p->t.cols, o->kind->align);
+	rows = rows < unit ? unit : rows - rows % unit;
+	s->block = o->nblocks;
 	for (int64_t r = 0; r < s->p->t.rows; r += rows) {
 		if (ft_grow(&o->blocks, &o->block_cap, o->nblocks + 1, sizeof *o->blocks) < 0)
 			return FT_EFAIL;
 		int64_t n = s->p->t.rows - r < rows ? s->p->t.rows - r : rows;
 		o->blocks[o->nblocks++] = (struct block){ s, r, n };
 	}
+	s->nblocks = o->nblocks - s->block;
 	return FT_OK;
+}
+
+static int open_slots(struct ft_optim *o, struct ft_model *m)
+{
+	int64_t widest = 0;
+	o->slots = ft_alloc(ft_model_params(m), sizeof *o->slots);
+	for (size_t i = 0; o->slots && i < ft_model_params(m); i++) {
+		struct ft_param *p = ft_model_param(m, i);
+		if (!p->trains)
+			continue;
+		widest = p->t.cols > widest ? p->t.cols : widest;
+		struct slot *s = &o->slots[o->nslots++];
+		if (open_slot(o, s, p) < 0 || add_blocks(o, s) < 0)
+			return FT_EFAIL;
+	}
+	o->sums = ft_alloc(o->nblocks, sizeof *o->sums);
+	o->zeros = ft_alloc((size_t)widest, sizeof *o->zeros);
+	return o->slots && o->sums && o->zeros ? FT_OK : FT_EFAIL;
 }
 
 struct ft_optim *ft_optim_new(struct ft_model *m, const struct ft_optim_options *options)
@@ -116,21 +146,12 @@ struct ft_optim *ft_optim_new(struct ft_model *m, const struct ft_optim_options 
 		return NULL;
 	o->options = *options;
 	o->kind = find_optimizer(options->name);
-	o->slots = o->kind ? ft_alloc(ft_model_params(m), sizeof *o->slots) : NULL;
-	int rc = o->slots ? FT_OK : FT_EFAIL;
-	int64_t widest = 0;
-	for (size_t i = 0; rc == FT_OK && i < ft_model_params(m); i++) {
-		struct ft_param *p = ft_model_param(m, i);
-		if (!p->trains)
-			continue;
-		widest = p->t.cols > widest ? p->t.cols : widest;
-		rc = open_slot(o, &o->slots[o->nslots], p);
-		rc = rc ? rc : add_blocks(o, &o->slots[o->nslots]);
-		o->nslots++;
-	}
-	o->sums = ft_alloc(o->nblocks, sizeof *o->sums);
-	o->zeros = ft_alloc((size_t)widest, sizeof *o->zeros);
-	if (rc == FT_OK && o->sums && o->zeros)
+	if (o->kind && isnan(options->beta1))
+		o->options.beta1 = o->kind->beta1;
+	if (o->kind && isnan(options->beta2))
+		o->options.beta2 = o->kind->beta2;
+	bool good = o->kind && (!o->kind->open || (o->own = o->kind->open()));
+	if (good && open_slots(o, m) == FT_OK)
 		return o;
 	ft_optim_free(o);
 	return NULL;
@@ -141,8 +162,9 @@ void ft_optim_free(struct ft_optim *o)
 	if (!o)
 		return;
 	for (size_t i = 0; i < o->nslots; i++) {
-		free(o->slots[i].state[0]);
-		free(o->slots[i].state[1]);
+		for (int k = 0; k < STATES; k++)
+			free(o->slots[i].state[k]);
+		free(o->slots[i].columns);
 		free(o->slots[i].ever);
 	}
 	free(o->slots);
@@ -150,6 +172,7 @@ void ft_optim_free(struct ft_optim *o)
 	free(o->blocks);
 	free(o->sums);
 	free(o->zeros);
+	free(o->own);
 	free(o);
 }
 
@@ -162,12 +185,6 @@ bool ft_optim_piece(const struct ft_optim *o, size_t i, struct ft_piece *piece)
 
 int64_t ft_optim_steps(const struct ft_optim *o) { return o->now.step; }
 void ft_optim_resume(struct ft_optim *o, int64_t steps) { o->now.step = steps; }
-
-/* Rows of a table without a gradient: they are not even read. */
-static bool row_is_zero(const struct ft_tensor *t, int64_t row)
-{
-	return t->touched && !t->dense && !t->touched[row];
-}
 
 static void block_norm(void *ctx, size_t i)
 {
@@ -190,13 +207,15 @@ double ft_optim_norm(struct ft_optim *o)
 	return sqrt(sum);
 }
 
-/* A run of rows with the same kind of gradient. */
-static void update_rows(struct ft_optim *o, const struct update *u, const struct slot *s, int64_t row, int64_t rows)
+/* A run of rows with the same kind of gradient; g NULL: their own. */
+static void update_rows(struct ft_optim *o, const struct update *u, const struct slot *s, int64_t row, int64_t rows,
+                        const float *g)
 {
 	const struct ft_tensor *t = &s->p->t;
 	int64_t at = row * t->cols;
-	float *state[2] = { s->state[0] + at, s->state[1] ? s->state[1] + at : NULL };
-	o->kind->update(u, t->data + at, t->grad + at, state, (size_t)(rows * t->cols));
+	struct run run = { .slot = s, .at = (size_t)at, .n = (size_t)(rows * t->cols), .row = row, .rows = rows,
+	                   .w = t->data + at, .g = g ? g : t->grad + at };
+	o->kind->update(u, &run);
 }
 
 /* One row of a table: with a gradient; without one but with state; or new, when
@@ -205,18 +224,16 @@ static void update_rows(struct ft_optim *o, const struct update *u, const struct
 static void update_table_row(struct ft_optim *o, const struct update *u, const struct slot *s, int64_t row)
 {
 	const struct ft_tensor *t = &s->p->t;
-	int64_t at = row * t->cols;
 	if (!row_is_zero(t, row)) {
 		s->ever[row] = 1;
-		update_rows(o, u, s, row, 1);
+		update_rows(o, u, s, row, 1, NULL);
 	} else if (s->ever[row] || (u->decay > 0 && !o->kind->decoupled)) {
-		float *state[2] = { s->state[0] + at, s->state[1] ? s->state[1] + at : NULL };
 		s->ever[row] = 1;
-		o->kind->update(u, t->data + at, o->zeros, state, (size_t)t->cols);
+		update_rows(o, u, s, row, 1, o->zeros);
 	} else if (u->decay > 0) {
 		float keep = 1.0f - (float)(u->rate * u->decay);
 		for (int64_t c = 0; c < t->cols; c++)
-			t->data[at + c] *= keep;
+			t->data[row * t->cols + c] *= keep;
 	}
 }
 
@@ -231,7 +248,7 @@ static void block_update(void *ctx, size_t i)
 	if (!s->p->t.has_grad)
 		return;
 	if (!s->ever) {
-		update_rows(o, &u, s, b->row, b->rows);
+		update_rows(o, &u, s, b->row, b->rows, NULL);
 		return;
 	}
 	for (int64_t r = b->row; r < b->row + b->rows; r++)
@@ -240,7 +257,9 @@ static void block_update(void *ctx, size_t i)
 
 void ft_optim_step(struct ft_optim *o, double rate, double scale)
 {
-	o->now = (struct update){ .o = &o->options, .rate = rate, .scale = scale, .step = o->now.step + 1 };
+	o->now = (struct update){ .o = &o->options, .own = o->own, .rate = rate, .scale = scale, .step = o->now.step + 1 };
+	if (o->kind->measure)
+		o->kind->measure(o);
 	ft_parallel(o->nblocks, block_update, o);
 	ft_optim_clear(o);
 }

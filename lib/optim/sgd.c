@@ -2,9 +2,18 @@
 #include "ft/kernels.h"
 #include "priv.h"
 
-static void update(const struct update *u, float *w, const float *g, float *const state[2], size_t n)
+static size_t state(const struct ft_param *p, int i, enum ft_dtype *type)
 {
-	ft_kernels()->sgd(w, g, state[0], (float)u->rate, (float)u->o->momentum, (float)u->decay, (float)u->scale, n);
+	(void)type;
+	return i < 1 ? elements(p) : 0;
 }
 
-const struct optimizer optimizer_sgd = { .name = "sgd", .arrays = 1, .names = { "momentum" }, .update = update };
+static void update(const struct update *u, const struct run *r)
+{
+	ft_kernels()->update->sgd(r->w, r->g, state_of(r, 0), (float)u->rate, (float)u->o->momentum, (float)u->decay,
+	                          (float)u->scale, r->n);
+}
+
+const struct optimizer optimizer_sgd = {
+	.name = "sgd", .names = { "momentum" }, .state = state, .update = update, .rate = 1,
+};

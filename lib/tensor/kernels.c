@@ -375,37 +375,17 @@ static void dropout(float *y, const float *x, const struct ft_dropout *d, uint64
 	dropout_add(y, x, NULL, d, first, n);
 }
 
-/* ---- optimizers ---- */
-static void adamw(float *w, const float *g, float *m, float *v, const struct ft_adamw *o, size_t n)
-{
-	/* As torch.optim.AdamW orders it: decay first, then the step. */
-	const float step = o->rate / o->correct1, root = 1.0f / sqrtf(o->correct2);
-	const float keep = 1.0f - o->decay, a1 = 1.0f - o->beta1, a2 = 1.0f - o->beta2;
-	for (size_t i = 0; i < n; i++) {
-		float gi = g[i] * o->scale;
-		m[i] = m[i] + (gi - m[i]) * a1;
-		v[i] = v[i] * o->beta2 + gi * gi * a2;
-		w[i] = w[i] * keep - step * m[i] / (__builtin_sqrtf(v[i]) * root + o->eps);
-	}
-}
-
-static void sgd(float *w, const float *g, float *m, float rate, float momentum, float decay, float scale, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		m[i] = momentum * m[i] + (g[i] * scale + decay * w[i]);
-		w[i] -= rate * m[i];
-	}
-}
-
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 extern const struct ft_product JOIN(ft_product_, FT_ISA);
+extern const struct ft_updates JOIN(ft_updates_, FT_ISA);
 extern const struct ft_kernels JOIN(ft_kernels_, FT_ISA);
 const struct ft_kernels JOIN(ft_kernels_, FT_ISA) = {
 	.name = STRING(FT_ISA),
 	.product = &JOIN(ft_product_, FT_ISA),
+	.update = &JOIN(ft_updates_, FT_ISA),
 	.gelu = gelu,
 	.gelu_back = gelu_back,
 	.gelu_tanh = gelu_tanh,
@@ -430,6 +410,4 @@ const struct ft_kernels JOIN(ft_kernels_, FT_ISA) = {
 	.rotate = rotate,
 	.dropout = dropout,
 	.dropout_add = dropout_add,
-	.adamw = adamw,
-	.sgd = sgd,
 };

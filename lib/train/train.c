@@ -63,12 +63,10 @@ static int plan_steps(struct run *r)
 	return FT_OK;
 }
 
-static double default_rate(const struct ft_model *m)
+static double default_rate(const struct ft_model *m, const char *optimizer)
 {
-	/* 5e-5 is the common rate for a width of 768; what suits Adam falls with the
-	 * width (Yang et al., "Tensor Programs V", 2022). */
 	int64_t width = ft_json_int(json_object_get(ft_model_meta(m), "config"), "hidden_size", 768, NULL);
-	return 5e-5 * 768 / (double)(width > 0 ? width : 768);
+	return ft_optim_rate(optimizer, width > 0 ? width : 768);
 }
 
 /* ---- errors that name rows ---- */
@@ -266,7 +264,7 @@ static int open_run(struct run *r)
 	rc = rc ? rc : plan_steps(r);
 	if (rc < 0)
 		return rc;
-	r->rate = r->o->rate > 0 ? r->o->rate : default_rate(r->m);
+	r->rate = r->o->rate > 0 ? r->o->rate : default_rate(r->m, r->o->optim.name);
 	if (!isnan(r->o->dropout))
 		ft_model_dropout(r->m, r->o->dropout);
 	r->graph = ft_graph_new();

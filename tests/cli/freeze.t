@@ -145,6 +145,16 @@ like 'with shape and fate' "$show" '^pool\.bias +32  trains'
 all=$((181 * 32 + 2 * (4 * 33 * 32 + 4 * 32 + 33 * 64 + 65 * 32) + 33 * 32 + 33 * 2)) trained=$((33 * 32 + 33 * 2))
 like 'the sums: parameters, bytes of weights, gradients and state' "$show" \
 	"^$trained of $all parameters train \\([0-9.]+ %\\): weights 96\.0 kB, gradients 4\.5 kB, adamw state 9\.0 kB\$"
+E=$SRC/pipelines/encoder/model
+bytes=$(ft-freeze --show --json --optimizer adamw8bit "$E" | python3 -c '
+import json, sys
+total = 0
+for p in map(json.loads, sys.stdin):
+    n = p["shape"][0] * p["shape"][1]
+    total += 2 * n + 8 * -(-n // 256) if n >= 4096 and not p["name"].startswith("embed.") else 8 * n
+print("%.1f" % (total / 1e6))')
+like 'adamw8bit: a quarter of the state, but for tables and what is small' \
+	"$(ft-freeze --show --optimizer adamw8bit "$E" | tail -n 1)" "adamw8bit state $bytes MB\$"
 like 'of another optimizer' "$(ft-freeze --show --optimizer sgd -H classify:neg,pos -l 0 "$M" | tail -n 1)" 'sgd state 4\.5 kB$'
 fails 'of an unknown one' 2 ft-freeze --show --optimizer x "$M"
 is '--show --json is JSON' "$(ft-freeze --show --json "$M" | python3 -c 'import json,sys; print(sum(r["shape"][0]*r["shape"][1] for r in map(json.loads, sys.stdin)))')" \

@@ -76,6 +76,12 @@ is 'its log has all who had a part' "$(ft-cat --header better.ft | grep -o '"too
 	'"tool":"ft-freeze" "tool":"ft-tokenize" "tool":"ft-batch" "tool":"ft-train" "tool":"ft-batch" "tool":"ft-train" '
 ft-train -q -m plan.ft --optimizer sgd --lr 0.05 --dropout 0 train.bat >sgd.ft
 is 'with SGD too' "$(awk -v a="$before" -v b="$(loss -m sgd.ft train.bat)" 'BEGIN { print (b < 0.9 * a) }')" 1
+for optimizer in 'adamw8bit --lr 5e-3' 'adafactor --lr 5e-3' 'adafactor --relative --lr 0.05' 'lion --lr 5e-4'; do
+	ft-train -q -m plan.ft --optimizer $optimizer --dropout 0 train.bat >x.ft
+	is "with $optimizer" "$(awk -v a="$before" -v b="$(loss -m x.ft train.bat)" 'BEGIN { print (b < 0.9 * a) }')" 1
+done
+train -m plan.ft --optimizer lion train.bat >x.ft
+is 'the usual rate of lion is a tenth' "$(log "near(max(l['lr'] for l in steps), 5e-6 * 768 / 32, 1e-9)")" True
 ft-freeze -H mlm "$R/tiny-bert-mlm" >mlm.ft
 ft-tokenize -q --no-labels --max-length 40 -m mlm.ft train.tsv | ft-batch --mask -r 8 -s 1 -e 3 >mlm.bat
 train -m mlm.ft --lr 1e-2 mlm.bat >x.ft
@@ -227,7 +233,7 @@ fails 'no batches' 65 ft-train -q -m plan.ft empty.bat
 fails 'no stream' 76 ft-train -q -m plan.ft
 fails 'a log that cannot be written' 1 ft-train -q -m plan.ft --log nowhere/x train.bat
 fails 'a log on a full disk' 1 ft-train -q -m plan.ft --log /dev/full train.bat
-for bad in '--lr -1' '--lr 1e9' '--warmup -0.5' '--schedule x' '--optimizer x' '--weight-decay -1' '--beta1 1' '--beta2 1' '--eps -1' '--momentum 1' \
+for bad in '--beta2-decay 0' '--clip-update 0' '--lr -1' '--lr 1e9' '--warmup -0.5' '--schedule x' '--optimizer x' '--weight-decay -1' '--beta1 1' '--beta2 1' '--eps -1' '--momentum 1' \
 	'--clip -1' '--accumulate 0' '--steps -1' '--dropout 1' '--label-smoothing 1' '--class-weight neg' '--class-weight neg=x' \
 	'--class-weight neg=-1' '--class-weight odd=1' '--patience -1 --valid valid.bat'; do
 	fails "refused: $bad" 2 ft-train -q -m plan.ft $bad -o none.ft train.bat

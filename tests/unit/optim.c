@@ -8,7 +8,8 @@
 
 #define STEPS 6
 
-static const struct small small = { .width = 20, .inner = 28, .layers = 1, .heads = 2, .vocabulary = 41, .positions = 12,
+/* The feed-forward matrices are as large as those must be whose state adamw8bit keeps in bytes. */
+static const struct small small = { .width = 20, .inner = 240, .layers = 1, .heads = 2, .vocabulary = 41, .positions = 12,
 	                            .head = "{\"type\":\"mlm\"}" };
 
 static size_t count(const struct ft_param *p) { return (size_t)p->t.rows * (size_t)p->t.cols; }
@@ -193,9 +194,27 @@ static void check_norm(const struct ft_optim_options *o)
 	ft_optim_free(optim);
 	ft_graph_free(g);
 	ft_model_free(m);
-	is_int(ft_optim_arrays("adamw"), 2, "adamw keeps two arrays");
-	is_int(ft_optim_arrays("sgd"), 1, "sgd one");
-	ok(ft_optim_arrays("adam") == -1 && ft_last_error() == FT_EUSAGE, "an unknown optimizer");
+}
+
+/* ---- memory ---- */
+static void check_bytes(void)
+{
+	struct ft_model *m = small_model(&small);
+	const struct ft_param *p = ft_model_find(m, "layer.0.ffn.up.weight"), *bias = ft_model_find(m, "layer.0.ffn.up.bias");
+	const struct ft_param *table = ft_model_find(m, "embed.word.weight");
+	is_int(ft_optim_bytes("adamw", p), 8 * 4800, "adamw: 8 bytes a weight");
+	is_int(ft_optim_bytes("sgd", p), 4 * 4800, "sgd: 4");
+	is_int(ft_optim_bytes("lion", p), 4 * 4800, "lion: 4");
+	is_int(ft_optim_bytes("adamw8bit", p), 2 * 4800 + 2 * 4 * 19, "adamw8bit: 2, and 8 for each 256");
+	is_int(ft_optim_bytes("adamw8bit", bias), 8 * 240, "of what is small 8");
+	is_int(ft_optim_bytes("adamw8bit", table), 8 * 20 * 41, "of a table 8");
+	is_int(ft_optim_bytes("adafactor", p), 4 * (240 + 20), "adafactor: 4 bytes a row and a column");
+	is_int(ft_optim_bytes("adafactor", bias), 4 * 240, "of a vector 4 bytes a weight");
+	ok(ft_optim_bytes("adam", p) < 0 && ft_last_error() == FT_EUSAGE, "an unknown optimizer");
+	is_near(ft_optim_rate("adamw", 384), 1e-4, 1e-12, "the rate for a width");
+	is_near(ft_optim_rate("lion", 768), 5e-6, 1e-12, "and for an optimizer");
+	ok(ft_optim_rate("adam", 768) < 0, "that is known");
+	ft_model_free(m);
 }
 
 static void check_schedules(void)
@@ -227,15 +246,17 @@ int main(void)
 	check_update(&sgd, "layer.0.ffn.up.weight", 2);
 	check_update(&sgd, "layer.0.ffn.norm.weight", 1);
 	check_update(&sgd, "embed.word.weight", 1);
-	for (int masked = 0; masked < 2; masked++) {
-		check_tables(&adamw, masked);
-		check_tables(&sgd, masked);
-	}
-	check_pieces(&adamw);
-	check_pieces(&sgd);
-	adamw.weight_decay = sgd.weight_decay = 0;
-	check_tables(&adamw, false);
-	check_tables(&sgd, false);
+	static const char *const names[] = { "adamw", "sgd", "lion", "adafactor", "adamw8bit" };
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		for (int k = 0; k < 4; k++) {
+			struct ft_optim_options o = { .name = names[i], .beta1 = NAN, .beta2 = NAN, .eps = 1e-8, .momentum = 0.9,
+				                      .weight_decay = k / 2 ? 0.1 : 0, .beta2_decay = 0.8, .clip_update = 1,
+				                      .relative = k % 2 };
+			check_tables(&o, k % 2);
+			if (k > 1)
+				check_pieces(&o);
+		}
+	check_bytes();
 	check_norm(&adamw);
 	check_schedules();
 	return tap_done();

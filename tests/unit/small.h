@@ -55,7 +55,8 @@ struct small_batch {
 	struct ft_batch batch;
 };
 
-static void small_batch(struct small_batch *b, int rows, int length, int from, int to, uint64_t seed, bool masked)
+__attribute__((unused)) static void small_batch(struct small_batch *b, int rows, int length, int from, int to,
+                                                uint64_t seed, bool masked)
 {
 	struct ft_rng r;
 	ft_rng_init(&r, 77, seed);

@@ -49,7 +49,7 @@ struct result {
 static void run(struct result *r, const char *head, const char *optimizer, int threads)
 {
 	struct ft_optim_options o = { .name = optimizer, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9,
-		                      .weight_decay = 0.01 };
+		                      .weight_decay = 0.01, .beta2_decay = 0.8, .clip_update = 1, .relative = true };
 	struct small s = shape;
 	bool masked = strstr(head, "mlm") != NULL;
 	s.head = head;
@@ -123,7 +123,9 @@ int main(void)
 {
 	check_loops();
 	check_training("{\"type\":\"mlm\"}", "adamw");
-	check_training("{\"type\":\"classify\",\"labels\":[\"a\",\"b\"]}", "sgd");
+	static const char *const names[] = { "sgd", "lion", "adafactor", "adamw8bit" };
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		check_training("{\"type\":\"classify\",\"labels\":[\"a\",\"b\"]}", names[i]);
 	check_change();
 	return tap_done();
 }
