@@ -1,21 +1,21 @@
 /* step.c - how long a step of training takes, and what it spends it on.
  *
- *	step [-j THREADS] [-n STEPS] [-r ROWS] [-l LENGTH] [-b BATCHES] MODEL
+ *	step [-j THREADS] [-n STEPS] [-r ROWS] [-l LENGTH] [-b BATCHES] [-p] MODEL
  *
  * A step is what ft-train does with a batch: forward, backward, the gradients'
  * norm, clipping and AdamW. The batches are those of the stream BATCHES, or one of
  * ROWS rows of LENGTH random tokens. The first step is not timed: it is the one that
- * asks for memory. One line of JSON on stdout. */
-#include "clock.h"
-#include "ft/err.h"
+ * asks for memory. One line of JSON on stdout.
+ *
+ * With -p the products of one of the model's layers are timed before and after each step, and the step's rate is
+ * held against theirs: a machine whose clock changes from second to second is the same for both. */
+#include "products.h"
+
 #include "ft/json.h"
 #include "ft/optim.h"
 #include "ft/rng.h"
-#include "ft/thread.h"
 
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,8 +29,10 @@ struct bench {
 	struct ft_reader *data; /* NULL: the synthetic batch */
 	struct ft_batch batch;
 	int64_t steps;
+	struct product products[LAYER_PRODUCTS]; /* with -p; else of no tokens */
 	/* results */
 	double *seconds;        /* [steps] */
+	double *shares;         /* [steps], with -p: of the rate of the products around it */
 	double phase[PHASES];   /* of the fastest step */
 	double total, tokens;   /* over all timed steps */
 	double macs, macs_done; /* of the last step: needed, and computed */
@@ -160,18 +162,35 @@ static int run_step(struct bench *b, int64_t step, double times[PHASES])
 	return isfinite(norm) ? FT_OK : ft_fail(FT_ECRITERION, "the gradient norm is %g", norm);
 }
 
+/* The rate of a layer's products now, each by the faster of the two ways; 0: not asked for. */
+static double products_rate(const struct bench *b)
+{
+	double work = 0, seconds = 0, t[2];
+	for (int k = 0; b->products[0].m && k < LAYER_PRODUCTS; k++) {
+		if (time_product(&b->products[k], 0, 2, t) < 0)
+			return 0;
+		work += b->products[k].times * product_work(&b->products[k]);
+		seconds += b->products[k].times * fmin(t[0], t[1]);
+	}
+	return work > 0 ? work / seconds : 0;
+}
+
 static int run_steps(struct bench *b)
 {
-	double best = INFINITY, times[PHASES];
+	double best = INFINITY, times[PHASES], before, after = 0;
 	for (int64_t i = -1; i < b->steps; i++) {
 		int rc = next_batch(b);
 		double began = now();
 		rc = rc ? rc : run_step(b, i + 1, times);
 		if (rc < 0)
 			return rc;
+		double seconds = now() - began;
+		before = after;
+		after = products_rate(b);
 		if (i < 0)
 			continue;
-		b->seconds[i] = now() - began;
+		b->seconds[i] = seconds;
+		b->shares[i] = 2e-9 * b->macs / seconds / ((before + after) / 2);
 		b->total += b->seconds[i];
 		b->tokens += (double)b->batch.tokens;
 		if (b->seconds[i] < best) {
@@ -180,6 +199,21 @@ static int run_steps(struct bench *b)
 		}
 	}
 	return FT_OK;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+static void print_shares(const struct bench *b)
+{
+	printf(",\"shares\":[");
+	for (int64_t i = 0; i < b->steps; i++)
+		printf("%s%.4f", i ? "," : "", b->shares[i]);
+	qsort(b->shares, (size_t)b->steps, sizeof *b->shares, by_size);
+	printf("],\"share\":%.4f", b->shares[b->steps / 2]);
 }
 
 static void print_result(const struct bench *b)
@@ -193,6 +227,8 @@ static void print_result(const struct bench *b)
 	printf("],\"seconds\":%.5f,\"tokens\":%.0f,\"tokens_per_second\":%.2f", best, b->tokens, b->tokens / b->total);
 	if (!b->data)
 		printf(",\"macs\":%.0f,\"macs_done\":%.0f,\"gflops\":%.3f", b->macs, b->macs_done, 2e-9 * b->macs / best);
+	if (b->products[0].m)
+		print_shares(b);
 	for (int i = 0; i < PHASES; i++)
 		printf(",\"%s\":%.5f", phase_names[i], b->phase[i]);
 	printf(",\"loss\":%.5f,\"peak_bytes\":%.0f}\n", b->loss, peak_memory());
@@ -206,7 +242,8 @@ static int open_bench(struct bench *b, const char *model, const char *batches, i
 	b->g = b->m ? ft_graph_new() : NULL;
 	b->optim = b->g ? ft_optim_new(b->m, &o) : NULL;
 	b->seconds = ft_alloc((size_t)b->steps, sizeof *b->seconds);
-	if (!b->optim || !b->seconds)
+	b->shares = ft_alloc((size_t)b->steps, sizeof *b->shares);
+	if (!b->optim || !b->seconds || !b->shares)
 		return ft_last_error();
 	if (batches)
 		return (b->data = ft_reader_open(batches, "batches")) ? FT_OK : ft_last_error();
@@ -226,6 +263,15 @@ static void close_bench(struct bench *b)
 	ft_graph_free(b->g);
 	ft_model_free(b->m);
 	free(b->seconds);
+	free(b->shares);
+}
+
+/* The products of a layer of the model, for the tokens of the batch. */
+static void take_products(struct bench *b)
+{
+	const json_t *config = json_object_get(ft_model_meta(b->m), "config");
+	int64_t width = ft_json_int(config, "n_embd", ft_json_int(config, "hidden_size", 1, NULL), NULL);
+	layer_products(b->products, (int64_t)b->batch.tokens, width, ft_json_int(config, "intermediate_size", 4 * width, NULL));
 }
 
 int main(int argc, char **argv)
@@ -234,22 +280,26 @@ int main(int argc, char **argv)
 	const char *batches = NULL;
 	int64_t rows = 8, length = 128;
 	int threads = 0, c;
-	while ((c = getopt(argc, argv, "j:n:r:l:b:")) != -1) {
+	bool paired = false;
+	while ((c = getopt(argc, argv, "j:n:r:l:b:p")) != -1) {
 		switch (c) {
 		case 'j': threads = atoi(optarg); break;
 		case 'n': b.steps = atoll(optarg); break;
 		case 'r': rows = atoll(optarg); break;
 		case 'l': length = atoll(optarg); break;
 		case 'b': batches = optarg; break;
+		case 'p': paired = true; break;
 		default: return 2;
 		}
 	}
-	if (optind + 1 != argc || b.steps < 1 || rows < 1 || length < 1) {
-		fprintf(stderr, "usage: step [-j THREADS] [-n STEPS] [-r ROWS] [-l LENGTH] [-b BATCHES] MODEL\n");
+	if (optind + 1 != argc || (paired && batches) || b.steps < 1 || rows < 1 || length < 1) {
+		fprintf(stderr, "usage: step [-j THREADS] [-n STEPS] [-r ROWS] [-l LENGTH] [-b BATCHES] [-p] MODEL\n");
 		return 2;
 	}
 	ft_threads_set(threads);
 	int rc = open_bench(&b, argv[optind], batches, rows, length);
+	if (rc == FT_OK && paired)
+		take_products(&b);
 	rc = rc ? rc : run_steps(&b);
 	if (rc == FT_OK)
 		print_result(&b);
