@@ -19,7 +19,7 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 def versions(options):
     found = {}
-    for name in ("torch", "transformers", "tokenizers"):
+    for name in ("torch", "transformers", "tokenizers", "peft"):
         try:
             found[name] = __import__(name).__version__
         except ImportError:
@@ -67,11 +67,17 @@ def batches(torch, options, vocabulary, causal):
 
 
 def optimizer_of(torch, model, name):
-    plain = [p for p in model.parameters() if p.dim() == 1]
-    decaying = [p for p in model.parameters() if p.dim() > 1]
+    plain = [p for p in model.parameters() if p.requires_grad and p.dim() == 1]
+    decaying = [p for p in model.parameters() if p.requires_grad and p.dim() > 1]
     how = {"fused": {"fused": True}, "foreach": {"foreach": True}, "plain": {"foreach": False}}[name]
     return torch.optim.AdamW([{"params": decaying, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}],
                              lr=5e-5, betas=(0.9, 0.999), eps=1e-8, **how)
+
+
+def with_lora(model, rank, causal):
+    """Where LoRA is when nothing is said: PEFT's own table."""
+    from peft import LoraConfig, get_peft_model
+    return get_peft_model(model, LoraConfig(r=rank, lora_alpha=16, fan_in_fan_out=causal))
 
 
 def step(options):
@@ -83,6 +89,8 @@ def step(options):
     config = (GPT2Config if causal else BertConfig).from_json_file(options.config)
     kind = GPT2LMHeadModel if causal else BertForSequenceClassification
     model = kind._from_config(config, attn_implementation=options.attention)
+    if options.lora:
+        model = with_lora(model, options.lora, causal)
     model.train()
     optimizer = optimizer_of(torch, model, options.optimizer)
     seconds, tokens = [], 0
@@ -170,6 +178,7 @@ def main():
     s.add_argument("--batches", metavar="FILE", help="lines of ft-cat; default: random tokens")
     s.add_argument("--attention", default="sdpa", choices=("sdpa", "eager"))
     s.add_argument("--optimizer", default="fused", choices=("fused", "foreach", "plain"))
+    s.add_argument("--lora", type=int, metavar="RANK", help="the base frozen, with PEFT's LoRA of this rank")
     s.add_argument("--rows", type=int, default=8)
     s.add_argument("--length", type=int, default=128, help="tokens of a row, with padding")
     s.add_argument("--steps", type=int, default=3, help="timed ones, after one to warm up")
