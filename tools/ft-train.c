@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *model, *base, *output = "-", *combine = "mean";
+static const char *model, *base, *output = "-", *combine = "mean", *trunk = "random";
 static struct ft_list class_weights;
 static double smoothing;
 static struct ft_train_options o = {
@@ -51,6 +51,11 @@ static const struct ft_opt options[] = {
 	{ "recompute", 0, FT_OPT_FLAG, &o.recompute, NULL,
 	  "keep only the input of each layer and compute the layer again on the way back: the same result in less memory "
 	  "and a third more time", 0 },
+	{ "trunk", 0, FT_OPT_STR, &trunk, "HOW",
+	  "the lowest layers, below all that trains: random, with dropout as everywhere; still, without; keep, still and "
+	  "computed once a text, the same result (default: random)", 0 },
+	{ "trunk-file", 0, FT_OPT_STR, &o.trunk_file, "FILE",
+	  "keep what they give in FILE, which must not be there and is gone afterwards (default: in memory)", FT_OPT_QUIET },
 	{ "accumulate", 0, FT_OPT_INT, &o.accumulate, "N", "batches a step; the loss is the mean over all (default: 1)", 0 },
 	{ "steps", 0, FT_OPT_INT, &o.steps, "N", "stop after N steps (default: all that the stream has)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Regularisation", 0 },
@@ -87,6 +92,18 @@ static int check_range(const char *option, double v, double least, double most)
 	return ft_fail(FT_EUSAGE, "--%s: %g is not in %g .. %g", option, v, least, most);
 }
 
+static int parse_trunk(void)
+{
+	static const char *const names[] = { [FT_TRUNK_RANDOM] = "random", [FT_TRUNK_STILL] = "still", [FT_TRUNK_KEEP] = "keep" };
+	for (int i = FT_TRUNK_RANDOM; i <= FT_TRUNK_KEEP; i++) {
+		if (strcmp(trunk, names[i]) != 0)
+			continue;
+		o.trunk = (enum ft_trunk_mode)i;
+		return !o.trunk_file || i == FT_TRUNK_KEEP ? FT_OK : ft_fail(FT_EUSAGE, "--trunk-file needs --trunk keep");
+	}
+	return ft_fail(FT_EUSAGE, "--trunk: '%s' is not random, still or keep", trunk);
+}
+
 static int check_options(void)
 {
 	int rc = o.rate == 0 ? FT_OK : check_range("lr", o.rate, 1e-30, 1e3);
@@ -115,6 +132,7 @@ static int check_options(void)
 		rc = check_range("dropout", o.dropout, 0, 0.99);
 	if (rc == FT_OK && !o.valid && o.patience)
 		rc = ft_fail(FT_EUSAGE, "--patience needs --valid FILE");
+	rc = rc ? rc : parse_trunk();
 	int how = ft_combine_parse("combine", combine);
 	o.combine = (enum ft_combine)(how < 0 ? 0 : how);
 	return rc < 0 ? rc : how < 0 ? how : FT_OK;

@@ -14,6 +14,7 @@
 #include "ft/json.h"
 #include "ft/stream.h"
 #include "ft/tensor.h"
+#include "ft/trunk.h"
 #include <stdbool.h>
 
 struct ft_pooling; /* sentence.h */
@@ -131,6 +132,10 @@ void ft_model_plain(struct ft_model *m, bool plain);
 int ft_model_merge(struct ft_model *m);
 
 /* ---- running ---- */
+/* How many of the lowest layers lie below all that trains. */
+int ft_model_still(const struct ft_model *m);
+/* Passes from now on have this trunk (trunk.h), of at most so many layers; borrowed; NULL: none. */
+void ft_model_trunk(struct ft_model *m, struct ft_trunk *t);
 /* Forward without training. Everything in `out` lives until the next call
  * with the same graph. Logits are raw (no softmax). */
 struct ft_output {

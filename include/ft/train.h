@@ -25,6 +25,12 @@ struct ft_train_options {
 	double dropout;          /* instead of the config's; NAN: the config's */
 	int64_t accumulate;      /* batches a step */
 	bool recompute;          /* layers keep only their input for the way back (ft_graph_recompute) */
+	enum ft_trunk_mode {
+		FT_TRUNK_RANDOM, /* dropout as everywhere */
+		FT_TRUNK_STILL,  /* none in the lowest layers, below all that trains (trunk.h) */
+		FT_TRUNK_KEEP,   /* and what they give is computed once a text */
+	} trunk;
+	const char *trunk_file;  /* kept here; NULL: in memory */
 	int64_t steps;           /* stop after so many; 0: all the stream has */
 	int64_t seed;            /* of dropout */
 	const char *log;         /* file of JSON lines, or NULL */

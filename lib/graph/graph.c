@@ -1,6 +1,7 @@
 /* graph.c - the tape: memory of a pass, recording, the walk back. */
 #include "ft/rng.h"
 #include "cache.h"
+#include "trunk.h"
 #include "priv.h"
 
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct ft_graph {
 	uint64_t key; /* of (seed, step) */
 	uint64_t sites; /* dropouts so far in this pass */
 	struct ft_cache *cache; /* borrowed, or NULL */
+	struct ft_trunk *trunk; /* of this pass: borrowed, or NULL */
 	size_t attentions;      /* so far in this pass */
 	int error;
 	double macs;
@@ -102,6 +104,7 @@ void ft_graph_begin(struct ft_graph *g, enum ft_mode mode, uint64_t seed, uint64
 	g->key = ft_mix(seed, step);
 	g->mode = mode;
 	g->sites = 0;
+	g->trunk = NULL;
 	g->attentions = 0;
 	g->error = FT_OK;
 	g->macs = 0;
@@ -141,6 +144,9 @@ int ft_graph_fail(struct ft_graph *g, int code)
 		g->error = code;
 	return code;
 }
+
+void graph_set_trunk(struct ft_graph *g, struct ft_trunk *t) { g->trunk = t; }
+struct ft_trunk *graph_trunk(const struct ft_graph *g) { return g->trunk; }
 
 /* ---- memory ---- */
 static void note_peak(struct ft_graph *g)
@@ -220,6 +226,8 @@ float *graph_scratch(struct ft_graph *g, size_t n)
 
 struct ft_dropout graph_dropout(struct ft_graph *g, float p)
 {
+	if (g->trunk && trunk_is_still(g->trunk))
+		return (struct ft_dropout){ 0 };
 	/* An odd constant steps the key from site to site; Philox mixes it. */
 	return (struct ft_dropout){ .key = g->key + 0x9E3779B97F4A7C15u * ++g->sites, .p = graph_training(g) ? p : 0 };
 }

@@ -1,6 +1,6 @@
 /* layer.c - layers: where the memory of a pass can be used again, and which may be computed
  * twice instead of being kept. */
-#include "priv.h"
+#include "trunk.h"
 
 /* What is kept of a layer for the way back. */
 struct kept {
@@ -75,9 +75,12 @@ struct ft_tensor *ft_layer(struct ft_graph *g, ft_layer_function *f, const void 
 {
 	if (!graph_ready(g, &x, 1))
 		return NULL;
-	if (graph_recomputes(g))
-		return run_unkept(g, f, ctx, bytes, x, i);
-	return end_page(g, f(ctx, g, x, i));
+	struct ft_trunk *t = graph_trunk(g);
+	bool ends = t && trunk_ends(t, i);
+	if (t && trunk_replays(t, i))
+		return ends ? trunk_replay(t, g, x) : x;
+	struct ft_tensor *y = graph_recomputes(g) ? run_unkept(g, f, ctx, bytes, x, i) : end_page(g, f(ctx, g, x, i));
+	return ends ? trunk_leave(t, g, y) : y;
 }
 
 /* The gradient of the layer's input: where the layer's own operations add to it. */

@@ -128,6 +128,7 @@ struct ft_model {
 	size_t slots;
 
 	struct adapt *adapt;  /* techniques (../adapt), or NULL */
+	struct ft_trunk *trunk; /* borrowed, or NULL */
 	size_t old_adapters;  /* of meta.adapt: those that a plan does not add */
 
 	struct ft_base *base;

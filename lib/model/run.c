@@ -4,8 +4,22 @@
 #include <math.h>
 #include <string.h>
 
+int ft_model_still(const struct ft_model *m)
+{
+	int layers = (int)m->shape.layers;
+	for (size_t i = 0; i < m->count; i++)
+		if (m->params[i]->trains && m->params[i]->layer < layers)
+			layers = m->params[i]->layer;
+	return layers < 0 ? 0 : layers;
+}
+
+void ft_model_trunk(struct ft_model *m, struct ft_trunk *t) { m->trunk = t; }
+
 int model_run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct head_output *h)
 {
+	int begun = m->trunk ? ft_trunk_begin(m->trunk, g, b) : FT_OK;
+	if (begun < 0)
+		return begun;
 	struct ft_tensor *hidden = m->family->encode(m, g, b);
 	if (!hidden)
 		return ft_graph_error(g);

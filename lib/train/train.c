@@ -15,6 +15,7 @@ struct run {
 	struct ft_objective *objective;
 	struct log *log;
 	struct validator *valid;
+	struct ft_trunk *trunk;
 	int schedule;
 	double rate;
 	int64_t warmup, total; /* steps; total 0: unknown */
@@ -257,6 +258,28 @@ static int check_plan(const struct ft_model *m)
 	return ft_fail(FT_EUSAGE, "nothing trains in %s; ft-freeze makes another plan", ft_model_name(m));
 }
 
+static int open_trunk(struct run *r)
+{
+	int layers = r->o->trunk == FT_TRUNK_RANDOM ? 0 : ft_model_still(r->m);
+	if (r->o->trunk == FT_TRUNK_RANDOM)
+		return FT_OK;
+	if (layers == 0)
+		return ft_fail(FT_EUSAGE, "%s: no layer lies below all that trains (ft-freeze --last-layers)", ft_model_name(r->m));
+	r->trunk = ft_trunk_new(layers, r->o->trunk == FT_TRUNK_KEEP, r->o->trunk_file);
+	ft_model_trunk(r->m, r->trunk);
+	return r->trunk ? FT_OK : FT_EFAIL;
+}
+
+static void close_trunk(struct run *r)
+{
+	struct ft_trunk_use use = r->trunk ? ft_trunk_use(r->trunk) : (struct ft_trunk_use){ 0 };
+	if (use.rows)
+		ft_note("trunk: %zu texts kept in %.1f MB; computed for %lld batches, started from for %lld", use.rows,
+		        1e-6 * use.bytes, (long long)use.computed, (long long)use.reused);
+	ft_model_trunk(r->m, NULL);
+	ft_trunk_free(r->trunk);
+}
+
 static int open_run(struct run *r)
 {
 	int rc = check_plan(r->m);
@@ -267,6 +290,9 @@ static int open_run(struct run *r)
 	r->rate = r->o->rate > 0 ? r->o->rate : default_rate(r->m, r->o->optim.name);
 	if (!isnan(r->o->dropout))
 		ft_model_dropout(r->m, r->o->dropout);
+	rc = open_trunk(r);
+	if (rc < 0)
+		return rc;
 	r->graph = ft_graph_new();
 	if (r->graph)
 		ft_graph_recompute(r->graph, r->o->recompute);
@@ -305,6 +331,7 @@ int ft_train(struct ft_model *m, struct ft_reader *data, const struct ft_train_o
 	}
 	log_free(r.log);
 	validator_free(r.valid);
+	close_trunk(&r);
 	ft_optim_free(r.optim);
 	ft_objective_free(r.objective);
 	ft_graph_free(r.graph);

@@ -1,6 +1,6 @@
 /* step.c - how long a step of training takes, and what it spends it on.
  *
- *	step [-j THREADS] [-n STEPS] [-r ROWS] [-l LENGTH] [-b BATCHES] [-p] MODEL
+ *	step [-j THREADS] [-n STEPS] [-r ROWS] [-l LENGTH] [-b BATCHES] [-p] [-t still|keep] MODEL
  *
  * A step is what ft-train does with a batch: forward, backward, the gradients'
  * norm, clipping and AdamW. The batches are those of the stream BATCHES, or one of
@@ -8,7 +8,10 @@
  * asks for memory. One line of JSON on stdout.
  *
  * With -p the products of one of the model's layers are timed before and after each step, and the step's rate is
- * held against theirs: a machine whose clock changes from second to second is the same for both. */
+ * held against theirs: a machine whose clock changes from second to second is the same for both.
+ *
+ * With -t the layers below all that trains are a trunk, which is kept or not (ft/trunk.h). As the batch is the same in
+ * every step, n steps and the first one are n + 1 epochs. */
 #include "products.h"
 
 #include "ft/json.h"
@@ -29,12 +32,14 @@ struct bench {
 	struct ft_reader *data; /* NULL: the synthetic batch */
 	struct ft_batch batch;
 	int64_t steps;
+	struct ft_trunk *trunk; /* or NULL */
 	struct product products[LAYER_PRODUCTS]; /* with -p; else of no tokens */
 	/* results */
 	double *seconds;        /* [steps] */
 	double *shares;         /* [steps], with -p: of the rate of the products around it */
 	double phase[PHASES];   /* of the fastest step */
 	double total, tokens;   /* over all timed steps */
+	double first;           /* seconds of the one that is not */
 	double macs, macs_done; /* of the last step: needed, and computed */
 	double loss;
 };
@@ -187,8 +192,10 @@ static int run_steps(struct bench *b)
 		double seconds = now() - began;
 		before = after;
 		after = products_rate(b);
-		if (i < 0)
+		if (i < 0) {
+			b->first = seconds;
 			continue;
+		}
 		b->seconds[i] = seconds;
 		b->shares[i] = 2e-9 * b->macs / seconds / ((before + after) / 2);
 		b->total += b->seconds[i];
@@ -231,6 +238,7 @@ static void print_result(const struct bench *b)
 		print_shares(b);
 	for (int i = 0; i < PHASES; i++)
 		printf(",\"%s\":%.5f", phase_names[i], b->phase[i]);
+	printf(",\"first\":%.5f,\"with_first\":%.5f", b->first, b->first + b->total);
 	printf(",\"loss\":%.5f,\"peak_bytes\":%.0f}\n", b->loss, peak_memory());
 }
 
@@ -264,6 +272,14 @@ static void close_bench(struct bench *b)
 	ft_model_free(b->m);
 	free(b->seconds);
 	free(b->shares);
+	ft_trunk_free(b->trunk);
+}
+
+static int make_trunk(struct bench *b, const char *how)
+{
+	b->trunk = ft_trunk_new(ft_model_still(b->m), strcmp(how, "keep") == 0, NULL);
+	ft_model_trunk(b->m, b->trunk);
+	return b->trunk ? FT_OK : FT_EFAIL;
 }
 
 /* The products of a layer of the model, for the tokens of the batch. */
@@ -277,27 +293,30 @@ static void take_products(struct bench *b)
 int main(int argc, char **argv)
 {
 	struct bench b = { .steps = 3 };
-	const char *batches = NULL;
+	const char *batches = NULL, *trunk = NULL;
 	int64_t rows = 8, length = 128;
 	int threads = 0, c;
 	bool paired = false;
-	while ((c = getopt(argc, argv, "j:n:r:l:b:p")) != -1) {
+	while ((c = getopt(argc, argv, "j:n:r:l:b:pt:")) != -1) {
 		switch (c) {
 		case 'j': threads = atoi(optarg); break;
 		case 'n': b.steps = atoll(optarg); break;
 		case 'r': rows = atoll(optarg); break;
 		case 'l': length = atoll(optarg); break;
 		case 'b': batches = optarg; break;
+		case 't': trunk = optarg; break;
 		case 'p': paired = true; break;
 		default: return 2;
 		}
 	}
 	if (optind + 1 != argc || (paired && batches) || b.steps < 1 || rows < 1 || length < 1) {
-		fprintf(stderr, "usage: step [-j THREADS] [-n STEPS] [-r ROWS] [-l LENGTH] [-b BATCHES] [-p] MODEL\n");
+		fprintf(stderr, "usage: step [-j THREADS] [-n STEPS] [-r ROWS] [-l LENGTH] [-b BATCHES] [-p] [-t still|keep] MODEL\n");
 		return 2;
 	}
 	ft_threads_set(threads);
 	int rc = open_bench(&b, argv[optind], batches, rows, length);
+	if (rc == FT_OK && trunk)
+		rc = make_trunk(&b, trunk);
 	if (rc == FT_OK && paired)
 		take_products(&b);
 	rc = rc ? rc : run_steps(&b);
