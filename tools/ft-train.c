@@ -59,6 +59,9 @@ static const struct ft_opt options[] = {
 	{ "accumulate", 0, FT_OPT_INT, &o.accumulate, "N", "batches a step; the loss is the mean over all (default: 1)", 0 },
 	{ "steps", 0, FT_OPT_INT, &o.steps, "N", "stop after N steps (default: all that the stream has)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Regularisation", 0 },
+	{ "ema", 0, FT_OPT_REAL, &o.ema, "DECAY",
+	  "measure and write an exponential average of the weights over the steps, such as 0.999 (default: the last weights)",
+	  0 },
 	{ "dropout", 0, FT_OPT_REAL, &o.dropout, "P", "for every dropout (default: as the configuration says)", 0 },
 	{ "seed", 0, FT_OPT_INT, &o.seed, "N", "seed of dropout (default: 0)", 0 },
 	{ "label-smoothing", 0, FT_OPT_REAL, &smoothing, "X", "classify and tag: share spread over all classes (default: 0)", 0 },
@@ -121,6 +124,8 @@ static int check_options(void)
 	rc = rc ? rc : check_range("clip", o.clip, 0, 1e30);
 	rc = rc ? rc : check_range("accumulate", (double)o.accumulate, 1, 1e9);
 	rc = rc ? rc : check_range("steps", (double)o.steps, 0, 1e15);
+	if (rc == FT_OK && o.ema != 0)
+		rc = check_range("ema", o.ema, 1e-6, 0.999999999);
 	rc = rc ? rc : check_range("label-smoothing", smoothing, 0, 0.999);
 	rc = rc ? rc : check_range("rdrop", o.objective.rdrop, 0, 1e6);
 	rc = rc ? rc : check_range("kl-base", o.objective.kl_base, 0, 1e6);

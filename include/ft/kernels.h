@@ -45,6 +45,7 @@ struct ft_updates {
 	void (*adafactor)(float *w, const float *g, const float *column, float step, float keep, size_t n);
 	void (*add_squares)(double *sum, const float *x, size_t n);                /* sum[i] += x[i]^2 */
 	double (*sum_product_squares)(const float *x, const float *y, size_t n);   /* of (x[i] y[i])^2 */
+	void (*average)(float *y, const float *x, float share, size_t n); /* y += share (x - y) */
 	/* At most a block of numbers out of bytes, and into those that are nearest; returns the scale. */
 	void (*from_bytes)(float *y, const uint8_t *code, float scale, const struct ft_byte_map *map, size_t n);
 	float (*to_bytes)(uint8_t *code, const float *x, const struct ft_byte_map *map, size_t n);

@@ -33,6 +33,7 @@ struct ft_train_options {
 	const char *trunk_file;  /* kept here; NULL: in memory */
 	int64_t steps;           /* stop after so many; 0: all the stream has */
 	int64_t seed;            /* of dropout */
+	double ema;              /* decay of an average of the weights, which is what is measured and kept; 0: none */
 	const char *log;         /* file of JSON lines, or NULL */
 
 	const char *valid;       /* batches stream to validate on, or NULL */

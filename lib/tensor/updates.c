@@ -66,6 +66,12 @@ static double sum_product_squares(const float *x, const float *y, size_t n)
 	return sum;
 }
 
+static void average(float *y, const float *x, float share, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] += share * (x[i] - y[i]);
+}
+
 /* ---- numbers in a byte ---- */
 static void from_bytes(float *y, const uint8_t *code, float scale, const struct ft_byte_map *map, size_t n)
 {
@@ -108,6 +114,7 @@ const struct ft_updates JOIN(ft_updates_, FT_ISA) = {
 	.adafactor = adafactor,
 	.add_squares = add_squares,
 	.sum_product_squares = sum_product_squares,
+	.average = average,
 	.from_bytes = from_bytes,
 	.to_bytes = to_bytes,
 };

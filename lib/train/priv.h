@@ -25,4 +25,12 @@ int64_t validator_best_step(const struct validator *v);
 const json_t *validator_best(const struct validator *v);
 void validator_free(struct validator *v);
 
+/* ---- ema.c: an average of the weights over the steps ---- */
+struct ema;
+struct ema *ema_new(struct ft_model *m, double decay); /* as large as what trains */
+void ema_add(struct ema *e, int64_t step); /* after step `step`, from 1 */
+void ema_swap(struct ema *e); /* the model has the averages, and e the weights; and back */
+float *ema_weights(const struct ema *e, size_t i); /* the average of parameter i; NULL: it does not train */
+void ema_free(struct ema *e); /* NULL is fine */
+
 #endif

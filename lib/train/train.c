@@ -16,6 +16,7 @@ struct run {
 	struct log *log;
 	struct validator *valid;
 	struct ft_trunk *trunk;
+	struct ema *ema;       /* NULL: none is kept */
 	int schedule;
 	double rate;
 	int64_t warmup, total; /* steps; total 0: unknown */
@@ -139,6 +140,8 @@ static int apply_step(struct run *r)
 	double rate = r->rate * ft_schedule(r->schedule, r->step, r->warmup, r->total);
 	ft_optim_step(r->optim, rate, scale);
 	r->step++;
+	if (r->ema)
+		ema_add(r->ema, r->step);
 	r->last_loss = r->loss_sum / r->weight;
 	r->all_tokens += r->tokens;
 	r->all_units += r->supervised;
@@ -158,7 +161,11 @@ static int validate(struct run *r)
 	bool better;
 	if (!r->valid)
 		return FT_OK;
+	if (r->ema)
+		ema_swap(r->ema);
 	int rc = validator_run(r->valid, r->graph, r->step, &result, &better);
+	if (r->ema)
+		ema_swap(r->ema);
 	if (rc < 0) {
 		json_decref(result);
 		return rc;
@@ -301,6 +308,8 @@ static int open_run(struct run *r)
 	r->log = r->optim ? log_open(r->o->log) : NULL;
 	if (!r->log)
 		return ft_last_error();
+	if (r->o->ema > 0 && !(r->ema = ema_new(r->m, r->o->ema)))
+		return ft_last_error();
 	if (r->o->valid && !(r->valid = validator_new(r->m, r->o->valid, r->o->metric, r->o->combine)))
 		return ft_last_error();
 	r->began = ft_now();
@@ -323,6 +332,8 @@ int ft_train(struct ft_model *m, struct ft_reader *data, const struct ft_train_o
 	ft_progress_end();
 	if (rc == FT_OK && r.valid)
 		validator_restore(r.valid);
+	else if (rc == FT_OK && r.ema)
+		ema_swap(r.ema);
 	rc = rc ? rc : summarise(&r);
 	mark_trained(m);
 	if (r.log && rc == FT_OK) {
@@ -332,6 +343,7 @@ int ft_train(struct ft_model *m, struct ft_reader *data, const struct ft_train_o
 	log_free(r.log);
 	validator_free(r.valid);
 	close_trunk(&r);
+	ema_free(r.ema);
 	ft_optim_free(r.optim);
 	ft_objective_free(r.objective);
 	ft_graph_free(r.graph);
