@@ -101,6 +101,10 @@ struct ft_tensor *ft_gate(struct ft_graph *g, ft_activation *f, struct ft_tensor
  * taken over. */
 struct ft_tensor *ft_dropout_add(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *residual, float p);
 
+/* y [T,H] = a + b; and x times w [1,H], or [1,1], for all rows. Nothing is used up. */
+struct ft_tensor *ft_sum(struct ft_graph *g, struct ft_tensor *a, struct ft_tensor *b);
+struct ft_tensor *ft_scale(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *w);
+
 /* Rotary positions: turns, in each of the first `heads` heads (of `size`
  * components) of x, the pair (c, c + pairs) for c < pairs by the angle that the
  * table has for the token's place in its row. What lies right of these heads, and

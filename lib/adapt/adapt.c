@@ -22,7 +22,8 @@ int adapt_param(struct ft_model *m, struct attached *a, int i, const struct site
                 const char *file, int64_t rows, int64_t cols)
 {
 	char *name = ft_format("%s.%s.%s", s->name, a->adapter->name, part);
-	char *full = ft_format("@base_model.model.%s.%s", s->file, file);
+	char *full = s->kind == SITE_BLOCK ? ft_format("@%s.adapters.%s.%s", s->file, a->adapter->name, file)
+	                                   : ft_format("@base_model.model.%s.%s", s->file, file);
 	int rc = name && full ? param_add(m, kind, s->layer, name, full, rows, cols) : FT_EFAIL;
 	free(name);
 	free(full);
@@ -89,6 +90,15 @@ static int usual_sites(const struct ft_model *m, const struct adapter *r, const 
 	return rc;
 }
 
+/* One that the technique can be at, to be named to a user. */
+static const char *some_site(const struct technique *t, const struct sites *s)
+{
+	for (size_t i = s->count; i-- > 0;)
+		if (s->at[i].kind & t->kinds)
+			return s->at[i].name;
+	return "none";
+}
+
 static int check_sites(const struct ft_model *m, const struct adapter *r, const struct sites *s)
 {
 	size_t i;
@@ -96,7 +106,7 @@ static int check_sites(const struct ft_model *m, const struct adapter *r, const 
 	json_array_foreach(json_object_get(r->config, "sites"), i, glob)
 		if (count_matches(r->kind, s, json_string_value(glob)) == 0)
 			return ft_fail(FT_EUSAGE, "%s: sites: '%s' matches no site of %s (there is, for one, %s)", r->kind->name,
-			               json_string_value(glob), m->name, s->count ? s->at[s->count - 1].name : "none");
+			               json_string_value(glob), m->name, some_site(r->kind, s));
 	return FT_OK;
 }
 
@@ -247,6 +257,26 @@ struct ft_tensor *adapt_table(struct ft_model *m, struct ft_graph *g, const char
 		if (a->kind->table)
 			y = a->kind->table(g, a, b, y);
 	return y;
+}
+
+struct ft_tensor *block_sum(struct ft_graph *g, const struct block *b, struct ft_tensor *y) { return ft_sum(g, y, b->x); }
+
+struct ft_tensor *block_norm(struct ft_graph *g, const struct block *b, struct ft_tensor *sum)
+{
+	return b->norm ? site_norm(b->m, g, sum, "%s.norm", b->site) : sum;
+}
+
+struct ft_tensor *adapt_block(struct ft_model *m, struct ft_graph *g, const char *site, struct ft_tensor *y,
+                              struct ft_tensor *x, float dropout, bool norm)
+{
+	const struct attached *a = attached_at(m, site);
+	struct block b = { .m = m, .site = site, .x = x, .norm = norm };
+	if (a)
+		y = ft_dropout_add(g, y, NULL, dropout);
+	for (; a; a = a->next)
+		if (a->kind->block)
+			y = a->kind->block(g, a, &b, y);
+	return b.whole ? y : block_norm(g, &b, ft_dropout_add(g, y, x, attached_at(m, site) ? 0 : dropout));
 }
 
 void ft_model_plain(struct ft_model *m, bool plain)

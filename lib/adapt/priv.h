@@ -18,13 +18,14 @@
 enum site_kind {
 	SITE_LINEAR = 1, /* y = x w^T + b, in the body: "layer.3.attn.q" */
 	SITE_TABLE = 2,  /* the vectors of words: "embed.word" */
+	SITE_BLOCK = 4,  /* what a block gives to the sum behind it: "layer.3.attn", "layer.3.ffn" */
 };
 struct site {
 	enum site_kind kind;
 	int layer;
 	char *name; /* ours */
-	char *file; /* the module in checkpoints: "bert.encoder.layer.3.attention.self.query" */
-	struct ft_param *weight;
+	char *file; /* the module in checkpoints: "bert.encoder.layer.3.attention.self.query"; of a block AdapterHub's */
+	struct ft_param *weight; /* of a block NULL */
 };
 
 /* ---- what is attached ---- */
@@ -36,7 +37,7 @@ struct adapter {
 	const char *name; /* in config */
 };
 /* It, at one site. */
-#define ADAPT_PARTS 4
+#define ADAPT_PARTS 9
 struct attached {
 	const struct technique *kind;
 	const struct adapter *adapter;
@@ -56,6 +57,18 @@ struct adapt_key {
 	bool by_site; /* KEY:GLOB=VALUE is for the sites of a glob */
 };
 
+/* The end of a block, on one pass. */
+struct block {
+	struct ft_model *m;
+	const char *site;
+	struct ft_tensor *x; /* what the block was given */
+	bool norm;           /* a norm is behind the sum */
+	bool whole;          /* a hook's: what it gives is the sum, and normed, already */
+};
+/* y + x, which both stay as they are, and its norm where there is one. */
+struct ft_tensor *block_sum(struct ft_graph *g, const struct block *b, struct ft_tensor *y);
+struct ft_tensor *block_norm(struct ft_graph *g, const struct block *b, struct ft_tensor *sum);
+
 struct technique {
 	const char *name;
 	const struct adapt_key *keys;
@@ -67,6 +80,8 @@ struct technique {
 	/* At a linear site: y is the result so far, of x. At a table: y, of the batch's ids. NULL: nothing. */
 	struct ft_tensor *(*linear)(struct ft_graph *g, const struct attached *a, struct ft_tensor *x, struct ft_tensor *y);
 	struct ft_tensor *(*table)(struct ft_graph *g, const struct attached *a, const struct ft_batch *b, struct ft_tensor *y);
+	/* At a block: y is its result so far, behind dropout, and what comes back goes to the sum in its place. */
+	struct ft_tensor *(*block)(struct ft_graph *g, const struct attached *a, struct block *b, struct ft_tensor *y);
 	/* Does to the weight, all of whose numbers are floats in memory, what it does on every pass. NULL: it cannot be. */
 	int (*merge)(const struct attached *a);
 };
@@ -75,7 +90,7 @@ struct technique {
 double adapt_number(const struct attached *a, const char *key, const struct site *s);
 bool adapt_flag(const struct attached *a, const char *key);
 /* Declares SITE.NAME.PART, [rows, cols], as a's part number i. `file` is its name in PEFT's
- * checkpoints, behind the module's. */
+ * checkpoints, of a block's in AdapterHub's, behind the module's. */
 int adapt_param(struct ft_model *m, struct attached *a, int i, const struct site *s, enum param_kind kind, const char *part,
                 const char *file, int64_t rows, int64_t cols);
 bool adapt_matches(const char *glob, const struct site *s);

@@ -4,6 +4,8 @@
 #include "ft/mem.h"
 
 #include <fnmatch.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,24 +23,75 @@ static bool is_site(const struct ft_model *m, const struct ft_param *p, enum sit
 	return (p->kind == PARAM_WEIGHT || p->kind == PARAM_TURNED) && p->layer >= 0 && p->layer < (int)m->shape.layers;
 }
 
+/* name_taken and file_taken are taken over; NULL: out of memory. */
+static int add(struct sites *s, const struct site *x, char *name_taken, char *file_taken)
+{
+	int rc = name_taken && file_taken ? ft_grow(&s->at, &s->cap, s->count + 1, sizeof *s->at) : FT_EFAIL;
+	if (rc < 0) {
+		free(name_taken);
+		free(file_taken);
+		return FT_EFAIL;
+	}
+	s->at[s->count] = *x;
+	s->at[s->count].name = name_taken;
+	s->at[s->count++].file = file_taken;
+	return FT_OK;
+}
+
+static int add_weight(const struct ft_model *m, struct sites *s, struct ft_param *p)
+{
+	struct site x = { .layer = p->layer, .weight = p };
+	size_t n = sizeof end - 1;
+	if (!is_site(m, p, &x.kind))
+		return FT_OK;
+	return add(s, &x, ft_strndup(p->name, strlen(p->name) - n), ft_strndup(p->file, strlen(p->file) - n));
+}
+
+/* ---- blocks: "layer.3.attn" where the parameters "layer.3.attn.*" are ---- */
+
+/* What AdapterHub calls the end of a block: a module of the layer ("h.3.attention_adapters"), or where the block's sum and
+ * norm are a module themselves, as BERT's, that one. */
+static char *block_file(const struct ft_model *m, const char *block, int layer, const char *of_layer)
+{
+	static const char sum[] = ".output.LayerNorm.weight";
+	char *name = ft_format("%s.norm.weight", block), number[16];
+	const struct ft_param *norm = NULL;
+	for (size_t i = 0; name && !norm && i < m->count; i++)
+		norm = strcmp(m->params[i]->name, name) == 0 ? m->params[i] : NULL;
+	free(name);
+	size_t n = norm ? strlen(norm->file) : 0;
+	if (n >= sizeof sum && strcmp(norm->file + n - (sizeof sum - 1), sum) == 0)
+		return ft_strndup(norm->file, n - strlen(".LayerNorm.weight"));
+	snprintf(number, sizeof number, ".%d.", layer);
+	const char *at = strstr(of_layer, number);
+	return ft_format("%.*s.%s", at ? (int)(at - of_layer + (long)strlen(number) - 1) : 0, of_layer,
+	                 strcmp(strrchr(block, '.'), ".attn") == 0 ? "attention_adapters" : "output_adapters");
+}
+
+/* The block that a parameter is of, unless that was the last one added. */
+static int add_block(const struct ft_model *m, struct sites *s, const struct ft_param *p, size_t *last)
+{
+	struct site x = { .kind = SITE_BLOCK, .layer = p->layer };
+	size_t n = strncmp(p->name, "layer.", 6) == 0 ? 6 + strspn(p->name + 6, "0123456789") : 0;
+	if (n == 0 || p->name[n] != '.')
+		return FT_OK;
+	n += 1 + strcspn(p->name + n + 1, ".");
+	if (*last < s->count && strlen(s->at[*last].name) == n && strncmp(s->at[*last].name, p->name, n) == 0)
+		return FT_OK;
+	char *name = ft_strndup(p->name, n), *file = name ? block_file(m, name, p->layer, p->file) : NULL;
+	*last = s->count;
+	return add(s, &x, name, file);
+}
+
 int sites_collect(struct ft_model *m, struct sites *s)
 {
-	for (size_t i = 0; i < m->count; i++) {
-		struct ft_param *p = m->params[i];
-		enum site_kind kind;
-		if (!is_site(m, p, &kind))
-			continue;
-		if (ft_grow(&s->at, &s->cap, s->count + 1, sizeof *s->at) < 0)
-			return FT_EFAIL;
-		struct site *x = &s->at[s->count++];
-		size_t file = strlen(p->file) - (sizeof end - 1);
-		*x = (struct site){ .kind = kind, .layer = p->layer, .weight = p };
-		x->name = ft_strndup(p->name, strlen(p->name) - (sizeof end - 1));
-		x->file = ft_strndup(p->file, file);
-		if (!x->name || !x->file)
-			return FT_EFAIL;
+	int rc = FT_OK;
+	size_t last = SIZE_MAX;
+	for (size_t i = 0; rc == FT_OK && i < m->count; i++) {
+		rc = add_block(m, s, m->params[i], &last);
+		rc = rc ? rc : add_weight(m, s, m->params[i]);
 	}
-	return FT_OK;
+	return rc;
 }
 
 void sites_free(struct sites *s)

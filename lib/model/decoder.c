@@ -192,9 +192,9 @@ static struct ft_tensor *layer(const void *ctx, struct ft_graph *g, struct ft_te
 	const struct layer *l = ctx;
 	struct ft_model *m = l->m;
 	struct ft_tensor *a = attend(l, g, site_norm(m, g, x, "layer.%d.attn.norm", i), i);
-	x = ft_dropout_add(g, a, x, m->shape.dropout);
+	x = site_add(m, g, a, x, m->shape.dropout, "layer.%d.attn", i);
 	struct ft_tensor *f = feed(m, g, site_norm(m, g, x, "layer.%d.ffn.norm", i), i);
-	return ft_dropout_add(g, f, x, m->shape.dropout);
+	return site_add(m, g, f, x, m->shape.dropout, "layer.%d.ffn", i);
 }
 
 struct ft_tensor *decoder_encode(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b)

@@ -69,11 +69,11 @@ static struct ft_tensor *layer(const void *ctx, struct ft_graph *g, struct ft_te
 	a = ft_attention(g, l->b, a, NULL, NULL, &(struct ft_attention_options){
 		.heads = (int)s->heads, .causal = true, .dropout = s->attention_dropout });
 	a = site_linear(m, g, a, "layer.%d.attn.o", i);
-	x = ft_dropout_add(g, a, x, s->dropout);
+	x = site_add(m, g, a, x, s->dropout, "layer.%d.attn", i);
 	struct ft_tensor *f = site_norm(m, g, x, "layer.%d.ffn.norm", i);
 	f = site_linear(m, g, f, "layer.%d.ffn.up", i);
 	f = site_linear(m, g, s->activation(g, f), "layer.%d.ffn.down", i);
-	return ft_dropout_add(g, f, x, s->dropout);
+	return site_add(m, g, f, x, s->dropout, "layer.%d.ffn", i);
 }
 
 static struct ft_tensor *encode(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b)

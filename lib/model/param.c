@@ -401,6 +401,20 @@ struct ft_tensor *site_embed(struct ft_model *m, struct ft_graph *g, const struc
 	return word ? adapt_table(m, g, "embed.word", b, ft_embed(g, b, word, position, type, &m->shape.embed)) : NULL;
 }
 
+struct ft_tensor *site_add(struct ft_model *m, struct ft_graph *g, struct ft_tensor *y, struct ft_tensor *x, float dropout,
+                           const char *fmt, ...)
+{
+	SITE(name);
+	return adapt_block(m, g, name, y, x, dropout, false);
+}
+
+struct ft_tensor *site_add_norm(struct ft_model *m, struct ft_graph *g, struct ft_tensor *y, struct ft_tensor *x,
+                                float dropout, const char *fmt, ...)
+{
+	SITE(name);
+	return adapt_block(m, g, name, y, x, dropout, true);
+}
+
 struct ft_tensor *site_norm(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x, const char *fmt, ...)
 {
 	SITE(name);

@@ -90,13 +90,11 @@ static struct ft_tensor *layer(const void *ctx, struct ft_graph *g, struct ft_te
 	struct ft_tensor *a = ft_attention(g, l->of.b, q, k, v, &(struct ft_attention_options){
 		.heads = (int)s->heads, .dropout = s->attention_dropout });
 	a = site_linear(m, g, a, "layer.%d.attn.o", i);
-	a = ft_dropout_add(g, a, x, l->names->drop_attention ? s->dropout : 0);
-	a = site_norm(m, g, a, "layer.%d.attn.norm", i);
+	a = site_add_norm(m, g, a, x, l->names->drop_attention ? s->dropout : 0, "layer.%d.attn", i);
 	struct ft_tensor *f = site_linear(m, g, a, "layer.%d.ffn.up", i);
 	f = s->activation(g, f);
 	f = site_linear(m, g, f, "layer.%d.ffn.down", i);
-	f = ft_dropout_add(g, f, a, s->dropout);
-	return site_norm(m, g, f, "layer.%d.ffn.norm", i);
+	return site_add_norm(m, g, f, a, s->dropout, "layer.%d.ffn", i);
 }
 
 struct ft_tensor *postnorm_encode(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,

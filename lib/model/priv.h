@@ -166,6 +166,12 @@ struct ft_tensor *site_linear(struct ft_model *m, struct ft_graph *g, struct ft_
 	__attribute__((format(printf, 4, 5)));
 struct ft_tensor *site_norm(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+/* What follows a block, called "layer.%d.attn" or the like: dropout of its result y, which is used up, and the sum with
+ * x, what the block was given. Behind the sum of the second stands the norm NAME.norm. */
+struct ft_tensor *site_add(struct ft_model *m, struct ft_graph *g, struct ft_tensor *y, struct ft_tensor *x, float dropout,
+                           const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+struct ft_tensor *site_add_norm(struct ft_model *m, struct ft_graph *g, struct ft_tensor *y, struct ft_tensor *x,
+                                float dropout, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 /* The vectors of a batch's tokens: of the words (embed.word), places and types; the last two may be NULL. */
 struct ft_tensor *site_embed(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *position,
                              struct ft_tensor *type);
@@ -273,6 +279,9 @@ struct ft_tensor *adapt_linear(struct ft_model *m, struct ft_graph *g, const cha
                                struct ft_tensor *w, struct ft_tensor *b);
 struct ft_tensor *adapt_table(struct ft_model *m, struct ft_graph *g, const char *site, const struct ft_batch *b,
                               struct ft_tensor *y);
+/* At a block: y is its result, before dropout; `norm`: the norm SITE.norm is behind the sum with x. */
+struct ft_tensor *adapt_block(struct ft_model *m, struct ft_graph *g, const char *site, struct ft_tensor *y,
+                              struct ft_tensor *x, float dropout, bool norm);
 
 /* ---- run.c: for objectives ---- */
 /* Forward, to the loss of the head; and what callers see of that. */

@@ -109,6 +109,9 @@ static struct ft_tensor *dropout_add(struct ft_graph *g, struct ft_tensor **in)
 {
 	return ft_dropout_add(g, in[0], in[1], 0.3f);
 }
+static struct ft_tensor *sum(struct ft_graph *g, struct ft_tensor **in) { return ft_sum(g, in[0], in[1]); }
+static struct ft_tensor *sum_itself(struct ft_graph *g, struct ft_tensor **in) { return ft_sum(g, in[0], in[0]); }
+static struct ft_tensor *scale(struct ft_graph *g, struct ft_tensor **in) { return ft_scale(g, in[0], in[1]); }
 /* A residual that is what x was made from, as around a feed-forward block. */
 static struct ft_tensor *around(struct ft_graph *g, struct ft_tensor **in)
 {
@@ -304,6 +307,10 @@ static const struct test tests[] = {
 	{ OP_gate, "of two linear ones", gate_block, { { T, 5 }, { 6, 5 }, { 6, 5 } }, 7, 0, 0 },
 	{ OP_dropout_add, "without dropout", sum_of, { { T, 5 }, { T, 5 } }, 3, 0, 1 },
 	{ OP_dropout_add, "with a residual", dropout_add, { { T, 17 }, { T, 17 } }, 3, 0, 1 },
+	{ OP_sum, "of two", sum, { { T, 17 }, { T, 17 } }, 3, 0, 0 },
+	{ OP_sum, "of one with itself", sum_itself, { { T, 17 } }, 1, 0, 0 },
+	{ OP_scale, "by a row", scale, { { T, 17 }, { 1, 17 } }, 1, 0, 0 },
+	{ OP_scale, "by a number", scale, { { T, 17 }, { 1, 1 } }, 1, 0, 0 },
 	{ OP_dropout_add, "alone", dropout_add, { { T, 17 } }, 1, 0, 1 },
 	{ OP_dropout_add, "around a linear one", around, { { T, 6 }, { 6, 6 } }, 3, 0, 0 },
 	{ OP_attention, "", attention, { { T, 12 }, { T, 12 }, { T, 12 } }, 7, 0, 0 },
