@@ -42,7 +42,7 @@ static const struct ft_opt options[] = {
 	{ "pair", 'p', FT_OPT_STR, &pair_column, "COLUMN",
 	  "column of a second text; embed: of the text that belongs to the first (default: none)", 0 },
 	{ "negative", 0, FT_OPT_STR, &negative_column, "COLUMN",
-	  "embed: column of a text that does not, though it is like it (default: none)", 0 },
+	  "embed: column of a text that does not, though it is like it; lm: of a completion that is not as good (default: none)", 0 },
 	{ "prompt", 0, FT_OPT_STR, &prompt_column, "COLUMN",
 	  "lm: column of a prompt, which is what --text is (jsonl: 'prompt' where there is no 'text')", 0 },
 	{ "completion", 0, FT_OPT_STR, &completion_column, "COLUMN",
@@ -189,8 +189,8 @@ static int choose_limit(struct run *r)
 		return ft_fail(FT_EUSAGE, "--long: '%s' is not truncate, drop, split, turns or error", long_name);
 	if (length < 0)
 		return (int)length;
-	if (negative_column && (!apart || !pair_column))
-		return ft_fail(FT_EUSAGE, "--negative is for the task embed, beside --pair");
+	if (negative_column && !(r->task == FT_TASK_LM ? prompt_column : apart ? pair_column : NULL))
+		return ft_fail(FT_EUSAGE, "--negative is for the task embed, beside --pair, and lm, beside --completion");
 	if (apart && pair_column && policy == FT_TOK_SPLIT)
 		return ft_fail(FT_EUSAGE, "--long split: texts that belong together are not split");
 	if (stride >= 0 && policy != FT_TOK_SPLIT)
@@ -242,7 +242,7 @@ static int open_encoder(struct run *r)
 {
 	const struct ft_encode_options o = {
 		.tok = r->tok, .limit = r->limit, .task = r->task, .labels = r->labels, .targets = r->targets,
-		.rest = r->rest, .vocab = r->vocab, .learn = r->learn, .edges = r->edges, .chat = r->chat,
+		.rest = r->rest, .vocab = r->vocab, .learn = r->learn, .edges = r->edges, .chat = r->chat, .judged = !no_labels,
 		.prompt = r->task == FT_TASK_EMBED ? ft_model_pooling(r->model)->prompt : NULL,
 	};
 	r->encoder = ft_encoder_new(&o, r->out);

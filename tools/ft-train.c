@@ -19,7 +19,7 @@ static struct ft_train_options o = {
 	.dropout = NAN,
 	.accumulate = 1,
 	.metric = "loss",
-	.objective = { .distill_weight = 0.5, .temperature = 2 },
+	.objective = { .distill_weight = 0.5, .temperature = 2, .beta = 0.1, .desirable = 1, .undesirable = 1 },
 };
 
 static const struct ft_opt options[] = {
@@ -64,7 +64,7 @@ static const struct ft_opt options[] = {
 	  0 },
 	{ "dropout", 0, FT_OPT_REAL, &o.dropout, "P", "for every dropout (default: as the configuration says)", 0 },
 	{ "seed", 0, FT_OPT_INT, &o.seed, "N", "seed of dropout (default: 0)", 0 },
-	{ "label-smoothing", 0, FT_OPT_REAL, &smoothing, "X", "classify and tag: share spread over all classes (default: 0)", 0 },
+	{ "label-smoothing", 0, FT_OPT_REAL, &smoothing, "X", "classify and tag: share spread over all classes; dpo: of preferences that are wrong (default: 0)", 0 },
 	{ "class-weight", 0, FT_OPT_LIST, &class_weights, "LABEL=X",
 	  "weight of a class in the loss; multilabel: of its positives (default: 1); may be repeated", 0 },
 	{ "rdrop", 0, FT_OPT_REAL, &o.objective.rdrop, "A",
@@ -78,6 +78,15 @@ static const struct ft_opt options[] = {
 	  "how much of the loss that is; 1: all of it, and no labels are needed (default: 0.5)", 0 },
 	{ "distill-temperature", 0, FT_OPT_REAL, &o.objective.temperature, "T",
 	  "divide logits of both by T first, which shows what else they hold for likely (default: 2)", 0 },
+	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Preferences, of language models", 0 },
+	{ "dpo", 0, FT_OPT_FLAG, &o.objective.dpo, NULL, "learn which of two texts is preferred (direct preference optimisation)", 0 },
+	{ "orpo", 0, FT_OPT_FLAG, &o.objective.orpo, NULL,
+	  "learn the preferred text, and that it is (odds ratio preference optimisation)", 0 },
+	{ "kto", 0, FT_OPT_FLAG, &o.objective.kto, NULL, "learn from texts that are good or not (Kahneman-Tversky optimisation)", 0 },
+	{ "beta", 0, FT_OPT_REAL, &o.objective.beta, "X",
+	  "how closely to hold to the model before training; orpo: weight of the odds ratio (default: 0.1)", 0 },
+	{ "desirable", 0, FT_OPT_REAL, &o.objective.desirable, "X", "kto: what good texts weigh (default: 1)", 0 },
+	{ "undesirable", 0, FT_OPT_REAL, &o.objective.undesirable, "X", "kto: what others weigh (default: 1)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Validation", 0 },
 	{ "valid", 0, FT_OPT_STR, &o.valid, "FILE", "batches to validate on; the best weights are kept", FT_OPT_QUIET },
 	{ "valid-every", 0, FT_OPT_INT, &o.valid_every, "N", "validate every N steps (default: after each epoch)", 0 },
@@ -131,6 +140,9 @@ static int check_options(void)
 	rc = rc ? rc : check_range("kl-base", o.objective.kl_base, 0, 1e6);
 	rc = rc ? rc : check_range("distill-weight", o.objective.distill_weight, 1e-6, 1);
 	rc = rc ? rc : check_range("distill-temperature", o.objective.temperature, 0.01, 1000);
+	rc = rc ? rc : check_range("beta", o.objective.beta, 1e-9, 1e6);
+	rc = rc ? rc : check_range("desirable", o.objective.desirable, 0, 1e6);
+	rc = rc ? rc : check_range("undesirable", o.objective.undesirable, 0, 1e6);
 	rc = rc ? rc : check_range("valid-every", (double)o.valid_every, 0, 1e15);
 	rc = rc ? rc : check_range("patience", (double)o.patience, 0, 1e9);
 	if (rc == FT_OK && !isnan(o.dropout))

@@ -5,7 +5,8 @@
  * several where it is too long (ft_tok_parts); one of several texts that are looked at
  * one by one, for the task embed.
  *
- * For the task lm a row is a text, a prompt and its completion, or a conversation. Its tokens are laid in windows such
+ * For the task lm a row is a text, a prompt and its completion, or a conversation; or a preference: two of them, an
+ * example of two texts of which the first is better. A completion that is said to be good or not has that as its target. Its tokens are laid in windows such
  * that each is learnt once: the label of a place is the token behind it, also where that one
  * is the first of the next window, and FT_IGNORE where a window repeats places of the one before.
  */
@@ -62,6 +63,7 @@ struct ft_encode_options {
 	int64_t vocab;            /* rows of the model's embedding, which ids stay below; 0: not known */
 	enum ft_learn learn;      /* lm */
 	struct ft_edges edges;    /* lm */
+	bool judged;              /* lm: whether completions are good is kept, where rows say it */
 	const struct ft_chat *chat; /* lm, rows are conversations; else NULL, and none is */
 };
 

@@ -208,6 +208,22 @@ struct ft_tensor *ft_linear_divergence(struct ft_graph *g, const struct ft_decod
                                        const struct ft_divergence_options *o);
 struct ft_tensor *ft_linear_twin_divergence(struct ft_graph *g, const struct ft_decoded *of, float scale);
 
+/* ---- what is better: losses [examples,1] of log-probabilities of texts, x [rows,1] ----
+ * An example of the first two is two rows: what is preferred, and what it is preferred to. */
+/* Direct preference optimisation (Rafailov et al., NeurIPS 2023) beside a reference [rows]; smoothing is the share of
+ * preferences that are thought to be the wrong way around (Mitchell, "A note on DPO with noisy preferences", 2023). */
+struct ft_tensor *ft_dpo(struct ft_graph *g, struct ft_tensor *x, const float *reference, float beta, float smoothing);
+/* Odds ratio preference optimisation (Hong et al., EMNLP 2024) of means over tokens. */
+struct ft_tensor *ft_orpo(struct ft_graph *g, struct ft_tensor *x, float lambda);
+/* Kahneman-Tversky optimisation (Ethayarajh et al., ICML 2024): each row by itself. */
+struct ft_kto_options {
+	const float *reference;     /* [rows] */
+	const float *good;          /* [rows]: above 0 it is */
+	float beta, desirable, undesirable;
+	float divergence;           /* from the reference, as it is on average */
+};
+struct ft_tensor *ft_kto(struct ft_graph *g, struct ft_tensor *x, const struct ft_kto_options *o);
+
 /* y = f(ctx, g, x, i), a layer: of what was computed before, f uses only x, which it does
  * not use up, and parameters. As long as nothing has been recorded (in FT_INFER, and in a frozen
  * trunk) the memory of everything before is reused. With ft_graph_recompute() a

@@ -10,6 +10,9 @@
 #include "ft/model.h"
 
 struct ft_objective_options {
+	bool dpo, orpo, kto;   /* of preferences, instead of the loss of the head `lm`; one at most */
+	double beta;           /* of these: how much they hold to the reference; of orpo the weight of the odds ratio */
+	double desirable, undesirable; /* kto: what the two kinds of texts weigh */
 	double rdrop;          /* weight of the divergence of two passes with other dropout; 0: one pass */
 	double kl_base;        /* weight of the divergence from what was predicted before training; 0: none */
 	const char *teacher;   /* a model whose predictions are learnt; or NULL */

@@ -37,7 +37,8 @@ struct ft_text_options {
 	const char *member;         /* glob of archive members to read; NULL: all regular files */
 	size_t max_line;            /* bytes of a line, CoNLL sentence, or file that is one text; more: FT_EFORMAT; 0: 16 MiB */
 	bool words;                 /* texts are sentences in words with a tag each (words.h) */
-	bool prompts;               /* JSONL may have conversations, and without column choices "prompt" and "completion" */
+	bool prompts;               /* JSONL may have conversations, and without column choices "prompt" and "completion", or
+	                               preferences: "chosen" and "rejected" */
 	const char *messages;       /* JSONL: the member that is a conversation; NULL: "messages" */
 };
 
@@ -52,6 +53,10 @@ struct ft_row {
 	size_t nwords;
 	/* A conversation: what came as messages and as tools; `text` is then its line. NULL: it is none. */
 	const json_t *messages, *tools;
+	/* Of a conversation whose last reply is preferred to another: it with the other. A text that is preferred to another is
+	 * `pair`, and the other `negative`. NULL: nothing is preferred. */
+	const json_t *rejected;
+	bool judged;                      /* json is true or false: whether the completion, or the last reply, is good */
 };
 
 struct ft_text;

@@ -24,8 +24,8 @@ int model_run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, 
 	if (!hidden)
 		return ft_graph_error(g);
 	if (ft_batch_texts(b) > 1 && m->head->task != FT_TASK_EMBED)
-		return ft_fail(FT_EMATCH, "examples of %zu texts, for a head that takes one; they are for the head embed",
-		               b->texts);
+		return ft_fail(FT_EMATCH, "examples of %zu texts, for a head that takes one; they are for the head embed, and "
+		               "preferences among them for --dpo and --orpo of ft-train", b->texts);
 	int rc = m->head->run(m, g, b, hidden, h);
 	return rc < 0 ? rc : ft_graph_error(g);
 }

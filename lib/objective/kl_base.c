@@ -38,7 +38,7 @@ static int set_up(struct ft_objective *x, void **state)
 static int before(void *state, struct pass *p)
 {
 	struct memory *s = state;
-	return other_run(s->base, p->batch, &s->h);
+	return other_run(s->base, p->copies > 1 ? p->batch : p->b, &s->h);
 }
 
 static int add(void *state, struct pass *p)

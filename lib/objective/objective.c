@@ -126,7 +126,9 @@ int ft_objective_log(struct ft_objective *x, json_t *entry)
 	int rc = FT_OK;
 	for (size_t i = 0; i < x->count; i++) {
 		struct used *u = &x->used[i];
-		if (x->weight > 0)
+		if (u->objective->log)
+			rc |= u->objective->log(u->state, entry);
+		else if (x->weight > 0)
 			rc |= ft_json_set(entry, u->objective->name, json_real(u->part / x->weight));
 		u->part = 0;
 	}

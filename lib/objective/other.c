@@ -1,13 +1,13 @@
 /* other.c - predictions of another model of the same batches: a teacher, or the model as it was
  * before training. */
-#include "priv.h"
+#include "preference.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 struct other {
 	struct ft_model *m; /* its own, or borrowed with its techniques switched off */
-	bool borrowed;
+	bool borrowed, plain;
 	struct ft_graph *g;
 };
 
@@ -21,11 +21,11 @@ void other_free(struct other *o)
 	free(o);
 }
 
-static struct other *new_other(struct ft_model *m, bool borrowed)
+static struct other *new_other(struct ft_model *m, bool borrowed, bool plain)
 {
 	struct other *o = m ? ft_alloc(1, sizeof *o) : NULL;
 	if (o) {
-		*o = (struct other){ .m = m, .borrowed = borrowed, .g = ft_graph_new() };
+		*o = (struct other){ .m = m, .borrowed = borrowed, .plain = plain, .g = ft_graph_new() };
 		if (o->g)
 			return o;
 	}
@@ -60,7 +60,7 @@ struct other *other_open(const struct ft_model *m, const char *path)
 {
 	struct ft_model *other = ft_model_open(path, NULL, FT_MODEL_READ);
 	if (other && check_alike(m, other) == FT_OK)
-		return new_other(other, false);
+		return new_other(other, false, false);
 	ft_model_free(other);
 	return NULL;
 }
@@ -77,26 +77,34 @@ static bool only_techniques_train(const struct ft_model *m)
 struct other *other_before(struct ft_model *m)
 {
 	for (size_t i = 0; i < m->count; i++)
-		if (m->params[i]->fresh && !m->params[i]->stored && !m->params[i]->technique)
+		if (m->params[i]->fresh && !m->params[i]->stored && strncmp(m->params[i]->name, "head.", 5) == 0)
 			return ft_fail(FT_EUSAGE, "%s is new in %s: before training it predicts nothing that is worth keeping",
 			               m->params[i]->name, m->name), NULL;
 	if (only_techniques_train(m))
-		return new_other(m, true);
+		return new_other(m, true, true);
 	if (strcmp(m->name, "-") == 0)
 		return ft_fail(FT_EUSAGE, "the model is read a second time, as what it was; from standard input it cannot be"), NULL;
-	return new_other(ft_model_open(m->name, m->dir, FT_MODEL_READ), false);
+	return new_other(ft_model_open(m->name, m->dir, FT_MODEL_READ), false, false);
 }
+
+struct other *other_self(struct ft_model *m) { return new_other(m, true, false); }
 
 int other_run(struct other *o, const struct ft_batch *b, struct head_output *h)
 {
 	*h = (struct head_output){ .unscored = true };
 	ft_graph_begin(o->g, FT_INFER, 0, 0);
-	if (o->borrowed)
+	if (o->plain)
 		ft_model_plain(o->m, true);
 	int rc = model_run(o->m, o->g, b, h);
-	if (o->borrowed)
+	if (o->plain)
 		ft_model_plain(o->m, false);
 	return rc;
+}
+
+struct ft_tensor *other_scores(struct other *o, const struct ft_batch *rows)
+{
+	struct head_output h;
+	return other_run(o, rows, &h) == FT_OK ? preference_scores(o->g, rows, &h, false) : NULL;
 }
 
 struct ft_tensor *other_term(struct pass *p, const struct head_output *theirs, double temperature, double weight)

@@ -23,8 +23,10 @@ struct objective {
 	void (*close)(void *state);
 	/* What comes before the model's own pass. NULL: nothing. */
 	int (*before)(void *state, struct pass *p);
-	/* Adds to p->h.loss, or changes it. NULL: nothing. */
+	/* Adds to p->h.loss, or puts another in its place. NULL: nothing. */
 	int (*add)(void *state, struct pass *p);
+	/* Adds to a log entry what was so since the last one. NULL: its part of the loss, by its name. */
+	int (*log)(void *state, json_t *entry);
 };
 
 enum {
@@ -67,9 +69,12 @@ struct other;
 struct other *other_open(const struct ft_model *m, const char *path);
 /* m as it is now, while it trains: its techniques switched off where these alone train, else read again. */
 struct other *other_before(struct ft_model *m);
+struct other *other_self(struct ft_model *m); /* m as it trains, but without dropout */
 void other_free(struct other *o); /* NULL is fine */
 /* Forward, without a loss. What is in h lives until the next time. */
 int other_run(struct other *o, const struct ft_batch *b, struct head_output *h);
+/* What it gives the labels of each row: [rows,1] sums of log-probabilities, until the next time; NULL on failure. */
+struct ft_tensor *other_scores(struct other *o, const struct ft_batch *rows);
 /* The divergence from it of the pass, unit by unit, whose mean counts `weight`. */
 struct ft_tensor *other_term(struct pass *p, const struct head_output *theirs, double temperature, double weight);
 

@@ -132,7 +132,7 @@ static int encode_part(const struct ft_encode_options *o, struct item *it, struc
 {
 	struct dialogue *d = &c->dialogue;
 	json_t *messages = read_messages(it->messages, head, from);
-	int rc = messages ? replies_find(d, o->chat, messages, it->tools, o->learn) : ft_last_error();
+	int rc = messages ? replies_find(d, o->chat, messages, it->tools, it->side || it->judged ? FT_LEARN_LAST : o->learn) : ft_last_error();
 	json_decref(messages);
 	c->text.n = it->from;
 	c->nstretch = it->stretch;

@@ -112,32 +112,37 @@ static int copy_span(struct group *g, struct ft_span from, const char *prompt, s
 }
 
 /* A prompt and its completion, one behind the other; or a text alone. */
-static int copy_joined(struct group *g, const struct ft_row *row, struct item *it)
+static int copy_joined(struct group *g, const struct ft_row *row, struct ft_span completion, struct item *it)
 {
 	size_t n;
-	char *p = ft_add(row->text.n, row->pair.n, &n) ? ft_arena_get(&g->arena, n) : NULL;
+	char *p = ft_add(row->text.n, completion.n, &n) ? ft_arena_get(&g->arena, n) : NULL;
 	if (!p)
 		return FT_EFAIL;
 	if (row->text.n)
 		memcpy(p, row->text.p, row->text.n);
-	if (row->pair.n)
-		memcpy(p + row->text.n, row->pair.p, row->pair.n);
+	if (completion.n)
+		memcpy(p + row->text.n, completion.p, completion.n);
 	it->text = (struct ft_span){ p, n };
-	it->completes = row->pair.p != NULL;
+	it->completes = completion.p != NULL;
 	it->prompt = row->text.n;
 	g->bytes += n;
 	return FT_OK;
 }
 
-/* What a language model reads: a conversation, or texts. */
+/* What a language model reads: a conversation, or texts. Of two sides what comes first is preferred. */
 static int take_lm(struct ft_encoder *x, const struct ft_row *row, struct item *it)
 {
+	bool worse = it->side == REJECTED;
+	it->judged = row->judged && x->o.judged;
+	it->good = it->judged && json_is_true(row->json);
+	if (it->side && x->o.limit.policy == FT_TOK_SPLIT)
+		return ft_fail(FT_EUSAGE, "--long split: texts that belong together are not split");
 	if (!row->messages != !x->o.chat)
 		return ft_fail(FT_EFORMAT, "%.*s: is %s, unlike the rows before it", (int)row->src.n, row->src.p,
 		               row->messages ? "a conversation" : "no conversation");
 	if (!row->messages)
-		return copy_joined(x->group, row, it);
-	it->messages = json_incref((json_t *)(uintptr_t)row->messages);
+		return copy_joined(x->group, row, worse ? row->negative : row->pair, it);
+	it->messages = json_incref((json_t *)(uintptr_t)(worse ? row->rejected : row->messages));
 	it->tools = json_incref((json_t *)(uintptr_t)row->tools);
 	x->group->bytes += row->text.n;
 	return FT_OK;
@@ -157,28 +162,41 @@ static int take_labels(struct ft_encoder *x, const struct ft_row *row, struct it
 	return o->labels ? ft_labels_read(o->labels, row, &it->label, it->targets) : FT_OK;
 }
 
-int ft_encoder_add(struct ft_encoder *x, const struct ft_row *row)
+/* A row, or a side of one. */
+static int take_item(struct ft_encoder *x, const struct ft_row *row, enum side side)
 {
 	struct group *g = x->group;
 	struct item *it = &g->item[g->count];
 	const char *prompt = x->o.prompt;
-	*it = (struct item){ 0 };
+	*it = (struct item){ .side = side };
 	int rc = take_labels(x, row, it);
 	if (rc < 0)
 		return rc;
-	x->n.unread += !x->o.labels && (row->label.p || row->json);
 	for (size_t i = 0; i < it->words.n; i++)
 		g->bytes += it->words.word[i].n + sizeof it->words;
 	bool lm = x->o.task == FT_TASK_LM;
 	if ((!lm && !it->words.first && (rc = copy_span(g, row->text, prompt, &it->text)) < 0)
 	    || (!lm && (rc = copy_span(g, row->pair, prompt, &it->pair)) < 0)
-	    || (rc = copy_span(g, row->negative, prompt, &it->negative)) < 0
+	    || (!lm && (rc = copy_span(g, row->negative, prompt, &it->negative)) < 0)
 	    || (rc = copy_span(g, row->src, NULL, &it->src)) < 0
 	    || (lm && (rc = take_lm(x, row, it)) < 0))
 		return rc;
-	x->n.rows++;
 	g->count++;
-	return g->count == GROUP || g->bytes >= GROUP_BYTES ? ft_encoder_flush(x) : FT_OK;
+	return FT_OK;
+}
+
+int ft_encoder_add(struct ft_encoder *x, const struct ft_row *row)
+{
+	struct group *g = x->group;
+	bool sides = x->o.task == FT_TASK_LM && (row->negative.p || row->rejected);
+	int rc = take_item(x, row, sides ? CHOSEN : ALONE);
+	if (rc == FT_OK && sides)
+		rc = take_item(x, row, REJECTED);
+	if (rc < 0)
+		return rc;
+	x->n.unread += !x->o.labels && (row->label.p || row->json);
+	x->n.rows++;
+	return g->count + 1 >= GROUP || g->bytes >= GROUP_BYTES ? ft_encoder_flush(x) : FT_OK;
 }
 
 /* ---- life ---- */

@@ -21,6 +21,9 @@ struct item {               /* a row */
 	json_t *messages, *tools; /* lm: a conversation; or NULL */
 	size_t said, said_n;    /* its text among that of its chunk */
 	bool shortened;         /* it has lost its oldest turns */
+	enum side { ALONE, CHOSEN, REJECTED } side; /* lm: of two rows that are one example */
+	bool judged;            /* lm: and whether it is good, 1 or 0 */
+	float good;
 };
 
 struct stretch {            /* tokens of a row that are learnt one after the other */
@@ -46,6 +49,7 @@ struct ft_encoder {
 	struct group *group;
 	struct ft_tok_text example; /* with its special tokens */
 	struct ft_pack *texts;      /* of an example of several */
+	struct ft_encode_counts before; /* lm: those before an example of two */
 	int32_t *word, *label;      /* [tokens of it]: with the tasks tag and lm */
 	size_t word_cap, label_cap;
 	int32_t *ids;               /* lm: of a row with the tokens around it */

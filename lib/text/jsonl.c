@@ -14,7 +14,7 @@ static bool is_blank(const struct ft_buf *b)
 }
 
 /* A member that must be a string when it is there; null is not there. */
-static int text_member(const struct ft_text *t, const char *key, struct ft_span *out)
+int jsonl_text(const struct ft_text *t, const char *key, struct ft_span *out)
 {
 	const json_t *v = json_object_get(t->object, key);
 	if (!v || json_is_null(v))
@@ -78,17 +78,17 @@ static int take_words(struct ft_text *t, struct ft_row *row)
 	if (!row->json && t->column[COLUMN_LABEL])
 		return text_fail(t, FT_EFORMAT, "has no '%s'", tag_name);
 	if (json_is_string(row->json))
-		rc = text_member(t, tag_name, &row->label);
+		rc = jsonl_text(t, tag_name, &row->label);
 	if (rc < 0)
 		return rc;
-	return json_is_array(w) ? take_array(t, word_name, w, row) : text_member(t, word_name, &row->text);
+	return json_is_array(w) ? take_array(t, word_name, w, row) : jsonl_text(t, word_name, &row->text);
 }
 
 /* ---- rows ---- */
 
-static int needed_member(const struct ft_text *t, const char *key, struct ft_span *out)
+int jsonl_needs(const struct ft_text *t, const char *key, struct ft_span *out)
 {
-	int rc = text_member(t, key, out);
+	int rc = jsonl_text(t, key, out);
 	return rc == FT_OK && !out->p ? text_fail(t, FT_EFORMAT, "has no '%s'", key) : rc;
 }
 
@@ -100,7 +100,7 @@ static int take_label(struct ft_text *t, struct ft_row *row)
 	if (json_is_null(row->json))
 		row->json = NULL;
 	if (json_is_string(row->json))
-		rc = text_member(t, label, &row->label);
+		rc = jsonl_text(t, label, &row->label);
 	if (rc == FT_OK && !row->json && t->column[COLUMN_LABEL])
 		rc = text_fail(t, FT_EFORMAT, "has no '%s'", label);
 	return rc;
@@ -109,11 +109,11 @@ static int take_label(struct ft_text *t, struct ft_row *row)
 static int take_text(struct ft_text *t, struct ft_row *row)
 {
 	const char *text = t->column[COLUMN_TEXT] ? t->column[COLUMN_TEXT] : "text";
-	int rc = needed_member(t, text, &row->text);
+	int rc = jsonl_needs(t, text, &row->text);
 	if (rc == FT_OK && t->column[COLUMN_PAIR])
-		rc = needed_member(t, t->column[COLUMN_PAIR], &row->pair);
+		rc = jsonl_needs(t, t->column[COLUMN_PAIR], &row->pair);
 	if (rc == FT_OK && t->column[COLUMN_NEGATIVE])
-		rc = needed_member(t, t->column[COLUMN_NEGATIVE], &row->negative);
+		rc = jsonl_needs(t, t->column[COLUMN_NEGATIVE], &row->negative);
 	return rc < 0 ? rc : take_label(t, row);
 }
 
@@ -128,8 +128,9 @@ static bool is_prompt(const struct ft_text *t)
 
 static int take_prompt(struct ft_text *t, struct ft_row *row)
 {
-	int rc = needed_member(t, "prompt", &row->text);
-	return rc == FT_OK ? needed_member(t, "completion", &row->pair) : rc;
+	int rc = jsonl_needs(t, "prompt", &row->text);
+	rc = rc ? rc : jsonl_needs(t, "completion", &row->pair);
+	return rc ? rc : take_label(t, row);
 }
 
 /* A conversation: a list of messages, or an object that has one. */
@@ -163,7 +164,17 @@ static int take_row(struct ft_text *t, struct ft_row *row)
 		return take_conversation(t, row);
 	if (!json_is_object(t->object))
 		return text_fail(t, FT_EFORMAT, "is not a JSON object");
+	if (prefer_is(t)) {
+		int rc = prefer_take(t, row);
+		return rc < 0 || row->rejected || row->negative.p ? rc : take_label(t, row);
+	}
 	return t->as_words ? take_words(t, row) : is_prompt(t) ? take_prompt(t, row) : take_text(t, row);
+}
+
+/* A completion, or a reply, that is said to be good or not. */
+static bool is_judged(const struct ft_text *t, const struct ft_row *row)
+{
+	return t->prompts && (row->pair.p || row->messages) && json_is_boolean(row->json);
 }
 
 int jsonl_next(struct ft_text *t, struct ft_row *row)
@@ -180,5 +191,6 @@ int jsonl_next(struct ft_text *t, struct ft_row *row)
 	if (!t->object)
 		return ft_last_error();
 	rc = take_row(t, row);
+	row->judged = rc == FT_OK && is_judged(t, row);
 	return rc < 0 ? rc : 1;
 }

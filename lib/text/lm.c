@@ -78,7 +78,7 @@ static int encode_text(const struct ft_encode_options *o, struct item *it, struc
 	if (rc < 0)
 		return rc;
 	it->n = c->text.n - it->from;
-	bool part = it->completes && o->learn != FT_LEARN_ALL;
+	bool part = it->completes && (o->learn != FT_LEARN_ALL || it->side || it->judged);
 	struct stretch s = { .from = part ? prompt : 0, .to = it->n, .end = it->text.n };
 	it->pair_from = prompt;
 	if (part)
@@ -93,6 +93,35 @@ int lm_encode(const struct ft_encode_options *o, struct item *it, struct chunk *
 	it->from = c->text.n;
 	it->stretch = c->nstretch;
 	return it->messages ? dialogue_encode(o, it, c) : encode_text(o, it, c);
+}
+
+/* ---- examples of two rows ---- */
+
+/* A row counts once, however many of its texts something is true of. */
+static void count_once(struct ft_encoder *x)
+{
+	int64_t *now[] = { &x->n.truncated, &x->n.dropped, &x->n.empty, &x->n.invalid_utf8, &x->n.unsupervised, &x->n.shortened };
+	const int64_t before[] = { x->before.truncated, x->before.dropped, x->before.empty, x->before.invalid_utf8,
+	                           x->before.unsupervised, x->before.shortened };
+	for (size_t i = 0; i < sizeof now / sizeof *now; i++)
+		if (*now[i] > before[i] + 1)
+			*now[i] = before[i] + 1;
+}
+
+/* The text of a side: the example is written with the second, when there was a first. */
+static int pair_put(struct ft_encoder *x, const struct item *it, const struct ft_example *e)
+{
+	struct ft_batch b;
+	struct ft_example text = *e;
+	text.size = NULL;
+	if (it->side == REJECTED && !ft_pack_examples(x->texts))
+		return FT_OK;
+	int rc = ft_pack_add(x->texts, &text);
+	if (rc < 0 || it->side == CHOSEN || (rc = ft_pack_batch(x->texts, &b)) < 0)
+		return rc;
+	struct ft_example both = { .ids = b.ids, .n = b.tokens, .offsets = b.offsets, .texts = b.rows, .labels = b.labels,
+	                           .nlabels = b.nlabels };
+	return example_put(x, it, &both);
 }
 
 /* ---- windows ---- */
@@ -175,8 +204,9 @@ static int64_t write_window(struct ft_encoder *x, const struct item *it, struct 
 	if (!learnt)
 		return 0;
 	struct ft_example e = { .ids = l->ids + from, .n = n, .labels = x->label, .nlabels = n,
-	                        .window = w->count > 1 ? w : NULL, .size = &size };
-	rc = example_put(x, it, &e);
+	                        .window = w->count > 1 ? w : NULL, .size = &size,
+	                        .targets = it->judged ? &it->good : NULL, .ntargets = it->judged };
+	rc = it->side ? pair_put(x, it, &e) : example_put(x, it, &e);
 	return rc < 0 ? rc : (int64_t)learnt;
 }
 
@@ -251,6 +281,10 @@ static struct ft_edges edges_of(const struct ft_encoder *x, const struct item *i
 
 int lm_write(struct ft_encoder *x, const struct item *it, const struct chunk *c)
 {
+	if (it->side == CHOSEN) {
+		ft_pack_clear(x->texts);
+		x->before = x->n;
+	}
 	const struct ft_edges e = edges_of(x, it);
 	size_t skip = choose_skip(x, it, e.nbefore + e.nafter), n = it->n - skip;
 	int rc = ft_grow(&x->ids, &x->ids_cap, e.nbefore + n + e.nafter + 1, sizeof *x->ids);
@@ -274,5 +308,8 @@ int lm_write(struct ft_encoder *x, const struct item *it, const struct chunk *c)
 	x->n.empty += it->n == 0;
 	x->n.shortened += it->shortened;
 	x->n.truncated += skip > 0 && l.n <= x->o.limit.max + 1;
-	return write_windows(x, it, &l);
+	rc = write_windows(x, it, &l);
+	if (it->side == REJECTED)
+		count_once(x);
+	return rc;
 }

@@ -41,6 +41,15 @@ bool gunzip_is_empty(const struct gunzip *g);
 const char *gunzip_reason(const struct gunzip *g); /* why it failed; NULL: it did not */
 void gunzip_close(struct gunzip *g);
 
+/* ---- jsonl.c ---- */
+/* A member that must be a string when it is there; null is not there. And one that must be there. */
+int jsonl_text(const struct ft_text *t, const char *key, struct ft_span *out);
+int jsonl_needs(const struct ft_text *t, const char *key, struct ft_span *out);
+
+/* ---- prefer.c: preferences in JSONL ---- */
+bool prefer_is(const struct ft_text *t);
+int prefer_take(struct ft_text *t, struct ft_row *row);
+
 /* ---- text.c ---- */
 enum { COLUMN_TEXT, COLUMN_PAIR, COLUMN_NEGATIVE, COLUMN_LABEL, COLUMNS };
 #define NO_COLUMN SIZE_MAX
@@ -73,6 +82,7 @@ struct ft_text {
 	size_t index[COLUMNS];
 	bool pending;          /* the first line is a row, too */
 	json_t *object;        /* jsonl.c */
+	json_t *made[2];       /* of its members: conversations of a prompt and a reply; or NULL */
 	bool as_words;         /* texts come in words */
 	bool prompts;          /* or may be a prompt and a completion, or a conversation: */
 	char *messages;        /* its member, or NULL */

@@ -76,6 +76,8 @@ void ft_text_close(struct ft_text *t)
 	ft_buf_free(&t->src);
 	free(t->fields);
 	json_decref(t->object);
+	json_decref(t->made[0]);
+	json_decref(t->made[1]);
 	free(t->words.place);
 	free(t->words.span);
 	free(t->words.line);

@@ -251,6 +251,22 @@ static struct ft_tensor *linear_twins_capped(struct ft_graph *g, struct ft_tenso
 	return ft_linear_twin_divergence(g, &(struct ft_decoded){ in[0], in[1], NULL, 0.7f }, 0.8f);
 }
 
+/* Log-probabilities are below 0. */
+static struct ft_tensor *below(struct ft_graph *g, struct ft_tensor **in)
+{
+	static float numbers[] = { 1, -4 };
+	static struct ft_tensor one = { .data = numbers, .rows = 1, .cols = 1 }, minus = { .data = numbers + 1, .rows = 1, .cols = 1 };
+	return ft_linear(g, in[0], &one, &minus);
+}
+static struct ft_tensor *dpo(struct ft_graph *g, struct ft_tensor **in) { return ft_dpo(g, in[0], targets, 0.6f, 0); }
+static struct ft_tensor *dpo_smooth(struct ft_graph *g, struct ft_tensor **in) { return ft_dpo(g, in[0], targets, 0.6f, 0.2f); }
+static struct ft_tensor *orpo(struct ft_graph *g, struct ft_tensor **in) { return ft_orpo(g, below(g, in), 0.7f); }
+static struct ft_tensor *kto(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_kto(g, in[0], &(struct ft_kto_options){ .reference = targets, .good = targets + 30, .beta = 0.7f,
+	                                                  .desirable = 1.1f, .undesirable = 0.6f, .divergence = 0.3f });
+}
+
 /* A layer that is computed once more, with dropout. */
 static struct ft_tensor *one_layer(const void *ctx, struct ft_graph *g, struct ft_tensor *x, int i)
 {
@@ -361,6 +377,10 @@ static const struct test tests[] = {
 	{ OP_linear_divergence, "of a few words", linear_divergence_top, { { 12, 7 }, { 5, 7 } }, 1, 1, 0 },
 	{ OP_linear_twin_divergence, "with a bias", linear_twins, { { 12, 7 }, { 5, 7 }, { 1, 5 } }, 1, 1, 0 },
 	{ OP_linear_twin_divergence, "with a cap", linear_twins_capped, { { 12, 7 }, { 5, 7 } }, 1, 1, 0 },
+	{ OP_dpo, "", dpo, { { 12, 1 } }, 1, 1, 0 },
+	{ OP_dpo, "smoothed", dpo_smooth, { { 12, 1 } }, 1, 1, 0 },
+	{ OP_orpo, "", orpo, { { 12, 1 } }, 1, 1, 0 },
+	{ OP_kto, "", kto, { { 12, 1 } }, 1, 1, 0 },
 	{ OP_layer, "computed once more", layer, { { T, 6 }, { 6, 6 }, { 6, 6 } }, 1, 0, 0 },
 	{ OP_cosent, "", cosent, { { T, 1 } }, 1, 1, 0 },
 	{ OP_low_rank, "on a linear one", low_rank, { { T, 19 }, { 3, 19 }, { 3, 3 } }, 7, 0, 0 },

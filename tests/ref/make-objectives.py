@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make objectives.json: what PyTorch computes of the losses that compare predictions.
+"""Make objectives.json: what PyTorch computes of the losses that compare predictions, and of preferences.
 
 Usage: make-objectives.py > objectives.json
 
@@ -99,6 +99,34 @@ def linear(what, units, width, vocabulary, cap=0.0, temperature=1.0, rows=0, the
     return finish(case, kl("classes", reference.repeat(units // rows, 1), logits, temperature), inputs)
 
 
+def log_one_minus_exp(a):
+    return torch.log(-torch.expm1(a))
+
+
+def preference(what, examples, beta, smoothing=0.0, weights=(1.0, 1.0), divergence=0.0):
+    """DPO, ORPO and KTO as their papers have them, and trl 1.16 (orpo's term for the preferred text is the mean over its tokens)."""
+    rows = examples if what == "kto" else 2 * examples
+    x = (-draw(rows, 1).abs() - 0.01).float().double().requires_grad_()
+    reference = (-draw(rows, 1).abs()).float().double()
+    case = {"what": what, "examples": examples, "beta": beta, "x": rounded(x), "reference": rounded(reference)}
+    if what == "kto":
+        good = torch.randint(0, 2, (rows, 1), generator=GENERATOR).double()
+        good[0], good[1] = 0, 1
+        case.update(good=rounded(good), desirable=weights[0], undesirable=weights[1], divergence=divergence)
+        ratio = x - reference
+        loss = torch.where(good > 0, weights[0] * (1 - torch.sigmoid(beta * (ratio - divergence))),
+                           weights[1] * (1 - torch.sigmoid(beta * (divergence - ratio))))
+        return finish(case, loss, {"x": x})
+    chosen, rejected = x.view(-1, 2).unbind(1)
+    if what == "orpo":
+        odds = (chosen - rejected) - (log_one_minus_exp(chosen) - log_one_minus_exp(rejected))
+        return finish(case, -chosen - beta * F.logsigmoid(odds), {"x": x})
+    case["smoothing"] = smoothing
+    ratio = reference.view(-1, 2)
+    h = beta * ((chosen - ratio[:, 0]) - (rejected - ratio[:, 1]))
+    return finish(case, -F.logsigmoid(h) * (1 - smoothing) - F.logsigmoid(-h) * smoothing, {"x": x})
+
+
 def main():
     cases = [dense("twins", kind, 6, 4) for kind in ("classes", "labels", "numbers")]
     cases += [dense("reference", kind, 6, 4, temperature=t, rows=r)
@@ -109,6 +137,8 @@ def main():
               linear("reference", 4, 5, 11, cap=0.8, rows=4, theirs=7),
               linear("reference", 4, 5, 11, rows=4, theirs=14),
               linear("reference", 6, 5, 11, temperature=2.0, rows=3, top=4)]
+    cases += [preference("dpo", 4, 0.5), preference("dpo", 3, 0.5, smoothing=0.2), preference("orpo", 4, 0.3),
+              preference("kto", 5, 0.7, weights=(1.2, 0.8), divergence=0.4)]
     json.dump({"torch": torch.__version__, "cases": cases}, sys.stdout)
     sys.stdout.write("\n")
 

@@ -1,4 +1,4 @@
-/* objective.c - losses that compare predictions against PyTorch (tests/ref/objectives.json). */
+/* objective.c - losses that compare predictions, and of preferences, against PyTorch (tests/ref/objectives.json). */
 #include "ft/graph.h"
 #include "ft/json.h"
 #include "tests/tap.h"
@@ -96,6 +96,34 @@ static struct ft_tensor *linear(struct ft_graph *g, const json_t *c, struct ft_d
 	return ft_linear_divergence(g, of, &r, &o);
 }
 
+static struct ft_tensor *preference(struct ft_graph *g, const json_t *c, struct ft_tensor *x)
+{
+	static float reference[MOST], good[MOST];
+	const char *what = json_string_value(json_object_get(c, "what"));
+	floats(c, "reference", reference);
+	floats(c, "good", good);
+	if (strcmp(what, "dpo") == 0)
+		return ft_dpo(g, x, reference, real(c, "beta"), real(c, "smoothing"));
+	if (strcmp(what, "orpo") == 0)
+		return ft_orpo(g, x, real(c, "beta"));
+	const struct ft_kto_options o = { .reference = reference, .good = good, .beta = real(c, "beta"),
+	                                  .desirable = real(c, "desirable"), .undesirable = real(c, "undesirable"),
+	                                  .divergence = real(c, "divergence") };
+	return ft_kto(g, x, &o);
+}
+
+static void check_preference(struct ft_graph *g, const json_t *c)
+{
+	static struct operand x;
+	ft_graph_begin(g, FT_CHECK, 0, 0);
+	struct ft_tensor *loss = preference(g, c, operand(&x, c, "x", 1));
+	double worst = loss ? apart(json_object_get(c, "loss"), loss->data) : INFINITY;
+	int rc = ft_backward(g, loss);
+	double most = apart(json_object_get(json_object_get(c, "grad"), "x"), x.grad);
+	ok(rc == 0 && worst < 3e-6 && most < 3e-6, "%s, beta %g, smoothing %g: off by %.1g, gradients by %.1g",
+	   json_string_value(json_object_get(c, "what")), (double)real(c, "beta"), (double)real(c, "smoothing"), worst, most);
+}
+
 static void check_case(struct ft_graph *g, const json_t *c)
 {
 	static struct operand x, w, b;
@@ -121,7 +149,10 @@ int main(void)
 	struct ft_graph *g = ft_graph_new();
 	size_t i;
 	json_array_foreach(json_object_get(all, "cases"), i, c)
-		check_case(g, c);
+		if (json_object_get(c, "examples"))
+			check_preference(g, c);
+		else
+			check_case(g, c);
 	ok(i > 10, "there is a reference");
 	ft_graph_free(g);
 	json_decref(all);
