@@ -44,6 +44,9 @@ int ft_graph_error(const struct ft_graph *g);
 int ft_graph_fail(struct ft_graph *g, int code);
 /* Tokens that row `row` of a batch has had before it: 0 without a cache (cache.h). */
 int64_t ft_graph_past(const struct ft_graph *g, size_t row);
+/* Before its first token a row has `tokens` more in this pass, of which whoever counts what is in a cache
+ * does not know: they are of the past from then on, too. */
+void ft_graph_lead(struct ft_graph *g, int64_t tokens);
 /* Bytes of activations and gradients: the most any pass has used. */
 size_t ft_graph_peak(const struct ft_graph *g);
 /* Multiply-adds of the matrix products of this pass, forward and backward. */
@@ -64,13 +67,14 @@ struct ft_tensor *ft_low_rank(struct ft_graph *g, struct ft_tensor *y, struct ft
                               struct ft_tensor *b, float scale, float dropout);
 
 /* y [T,H] = scale * word[ids] + position[place in its row, from 0] + type[types].
- * position and type may be NULL; types NULL means all 0. Ids beyond a table, rows
- * beyond the positions: FT_EMATCH. */
+ * position and type may be NULL; types NULL means all 0. A negative id is no word: it has
+ * a place and a type alone. Ids beyond a table, rows beyond the positions: FT_EMATCH. */
 struct ft_embed_options {
 	float scale;     /* of the word's vector; 0: 1 */
 	int32_t padding; /* an id whose vector gets no gradient where it is looked up; -1: none */
 	/* RoBERTa: that id is always at place `padding`, which gets no gradient
-	 * either, and the others of a row count from there. */
+	 * either, and the others of a row count from there. In a row that begins with
+	 * what is no word all count. */
 	bool padding_places;
 };
 struct ft_tensor *ft_embed(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *word,
@@ -142,6 +146,9 @@ struct ft_tensor *ft_max(struct ft_graph *g, const struct ft_batch *b, struct ft
 struct ft_tensor *ft_join(struct ft_graph *g, struct ft_tensor *a, struct ft_tensor *b);
 /* y [n,H] = x[index]; index is borrowed for the pass. */
 struct ft_tensor *ft_gather(struct ft_graph *g, struct ft_tensor *x, const int32_t *index, int64_t n);
+/* y [T,H] with table[index[t]] added to row t where index [T], borrowed for the pass, is not negative. y is
+ * used up. */
+struct ft_tensor *ft_add_rows(struct ft_graph *g, struct ft_tensor *y, struct ft_tensor *table, const int32_t *index);
 
 /* Each row scaled to this length, and the products a[i] . b[i] of rows: [n,1]. The
  * second of two of length 1 is their cosine. */

@@ -10,6 +10,7 @@
 struct adapt {
 	struct adapter *list; /* as meta.adapt */
 	size_t count;
+	int64_t tokens; /* that all of them put before each row */
 	struct attached **at; /* all */
 	size_t attached, cap;
 	struct attached **first; /* [slots]: open addressing by the name of the site; the others follow it */
@@ -44,6 +45,17 @@ static struct attached **slot_of(const struct adapt *all, const char *site)
 	return &all->first[at];
 }
 
+/* What stands before each row takes of the places that the model has. */
+static int take_places(const struct ft_model *m, struct attached *a)
+{
+	a->first = m->adapt->tokens;
+	m->adapt->tokens += a->tokens;
+	if (m->adapt->tokens < m->shape.positions)
+		return FT_OK;
+	return ft_fail(FT_EUSAGE, "%s: at %s: %lld tokens before each row leave no room for one; %s has %lld positions",
+	               a->kind->name, a->site, (long long)m->adapt->tokens, m->name, (long long)m->shape.positions);
+}
+
 static int attach(struct ft_model *m, const struct adapter *r, const struct site *s)
 {
 	struct adapt *all = m->adapt;
@@ -55,6 +67,7 @@ static int attach(struct ft_model *m, const struct adapter *r, const struct site
 	*a = (struct attached){ .kind = r->kind, .adapter = r, .weight = s->weight };
 	a->site = ft_strdup(s->name);
 	rc = a->site ? r->kind->attach(m, a, s) : FT_EFAIL;
+	rc = rc ? rc : take_places(m, a);
 	struct attached **last = rc < 0 ? NULL : slot_of(all, s->name);
 	while (last && *last)
 		last = &(*last)->next;
@@ -80,7 +93,7 @@ static size_t count_matches(const struct technique *t, const struct sites *s, co
 static int usual_sites(const struct ft_model *m, const struct adapter *r, const struct sites *s)
 {
 	json_t *globs = json_array();
-	int rc = ft_json_set((json_t *)r->config, "sites", globs);
+	int rc = ft_json_set(r->config, "sites", globs);
 	for (const char *const *g = r->kind->sites; rc == FT_OK && *g; g++)
 		if (count_matches(r->kind, s, *g) && json_array_append_new(globs, json_string(*g)) < 0)
 			rc = FT_EFAIL;
@@ -125,10 +138,11 @@ static int attach_all(struct ft_model *m, const struct adapter *r, const struct 
 	return rc;
 }
 
-static int read_adapter(const struct ft_model *m, struct adapter *r, const json_t *config, size_t i)
+static int read_adapter(const struct ft_model *m, struct adapter *r, json_t *config, size_t i)
 {
 	const char *type = json_string_value(json_object_get(config, "type"));
-	*r = (struct adapter){ .config = config, .name = json_string_value(json_object_get(config, "name")) };
+	*r = (struct adapter){ .config = config, .name = json_string_value(json_object_get(config, "name")),
+	                       .planned = i >= m->old_adapters };
 	r->kind = type ? adapt_find(type, strlen(type)) : NULL;
 	if (!r->kind || !r->name || !*r->name || strlen(r->name) > 40 || strpbrk(r->name, ".*?["))
 		return ft_fail(FT_EFORMAT, "%s: adapt: number %zu has no type that is known, or no name", m->name, i);
@@ -179,6 +193,19 @@ void adapt_free(struct ft_model *m)
 	free(all->list);
 	free(all);
 	m->adapt = NULL;
+}
+
+int64_t adapt_tokens(const struct ft_model *m) { return m->adapt ? m->adapt->tokens : 0; }
+
+int adapt_start(struct ft_model *m)
+{
+	int rc = FT_OK;
+	for (size_t i = 0; m->adapt && rc == FT_OK && i < m->adapt->attached; i++) {
+		const struct attached *a = m->adapt->at[i];
+		if (a->kind->start && !a->part[0]->stored)
+			rc = a->kind->start(m, a);
+	}
+	return rc;
 }
 
 /* ---- plans ---- */
@@ -277,6 +304,13 @@ struct ft_tensor *adapt_block(struct ft_model *m, struct ft_graph *g, const char
 		if (a->kind->block)
 			y = a->kind->block(g, a, &b, y);
 	return b.whole ? y : block_norm(g, &b, ft_dropout_add(g, y, x, attached_at(m, site) ? 0 : dropout));
+}
+
+const struct ft_batch *adapt_batch(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b)
+{
+	int64_t tokens = m->adapt && !m->adapt->plain ? m->adapt->tokens : 0;
+	ft_graph_lead(g, tokens);
+	return extend_batch(g, b, tokens);
 }
 
 void ft_model_plain(struct ft_model *m, bool plain)

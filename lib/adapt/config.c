@@ -79,6 +79,12 @@ static int append(json_t *o, const char *list, json_t *item)
 	return rc;
 }
 
+static int set_text(const struct technique *t, json_t *o, const struct adapt_key *k, const char *value)
+{
+	json_t *text = json_string(value);
+	return text ? ft_json_set(o, k->name, text) : ft_fail(FT_EUSAGE, "--%s: %s: is not UTF-8", t->name, k->name);
+}
+
 /* One KEY=VALUE, KEY:GLOB=VALUE or KEY, of which `value` is NULL or what follows the last "=". */
 static int set_key(const struct technique *t, json_t *o, const char *key, const char *value)
 {
@@ -91,6 +97,8 @@ static int set_key(const struct technique *t, json_t *o, const char *key, const 
 	const struct adapt_key *k = strcmp(key, "rate") == 0 ? &rate : find_key(t, key, n);
 	if (!k || (glob && !k->by_site) || (!value && k->kind != KEY_FLAG))
 		return unknown_key(t, key);
+	if (k->kind == KEY_TEXT)
+		return set_text(t, o, k, value);
 	if (k->kind == KEY_FLAG)
 		return value ? ft_fail(FT_EUSAGE, "--%s: %s takes no value", t->name, key) : ft_json_set(o, k->name, json_true());
 	int rc = parse_number(t, key, value, &v);
@@ -103,11 +111,24 @@ static int set_key(const struct technique *t, json_t *o, const char *key, const 
 static int parse_item(const struct technique *t, json_t *o, char *item)
 {
 	char *equals = strrchr(item, '=');
-	if (strncmp(item, "sites=", 6) == 0)
-		equals = item + 5;
+	const struct adapt_key *k = find_key(t, item, strcspn(item, "="));
+	if (strncmp(item, "sites=", 6) == 0 || (k && k->kind == KEY_TEXT))
+		equals = strchr(item, '=');
 	if (equals)
 		*equals = 0;
 	return set_key(t, o, item, equals ? equals + 1 : NULL);
+}
+
+/* The next item: up to a comma, but of a text to the end. */
+static char *next_item(const struct technique *t, char **rest)
+{
+	size_t n = strcspn(*rest, "=,");
+	const struct adapt_key *k = (*rest)[n] == '=' ? find_key(t, *rest, n) : NULL;
+	if (!k || k->kind != KEY_TEXT)
+		return strsep(rest, ",");
+	char *item = *rest;
+	*rest = NULL;
+	return item;
 }
 
 /* What was not said, so that a plan means the same when other things become usual. */
@@ -115,7 +136,7 @@ static int set_absent(const struct technique *t, json_t *o)
 {
 	int rc = json_object_get(o, "rate") ? FT_OK : ft_json_set(o, "rate", json_real(t->rate));
 	for (const struct adapt_key *k = t->keys; rc == FT_OK && k->kind != KEY_END; k++)
-		if (!json_object_get(o, k->name))
+		if (k->kind != KEY_TEXT && !json_object_get(o, k->name))
 			rc = ft_json_set(o, k->name, number_json(k, k->absent));
 	return rc;
 }
@@ -126,7 +147,7 @@ json_t *adapt_parse(const struct technique *t, const char *text)
 	char *copy = ft_strdup(text), *rest = copy;
 	int rc = o && copy ? FT_OK : FT_EFAIL;
 	while (rc == FT_OK && rest && *rest)
-		rc = parse_item(t, o, strsep(&rest, ","));
+		rc = parse_item(t, o, next_item(t, &rest));
 	rc = rc ? rc : set_absent(t, o);
 	free(copy);
 	if (rc == FT_OK)
@@ -163,17 +184,26 @@ static int check_globs(const struct technique *t, const json_t *globs)
 	return FT_OK;
 }
 
+static int check_key(const struct technique *t, const struct adapt_key *k, const json_t *config)
+{
+	int err = FT_OK;
+	double v = k->least;
+	switch (k->kind) {
+	case KEY_FLAG: ft_json_bool(config, k->name, false, &err); return err;
+	case KEY_TEXT: ft_json_str(config, k->name, NULL, &err); return err;
+	case KEY_INT: v = (double)ft_json_int(config, k->name, (int64_t)k->absent, &err); break;
+	default: v = ft_json_real(config, k->name, k->absent, &err);
+	}
+	return err ? err : check_number(t, k, v, FT_EFORMAT);
+}
+
 int adapt_check(const struct technique *t, const json_t *config)
 {
 	int err = FT_OK;
-	for (const struct adapt_key *k = t->keys; k->kind != KEY_END; k++) {
-		double v = k->kind == KEY_FLAG  ? ft_json_bool(config, k->name, false, &err)
-		           : k->kind == KEY_INT ? (double)ft_json_int(config, k->name, (int64_t)k->absent, &err)
-		                                : ft_json_real(config, k->name, k->absent, &err);
-		int rc = err || k->kind == KEY_FLAG ? err : check_number(t, k, v, FT_EFORMAT);
-		if (rc < 0)
-			return rc;
-	}
+	for (const struct adapt_key *k = t->keys; err == FT_OK && k->kind != KEY_END; k++)
+		err = check_key(t, k, config);
+	if (err < 0)
+		return err;
 	double rate = ft_json_real(config, "rate", t->rate, &err);
 	if (err < 0 || !(rate > 0 && rate < 1e9))
 		return ft_fail(FT_EFORMAT, "%s: rate: not a number above 0", t->name);

@@ -33,8 +33,9 @@ struct technique;
 /* One of meta.adapt. */
 struct adapter {
 	const struct technique *kind;
-	const json_t *config;
+	json_t *config;
 	const char *name; /* in config */
+	bool planned;     /* by the plan that is being made: it is not in a stream yet */
 };
 /* It, at one site. */
 #define ADAPT_PARTS 9
@@ -45,11 +46,16 @@ struct attached {
 	struct ft_param *weight;    /* of the base, at the site */
 	struct ft_param *part[ADAPT_PARTS]; /* its own, as the technique counts them */
 	float scale, dropout;       /* as the technique uses them */
+	int64_t tokens;             /* that it puts before each row, and ... */
+	int64_t first;              /* ... how many the others put there before them: set by adapt.c */
 	struct attached *next;      /* what else is at this site, in the order of the list */
 };
 
 /* ---- what can be said of a technique: "r=8,rslora,r:*.ffn.*=16" ---- */
-enum adapt_key_kind { KEY_END = 0, KEY_INT, KEY_REAL, KEY_FLAG };
+enum adapt_key_kind {
+	KEY_END = 0, KEY_INT, KEY_REAL, KEY_FLAG,
+	KEY_TEXT, /* the last of what is said: commas are of it. It has no usual value */
+};
 struct adapt_key {
 	const char *name;
 	enum adapt_key_kind kind;
@@ -77,6 +83,9 @@ struct technique {
 	double rate;              /* what its learning rate is multiplied by when nothing is said */
 	/* Declares its parameters at a site, and sets a->scale and so on. */
 	int (*attach)(struct ft_model *m, struct attached *a, const struct site *s);
+	/* Gives its new parameters the values that they begin with when these are more than random: the base's
+	 * are in memory or mapped. NULL: they are not. */
+	int (*start)(const struct ft_model *m, const struct attached *a);
 	/* At a linear site: y is the result so far, of x. At a table: y, of the batch's ids. NULL: nothing. */
 	struct ft_tensor *(*linear)(struct ft_graph *g, const struct attached *a, struct ft_tensor *x, struct ft_tensor *y);
 	struct ft_tensor *(*table)(struct ft_graph *g, const struct attached *a, const struct ft_batch *b, struct ft_tensor *y);
@@ -89,6 +98,9 @@ struct technique {
 /* A key's number at a site. */
 double adapt_number(const struct attached *a, const char *key, const struct site *s);
 bool adapt_flag(const struct attached *a, const char *key);
+/* The batch with every technique's tokens before each row that has none behind it (a cache): their ids are negative,
+ * -1 the first. b itself when there are none; NULL: the pass has failed. */
+const struct ft_batch *extend_batch(struct ft_graph *g, const struct ft_batch *b, int64_t tokens);
 /* Declares SITE.NAME.PART, [rows, cols], as a's part number i. `file` is its name in PEFT's
  * checkpoints, of a block's in AdapterHub's, behind the module's. */
 int adapt_param(struct ft_model *m, struct attached *a, int i, const struct site *s, enum param_kind kind, const char *part,

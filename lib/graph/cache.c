@@ -15,6 +15,7 @@ struct kept {
 
 struct ft_cache {
 	int64_t *length; /* [rows] */
+	int64_t lead;    /* keys of a row with a past before those of its tokens */
 	size_t rows, row_cap;
 	struct kept *kept; /* [layers][rows], as kept[layer * row_cap + row] */
 	size_t layers;
@@ -41,6 +42,14 @@ void ft_cache_free(struct ft_cache *c)
 }
 
 int64_t ft_cache_length(const struct ft_cache *c, size_t r) { return r < c->rows ? c->length[r] : 0; }
+
+void cache_lead(struct ft_cache *c, int64_t lead) { c->lead = lead; }
+
+int64_t cache_past(const struct ft_cache *c, size_t r)
+{
+	int64_t length = ft_cache_length(c, r);
+	return length ? c->lead + length : 0;
+}
 
 void ft_cache_cut(struct ft_cache *c, size_t r, int64_t length)
 {
@@ -124,7 +133,7 @@ int cache_keep(struct ft_cache *c, size_t layer, const struct ft_batch *b, size_
 		               (long long)width);
 	c->width = width;
 	struct kept *kept = &c->kept[layer * c->row_cap + r];
-	int64_t past = ft_cache_length(c, r), n = b->offsets[r + 1] - b->offsets[r];
+	int64_t past = cache_past(c, r), n = b->offsets[r + 1] - b->offsets[r];
 	rc = grow(kept, width, past, past + n);
 	for (int64_t t = 0; rc == FT_OK && t < n; t++) {
 		int64_t from = (b->offsets[r] + t) * ld, to = (past + t) * width;
@@ -168,7 +177,7 @@ static int select_layer(const struct ft_cache *c, const struct kept *now, const 
 		const struct kept *from = &now[index[i]];
 		if (!taken_before(index, i))
 			next[i] = *from;
-		else if (copy_kept(c, from, c->length[index[i]], &next[i]) < 0)
+		else if (copy_kept(c, from, cache_past(c, (size_t)index[i]), &next[i]) < 0)
 			return FT_EFAIL;
 	}
 	return FT_OK;

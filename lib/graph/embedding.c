@@ -40,7 +40,10 @@ static void embed_row(void *ctx, size_t r)
 	size_t width = (size_t)e->width;
 	for (int32_t t = e->b->offsets[r]; t < e->b->offsets[r + 1]; t++) {
 		float *y = e->y + (size_t)t * width;
-		ft_tensor_floats(e->word, e->b->ids[t], 1, y);
+		if (e->b->ids[t] >= 0)
+			ft_tensor_floats(e->word, e->b->ids[t], 1, y);
+		else
+			memset(y, 0, width * sizeof *y);
 		for (size_t i = 0; e->scale != 1 && i < width; i++)
 			y[i] *= e->scale;
 		if (e->position)
@@ -96,8 +99,9 @@ static int32_t *find_places(struct ft_graph *g, const struct ft_batch *b, const 
 	int32_t *place = ft_graph_alloc(g, b->tokens * sizeof *place);
 	for (size_t r = 0; place && r < b->rows; r++) {
 		int32_t next = places_before(o) + (int32_t)ft_graph_past(g, r);
+		bool pads = o->padding_places && b->ids[b->offsets[r]] >= 0;
 		for (int32_t t = b->offsets[r]; t < b->offsets[r + 1]; t++)
-			place[t] = o->padding_places && b->ids[t] == o->padding ? o->padding : next++;
+			place[t] = pads && b->ids[t] == o->padding ? o->padding : next++;
 	}
 	return place;
 }

@@ -129,7 +129,13 @@ void ft_graph_cache(struct ft_graph *g, struct ft_cache *c) { g->cache = c; }
 
 int64_t ft_graph_past(const struct ft_graph *g, size_t row)
 {
-	return g->cache && g->mode == FT_INFER ? ft_cache_length(g->cache, row) : 0;
+	return g->cache && g->mode == FT_INFER ? cache_past(g->cache, row) : 0;
+}
+
+void ft_graph_lead(struct ft_graph *g, int64_t tokens)
+{
+	if (g->cache && g->mode == FT_INFER)
+		cache_lead(g->cache, tokens);
 }
 
 struct ft_cache *graph_cache(struct ft_graph *g, size_t *layer)
@@ -365,6 +371,21 @@ float *graph_take_grad(struct node *n, struct ft_tensor *t)
 	return t->grad;
 }
 
+int graph_pass_grad(struct ft_graph *g, struct node *n, struct ft_tensor *t)
+{
+	if (graph_take_grad(n, t))
+		return FT_OK;
+	bool fresh;
+	float *dt = ft_grad(g, t, &fresh);
+	if (!dt)
+		return FT_EFAIL;
+	if (fresh)
+		memcpy(dt, n->out->grad, tensor_size(t) * sizeof *dt);
+	else
+		ft_kernels()->add(dt, n->out->grad, tensor_size(t));
+	return FT_OK;
+}
+
 /* True when x is the newest recorded output and its operation does not look at
  * its output on the way back, or when x is not recorded at all. */
 static bool output_is_free(const struct ft_graph *g, const struct ft_tensor *x)
@@ -377,6 +398,7 @@ static bool output_is_free(const struct ft_graph *g, const struct ft_tensor *x)
 	switch (n->op) {
 	case OP_linear:
 	case OP_low_rank:
+	case OP_add_rows:
 	case OP_layer_norm:
 	case OP_rms_norm:
 	case OP_rope:

@@ -145,23 +145,6 @@ static int input_back(struct ft_graph *g, const struct node *n, const float *du)
 	return FT_OK;
 }
 
-/* The gradient of what was added to: the output's. */
-static int sum_back(struct ft_graph *g, struct node *n)
-{
-	struct ft_tensor *y = n->in[3];
-	bool fresh;
-	if (graph_take_grad(n, y))
-		return FT_OK;
-	float *dy = ft_grad(g, y, &fresh);
-	if (!dy)
-		return FT_EFAIL;
-	if (fresh)
-		memcpy(dy, n->out->grad, tensor_size(y) * sizeof *dy);
-	else
-		ft_kernels()->add(dy, n->out->grad, tensor_size(y));
-	return FT_OK;
-}
-
 int op_low_rank_back(struct ft_graph *g, struct node *n)
 {
 	struct ft_tensor *z = n->out, *x = n->in[0], *a = n->in[1], *b = n->in[2];
@@ -178,5 +161,5 @@ int op_low_rank_back(struct ft_graph *g, struct node *n)
 	}
 	graph_release(g, n->saved, size);
 	n->saved = NULL;
-	return rc == FT_OK && n->in[3]->needs_grad ? sum_back(g, n) : rc;
+	return rc == FT_OK && n->in[3]->needs_grad ? graph_pass_grad(g, n, n->in[3]) : rc;
 }

@@ -53,6 +53,9 @@ float *graph_zeroed_grad(struct ft_graph *g, struct ft_tensor *t);
  * whose backward works in place. Returns the array, else NULL. */
 float *graph_take_grad(struct node *n, struct ft_tensor *t);
 
+/* Adds the gradient of n->out to that of `t`, of which it is a copy or a sum with others. */
+int graph_pass_grad(struct ft_graph *g, struct node *n, struct ft_tensor *t);
+
 /* A tensor with x's numbers: in x's memory when whatever made x can do without
  * on its way back, else a copy. */
 struct ft_tensor *graph_take_over(struct ft_graph *g, struct ft_tensor *x);

@@ -59,15 +59,5 @@ int op_rope_back(struct ft_graph *g, struct node *n)
 	/* The gradient of a turn is turned back: in place, then handed over or added. */
 	turn(&(struct turn){ .g = g, .b = n->batch, .r = n->data[0], .x = n->out->grad, .ld = (size_t)x->cols,
 	                     .size = (size_t)n->length, .heads = (int)n->whole, .sign = -1 });
-	if (graph_take_grad(n, x))
-		return FT_OK;
-	bool fresh;
-	float *dx = ft_grad(g, x, &fresh);
-	if (!dx)
-		return FT_EFAIL;
-	if (fresh)
-		memcpy(dx, n->out->grad, tensor_size(x) * sizeof *dx);
-	else
-		ft_kernels()->add(dx, n->out->grad, tensor_size(x));
-	return FT_OK;
+	return graph_pass_grad(g, n, x);
 }

@@ -1,4 +1,4 @@
-/* select.c - from tokens to fewer rows: first token, mean, chosen tokens. */
+/* select.c - from tokens to fewer rows: first token, mean, chosen tokens; and from few rows to tokens. */
 #include "priv.h"
 
 struct ft_tensor *ft_gather(struct ft_graph *g, struct ft_tensor *x, const int32_t *index, int64_t n)
@@ -24,6 +24,35 @@ int op_gather_back(struct ft_graph *g, struct node *n)
 	for (int64_t i = 0; dx && i < y->rows; i++)
 		ft_kernels()->add(dx + index[i] * x->cols, y->grad + i * x->cols, (size_t)x->cols);
 	return dx ? FT_OK : FT_EFAIL;
+}
+
+struct ft_tensor *ft_add_rows(struct ft_graph *g, struct ft_tensor *y, struct ft_tensor *table, const int32_t *index)
+{
+	struct ft_tensor *in[2] = { y, table };
+	if (!graph_ready(g, in, 2))
+		return NULL;
+	struct ft_tensor *z = graph_take_over(g, y);
+	size_t width = (size_t)table->cols;
+	for (int64_t t = 0; z && t < z->rows; t++)
+		if (index[t] >= 0)
+			ft_kernels()->add(z->data + t * z->cols, table->data + index[t] * table->cols, width);
+	struct node *n = z ? graph_record(g, OP_add_rows, z, in, 2) : NULL;
+	if (n)
+		n->data[0] = index;
+	return z;
+}
+
+int op_add_rows_back(struct ft_graph *g, struct node *n)
+{
+	struct ft_tensor *y = n->in[0], *table = n->in[1];
+	const int32_t *index = n->data[0];
+	float *dtable = table->needs_grad ? graph_zeroed_grad(g, table) : NULL;
+	if (table->needs_grad && !dtable)
+		return FT_EFAIL;
+	for (int64_t t = 0; dtable && t < y->rows; t++)
+		if (index[t] >= 0)
+			ft_kernels()->add(dtable + index[t] * table->cols, n->out->grad + t * y->cols, (size_t)table->cols);
+	return y->needs_grad ? graph_pass_grad(g, n, y) : FT_OK;
 }
 
 struct ft_tensor *ft_first(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x)

@@ -257,9 +257,9 @@ static int describe(struct ft_model *m)
 	char *name = own ? ft_strdup(m->family->lm_class)
 	                 : ft_format("%s%s", m->family->class_name, m->head->architecture);
 	rc = ft_json_set(m->meta, "architecture", name ? json_string(name) : NULL);
-	rc = rc ? rc : ft_json_set(m->meta, "max_length", json_integer(m->shape.positions));
 	free(name);
 	rc = rc ? rc : adapt_describe(m);
+	rc = rc ? rc : ft_json_set(m->meta, "max_length", json_integer(m->shape.positions - adapt_tokens(m)));
 	return rc ? rc : params_index(m);
 }
 

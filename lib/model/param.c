@@ -320,7 +320,7 @@ int params_load(struct ft_model *m)
 			init_param(m, p);
 		}
 	}
-	return FT_OK;
+	return adapt_start(m);
 }
 
 int params_read(struct ft_model *m, struct ft_reader *r)

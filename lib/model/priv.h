@@ -283,6 +283,12 @@ struct ft_tensor *adapt_table(struct ft_model *m, struct ft_graph *g, const char
 struct ft_tensor *adapt_block(struct ft_model *m, struct ft_graph *g, const char *site, struct ft_tensor *y,
                               struct ft_tensor *x, float dropout, bool norm);
 
+/* Tokens that techniques put before each row, of the places that the model has. */
+int64_t adapt_tokens(const struct ft_model *m);
+int adapt_start(struct ft_model *m); /* new parameters that begin with more than random values get these */
+/* The batch that the network sees: b with those tokens. NULL: the pass has failed. */
+const struct ft_batch *adapt_batch(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b);
+
 /* ---- run.c: for objectives ---- */
 /* Forward, to the loss of the head; and what callers see of that. */
 int model_run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct head_output *h);

@@ -15,18 +15,36 @@ int ft_model_still(const struct ft_model *m)
 
 void ft_model_trunk(struct ft_model *m, struct ft_trunk *t) { m->trunk = t; }
 
+/* Of the states of `seen`, whose rows end as those of b, those of b. */
+static struct ft_tensor *own_tokens(struct ft_graph *g, const struct ft_batch *b, const struct ft_batch *seen,
+                                    struct ft_tensor *x)
+{
+	int32_t *index = ft_graph_alloc(g, b->tokens * sizeof *index);
+	for (size_t r = 0; index && r < b->rows; r++)
+		for (int32_t t = b->offsets[r]; t < b->offsets[r + 1]; t++)
+			index[t] = t + seen->offsets[r + 1] - b->offsets[r + 1];
+	return index ? ft_gather(g, x, index, (int64_t)b->tokens) : NULL;
+}
+
+/* A head of rows sees what a technique has put before them, as in PEFT; one of tokens has an answer for each
+ * that its caller knows. */
 int model_run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct head_output *h)
 {
-	int begun = m->trunk ? ft_trunk_begin(m->trunk, g, b) : FT_OK;
+	const struct ft_batch *seen = adapt_batch(m, g, b);
+	int begun = seen && m->trunk ? ft_trunk_begin(m->trunk, g, seen) : FT_OK;
 	if (begun < 0)
 		return begun;
-	struct ft_tensor *hidden = m->family->encode(m, g, b);
+	struct ft_tensor *hidden = seen ? m->family->encode(m, g, seen) : NULL;
 	if (!hidden)
 		return ft_graph_error(g);
 	if (ft_batch_texts(b) > 1 && m->head->task != FT_TASK_EMBED)
 		return ft_fail(FT_EMATCH, "examples of %zu texts, for a head that takes one; they are for the head embed, and "
 		               "preferences among them for --dpo and --orpo of ft-train", b->texts);
-	int rc = m->head->run(m, g, b, hidden, h);
+	if (seen != b && (m->head->task == FT_TASK_TAG || ft_task_of_words(m->head->task))) {
+		hidden = own_tokens(g, b, seen, hidden);
+		seen = b;
+	}
+	int rc = hidden ? m->head->run(m, g, seen, hidden, h) : FT_OK;
 	return rc < 0 ? rc : ft_graph_error(g);
 }
 

@@ -170,7 +170,8 @@ int ft_model_vectors(struct ft_model *m, struct ft_graph *g, const struct ft_bat
 	if (rc < 0)
 		return rc;
 	ft_graph_begin(g, FT_INFER, 0, 0);
-	struct ft_tensor *x = m->family->encode(m, g, b);
+	b = adapt_batch(m, g, b);
+	struct ft_tensor *x = b ? m->family->encode(m, g, b) : NULL;
 	if (x)
 		x = pooler ? m->family->pool(m, g, b, x) : vectors_make(g, b, x, &p);
 	if (x && normalize && (pooler || !p.normalize))

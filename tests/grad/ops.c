@@ -42,6 +42,7 @@ static const struct ft_batch batch = { .ids = ids, .types = types, .offsets = of
 static const struct ft_batch untyped = { .ids = ids, .offsets = offsets, .tokens = TOKENS, .rows = ROWS };
 static const int32_t labels[TOKENS] = { 0, 4, FT_IGNORE, 2, 2, 1, 3, FT_IGNORE, 0, 1, 4, 3, 2 };
 static const int32_t index_[] = { 12, 3, 3, 0, 7, 3 };
+static const int32_t some_rows[TOKENS] = { 1, -1, 0, 1, 2, -1, -1, 1, 0, 2, 1, -1, 0 };
 /* Angles of 5 positions for two pairs of components. */
 static float turn_table[5 * 4];
 static const struct ft_rope turns = { turn_table, 5, 2 };
@@ -297,6 +298,15 @@ static struct ft_tensor *low_rank_narrow(struct ft_graph *g, struct ft_tensor **
 	return ft_low_rank(g, y, in[1], NULL, in[2], 0.25f, 0);
 }
 
+static struct ft_tensor *add_rows(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_add_rows(g, ft_gelu(g, in[0]), in[1], some_rows);
+}
+static struct ft_tensor *add_rows_twice(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_add_rows(g, ft_add_rows(g, ft_linear(g, in[0], in[1], NULL), in[2], some_rows), in[2], some_rows);
+}
+
 #define T TOKENS
 static const struct test tests[] = {
 	{ OP_linear, "with a bias", linear, { { T, 7 }, { 5, 7 }, { 1, 5 } }, 3, 0, 0 },
@@ -385,6 +395,8 @@ static const struct test tests[] = {
 	{ OP_cosent, "", cosent, { { T, 1 } }, 1, 1, 0 },
 	{ OP_low_rank, "on a linear one", low_rank, { { T, 19 }, { 3, 19 }, { 3, 3 } }, 7, 0, 0 },
 	{ OP_low_rank, "with dropout", low_rank_dropped, { { T, 19 }, { 4, 19 }, { 19, 4 } }, 7, 0, 0 },
+	{ OP_add_rows, "to what is needed on the way back", add_rows, { { T, 7 }, { 3, 7 } }, 3, 0, 0 },
+	{ OP_add_rows, "twice to the newest", add_rows_twice, { { T, 7 }, { 5, 7 }, { 3, 5 } }, 7, 0, 0 },
 	{ OP_low_rank, "narrow already, two", low_rank_narrow, { { T, 9 }, { T, 2 }, { 9, 2 } }, 7, 0, 1 },
 };
 

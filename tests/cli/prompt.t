@@ -1,0 +1,48 @@
+#!/bin/sh
+# A prompt from plan to answers: what trains, what is stored, what is refused.
+. "${0%/*}/../lib.sh"
+M=$SRC/tests/ref/tiny-bert
+cat >"$T/train.tsv" <<'END'
+pos	the good one is good
+neg	a bad one
+pos	good and fine
+neg	this is bad
+END
+freeze() { ft-freeze -q --head classify:neg,pos "$@"; }
+tokens() { ft-tokenize -q -m "$1" "$T/train.tsv" | ft-batch -q --tokens 64 --pack --shuffle 1 --epochs 3; }
+meta() { ft-cat --header "$1" | grep -o "\"$2\":[^,}]*" | head -1; }
+
+# ---- plans ----
+ok 'a plan with a prompt' freeze --prompt n=4 -o "$T/plan.ft" "$M"
+ft-freeze --show --json "$T/plan.ft" >"$T/plan.jsonl"
+is 'only it and the head train' "$(grep '"trains":true' "$T/plan.jsonl" | grep -vc '"name":"\(head\.\|pool\.\|embed.word.prompt.vectors"\)')" 0
+is 'rows may have as many tokens less' "$(meta "$T/plan.ft" max_length)" '"max_length":60'
+fails 'none is left' 2 freeze --prompt n=64 "$M"
+like 'names the place' "$(cat "$T/.err")" 'at embed.word: 64 tokens .* 64 positions'
+fails 'two that are too long together' 2 freeze --prompt n=40 --prompt n=24 "$M"
+fails 'tokens of nothing' 2 freeze --prompt n=0 "$M"
+fails 'a place that has no vectors' 2 freeze --prompt 'sites=*.attn.q' "$M"
+fails 'a text in a folder without a tokenizer' 65 freeze --prompt n=2,text=good "$SRC/tests/ref/encoders/roberta/tiny-classify"
+changed() { ft-cat "$T/plan.ft" | sed "1s/$1/" | ft-cat -q --from-json -o "$T/bad.ft" && ft-freeze -q "$T/bad.ft" -o "$T/none.ft"; }
+fails 'a stream with another number of tokens than it begins with' 65 changed '"n":4/"n":5'
+fails 'one that is too long' 65 changed '"n":4/"n":64'
+fails 'a token beyond the vocabulary' 65 changed '"tokens":\[[0-9]*/"tokens":[4000'
+
+# ---- training ----
+tokens "$T/plan.ft" >"$T/train.bat"
+ok 'trains on packed batches' ft-train -q -m "$T/plan.ft" -o "$T/tuned.ft" "$T/train.bat"
+is 'nothing of the base is stored' "$(ft-cat "$T/tuned.ft" | sed 1d | grep -o '"tensor":"[^"]*"' | grep -vc 'prompt\|head\.\|pool\.')" 0
+ok 'goes on from there' ft-train -q -m "$T/tuned.ft" -o "$T/more.ft" "$T/train.bat"
+ok 'a second one on it' sh -c 'ft-freeze -q --prompt n=2 "$T/tuned.ft" -o "$T/plan2.ft" && ft-train -q -m "$T/plan2.ft" -o "$T/two.ft" "$T/train.bat"'
+first() { ft-cat "$1" | grep '"tensor":"embed.word.prompt.vectors"'; }
+is 'leaves the first as it was' "$(first "$T/two.ft")" "$(first "$T/tuned.ft")"
+is 'and answers' "$(ft-predict -q -m "$T/two.ft" "$T/train.tsv" | wc -l)" 4
+ok 'is measured' sh -c 'ft-tokenize -q -m "$T/two.ft" "$T/train.tsv" | ft-batch -q | ft-eval -q -m "$T/two.ft" >"$T/eval.json"'
+fails 'cannot become weights' 2 ft-export -q -m "$T/tuned.ft" --to hf "$T/hf"
+like 'says what can be' "$(cat "$T/.err")" '--to peft'
+
+# ---- going on from a text ----
+L=$SRC/tests/ref/decoders/gpt2/tiny-lm
+ok 'a language model' ft-freeze -q --prompt n=3 -o "$T/lm.ft" "$L"
+is 'has fewer places' "$(meta "$T/lm.ft" max_length)" '"max_length":45'
+done_testing
