@@ -193,15 +193,15 @@ static int show_counts(struct ft_reader *r, struct ft_buf *b)
 {
 	struct ft_counts c;
 	int rc = ft_lines_verify(r, &c);
-	bool is_model = !strcmp(ft_reader_kind(r), "model"), is_batches = !strcmp(ft_reader_kind(r), "batches");
+	bool of_tensors = ft_reader_of_tensors(r), is_batches = !strcmp(ft_reader_kind(r), "batches");
 
 	if (!rc)
 		rc = ft_buf_printf(b, "%s: %s: ", ft_reader_name(r), ft_reader_kind(r));
-	if (!rc && is_model)
+	if (!rc && of_tensors)
 		rc = ft_buf_printf(b, "%lld tensors, %lld bytes", (long long)c.tensors, (long long)c.bytes);
 	if (!rc && is_batches)
 		rc = ft_buf_printf(b, "%lld batches, ", (long long)ft_reader_count(r));
-	if (!rc && !is_model)
+	if (!rc && !of_tensors)
 		rc = ft_buf_printf(b, "%lld examples, %lld tokens, %lld labels", (long long)c.examples,
 		                   (long long)c.tokens, (long long)c.labels);
 	if (!rc)
@@ -361,8 +361,8 @@ static int join_files(int argc, char **argv)
 	}
 	if (!rc && argc < 1)
 		rc = ft_fail(FT_EUSAGE, "--join needs the FILEs to join");
-	if (!rc && !strcmp(ft_reader_kind(in[0]), "model"))
-		rc = ft_fail(FT_EUSAGE, "--join: model streams cannot be joined");
+	if (!rc && ft_reader_of_tensors(in[0]))
+		rc = ft_fail(FT_EUSAGE, "--join: %s streams cannot be joined", ft_reader_kind(in[0]));
 	if (!rc)
 		rc = join_streams(in, (size_t)argc);
 	for (int i = 0; in && i < argc; i++)

@@ -4,6 +4,7 @@
 #include "ft/docs.h"
 #include "ft/entity.h"
 #include "ft/err.h"
+#include "ft/fisher.h"
 #include "ft/graph.h"
 #include "ft/metric.h"
 
@@ -13,7 +14,7 @@
 #include <string.h>
 
 static const char *model_path, *baseline_path, *base, *predictions, *combine_name = "mean";
-static const char *thresholds_path, *tuned_path;
+static const char *thresholds_path, *tuned_path, *fisher_path;
 static const char *answer_name = "answer", *reference_name = "reference";
 static struct ft_list fail_below, fail_above;
 static bool as_json, list_metrics, strict, texts, stem;
@@ -49,6 +50,9 @@ static const struct ft_opt options[] = {
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Output", 0 },
 	{ "tune-thresholds", 0, FT_OPT_STR, &tuned_path, "FILE",
 	  "choose the threshold of each label with the highest F1 on these examples, and write them to FILE",
+	  FT_OPT_QUIET },
+	{ "fisher", 0, FT_OPT_STR, &fisher_path, "FILE",
+	  "measure instead how much the examples depend on each weight that trains, and write it to FILE, for ft-train",
 	  FT_OPT_QUIET },
 	{ "json", 0, FT_OPT_FLAG, &as_json, NULL, "print one line of JSON instead of a table", 0 },
 	{ "predictions", 'p', FT_OPT_STR, &predictions, "FILE", "write a JSON line for each example to FILE",
@@ -407,6 +411,19 @@ static int evaluate(struct run *r, const char *path)
 	return report(result, baseline, r->side[0].metric, r->side[1].metric);
 }
 
+/* ---- Fisher information ---- */
+static int eval_fisher(const char *path)
+{
+	struct ft_model *m = ft_model_open(model_path, base, 0);
+	struct ft_reader *data = m ? ft_reader_open(path, "batches") : NULL;
+	int64_t n = data ? ft_fisher(m, data, limit, fisher_path) : ft_last_error();
+	if (n >= 0)
+		ft_note("%s is of %lld examples", fisher_path, (long long)n);
+	ft_reader_close(data);
+	ft_model_free(m);
+	return n < 0 ? (int)n : FT_OK;
+}
+
 /* ---- texts ---- */
 
 static int read_texts(const char *path, struct ft_metric **t, json_t **result, struct ft_buf *lines)
@@ -473,6 +490,9 @@ static int check_options(int operands)
 		return ft_fail(FT_EUSAGE, "--texts is without a model; --model, thresholds and --strict are not for it");
 	if (!texts && !model_path)
 		return ft_fail(FT_EUSAGE, "which model? give -m MODEL, or --texts");
+	if (fisher_path && (texts || baseline_path || predictions || thresholds_path || tuned_path || fail_below.count ||
+	                    fail_above.count))
+		return ft_fail(FT_EUSAGE, "--fisher is without metrics: --limit alone goes with it");
 	if (operands > 1)
 		return ft_fail(FT_EUSAGE, "one file at a time, not %d", operands);
 	if (predictions && strcmp(predictions, "-") == 0)
@@ -496,6 +516,8 @@ static int run_eval(int argc, char **argv)
 	int rc = check_options(argc);
 	if (rc == FT_OK && texts)
 		return eval_texts(argc ? argv[0] : NULL);
+	if (rc == FT_OK && fisher_path)
+		return eval_fisher(argc ? argv[0] : NULL);
 	if (rc == FT_OK)
 		rc = evaluate(&r, argc ? argv[0] : NULL);
 	for (size_t i = 0; i < r.sides; i++) {

@@ -59,6 +59,13 @@ static const struct ft_opt options[] = {
 	{ "accumulate", 0, FT_OPT_INT, &o.accumulate, "N", "batches a step; the loss is the mean over all (default: 1)", 0 },
 	{ "steps", 0, FT_OPT_INT, &o.steps, "N", "stop after N steps (default: all that the stream has)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Regularisation", 0 },
+	{ "l2-sp", 0, FT_OPT_REAL, &o.l2_sp, "X",
+	  "against forgetting: X/2 times the squared distance of the base's weights from where they began is added to the "
+	  "loss, and they have no other decay (default: 0, off)", 0 },
+	{ "ewc", 0, FT_OPT_STR, &o.ewc, "FILE",
+	  "the same, each weight as it matters by the Fisher information in FILE, which ft-eval measures: elastic weight "
+	  "consolidation", 0 },
+	{ "ewc-weight", 0, FT_OPT_REAL, &o.ewc_weight, "X", "X/2 is what --ewc is multiplied by", 0 },
 	{ "ema", 0, FT_OPT_REAL, &o.ema, "DECAY",
 	  "measure and write an exponential average of the weights over the steps, such as 0.999 (default: the last weights)",
 	  0 },
@@ -133,6 +140,10 @@ static int check_options(void)
 	rc = rc ? rc : check_range("clip", o.clip, 0, 1e30);
 	rc = rc ? rc : check_range("accumulate", (double)o.accumulate, 1, 1e9);
 	rc = rc ? rc : check_range("steps", (double)o.steps, 0, 1e15);
+	rc = rc ? rc : check_range("l2-sp", o.l2_sp, 0, 1e6);
+	if (rc == FT_OK && (o.ewc != NULL) != (o.ewc_weight != 0))
+		rc = ft_fail(FT_EUSAGE, "--ewc FILE and --ewc-weight X are given together");
+	rc = rc ? rc : check_range("ewc-weight", o.ewc_weight, 0, 1e12);
 	if (rc == FT_OK && o.ema != 0)
 		rc = check_range("ema", o.ema, 1e-6, 0.999999999);
 	rc = rc ? rc : check_range("label-smoothing", smoothing, 0, 0.999);

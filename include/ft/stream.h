@@ -157,6 +157,8 @@ int ft_batch_write(struct ft_writer *w, const struct ft_batch *b);
 
 /* ---- tensors (records of a model stream): a descriptor, then its bytes in
  * records of at most 1 MiB, read straight into their destination ---- */
+/* Whether the records of a stream are tensors: a model, or what is kept about one. */
+bool ft_reader_of_tensors(const struct ft_reader *r);
 #define FT_RANK 4
 struct ft_tensor_desc {
 	struct ft_span name;

@@ -33,6 +33,9 @@ struct ft_train_options {
 	const char *trunk_file;  /* kept here; NULL: in memory */
 	int64_t steps;           /* stop after so many; 0: all the stream has */
 	int64_t seed;            /* of dropout */
+	double l2_sp;            /* weight decay of what trains of the base, towards where it begins; 0: towards 0 */
+	const char *ewc;         /* a fisher stream (fisher.h): weights that matter there are kept; or NULL */
+	double ewc_weight;
 	double ema;              /* decay of an average of the weights, which is what is measured and kept; 0: none */
 	const char *log;         /* file of JSON lines, or NULL */
 

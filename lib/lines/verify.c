@@ -96,13 +96,13 @@ static int check_promise(const struct ft_reader *r, const char *key, int64_t see
 int ft_lines_verify(struct ft_reader *r, struct ft_counts *c)
 {
 	const char *kind = ft_reader_kind(r);
-	bool is_model = !strcmp(kind, "model");
+	bool of_tensors = ft_reader_of_tensors(r);
 	int rc;
 
 	*c = (struct ft_counts){ 0 };
-	if (!is_model && strcmp(kind, "batches") && strcmp(kind, "tokens"))
+	if (!of_tensors && strcmp(kind, "batches") && strcmp(kind, "tokens"))
 		return ft_fail(FT_EFORMAT, "%s: streams of the kind '%s' are not known", ft_reader_name(r), kind);
-	while ((rc = is_model ? verify_tensor(r, c) : verify_rows(r, c)) > 0)
+	while ((rc = of_tensors ? verify_tensor(r, c) : verify_rows(r, c)) > 0)
 		;
 	if (rc < 0 || strcmp(kind, "batches"))
 		return rc;

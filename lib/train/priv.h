@@ -33,4 +33,11 @@ void ema_swap(struct ema *e); /* the model has the averages, and e the weights; 
 float *ema_weights(const struct ema *e, size_t i); /* the average of parameter i; NULL: it does not train */
 void ema_free(struct ema *e); /* NULL is fine */
 
+/* ---- penalty.c: what keeps weights near where they began ---- */
+struct penalty;
+struct penalty *penalty_new(struct ft_model *m, const struct ft_train_options *o); /* by l2_sp and ewc */
+/* Adds `weight` times its gradient to the gradients there are; returns the penalty, without the weight. */
+double penalty_add(struct penalty *x, double weight);
+void penalty_free(struct penalty *x); /* NULL is fine */
+
 #endif

@@ -17,6 +17,7 @@ struct run {
 	struct validator *valid;
 	struct ft_trunk *trunk;
 	struct ema *ema;       /* NULL: none is kept */
+	struct penalty *penalty; /* or NULL */
 	int schedule;
 	double rate;
 	int64_t warmup, total; /* steps; total 0: unknown */
@@ -103,11 +104,15 @@ static int bad_loss(struct run *r, const struct ft_batch *b, const struct ft_out
 }
 
 /* ---- one step ---- */
-static int log_step(struct run *r, double norm, double rate)
+static int log_step(struct run *r, double norm, double rate, double penalty)
 {
 	json_t *entry = json_pack("{s:I, s:I, s:f, s:f, s:f, s:I, s:I}", "step", (json_int_t)r->step, "epoch",
 	                          (json_int_t)r->epoch, "loss", r->last_loss, "lr", rate, "norm", norm, "tokens",
 	                          (json_int_t)r->tokens, "supervised", (json_int_t)r->supervised);
+	if (r->penalty && ft_json_set(entry, "penalty", json_real(penalty)) < 0) {
+		json_decref(entry);
+		return FT_EFAIL;
+	}
 	int said = ft_objective_log(r->objective, entry), rc = log_put(r->log, entry);
 	return said < 0 ? said : rc;
 }
@@ -129,6 +134,7 @@ static int apply_step(struct run *r)
 	if (r->supervised == 0 || r->weight <= 0)
 		return ft_fail(FT_EFORMAT, "%s: batches %lld to %lld: nothing is supervised (no labels, or all ignored)",
 		               ft_reader_name(r->data), (long long)(r->batch - r->in_step + 1), (long long)r->batch);
+	double penalty = r->penalty ? penalty_add(r->penalty, r->weight) : 0;
 	double scale = 1 / r->weight, norm = ft_optim_norm(r->optim) * scale;
 	if (!isfinite(norm)) {
 		ft_optim_clear(r->optim);
@@ -145,7 +151,7 @@ static int apply_step(struct run *r)
 	r->last_loss = r->loss_sum / r->weight;
 	r->all_tokens += r->tokens;
 	r->all_units += r->supervised;
-	int rc = log_step(r, norm, rate);
+	int rc = log_step(r, norm, rate, penalty);
 	show_progress(r);
 	r->loss_sum = r->weight = 0;
 	r->supervised = r->in_step = r->tokens = 0;
@@ -308,6 +314,8 @@ static int open_run(struct run *r)
 	r->log = r->optim ? log_open(r->o->log) : NULL;
 	if (!r->log)
 		return ft_last_error();
+	if ((r->o->l2_sp > 0 || r->o->ewc) && !(r->penalty = penalty_new(r->m, r->o)))
+		return ft_last_error();
 	if (r->o->ema > 0 && !(r->ema = ema_new(r->m, r->o->ema)))
 		return ft_last_error();
 	if (r->o->valid && !(r->valid = validator_new(r->m, r->o->valid, r->o->metric, r->o->combine)))
@@ -344,6 +352,7 @@ int ft_train(struct ft_model *m, struct ft_reader *data, const struct ft_train_o
 	validator_free(r.valid);
 	close_trunk(&r);
 	ema_free(r.ema);
+	penalty_free(r.penalty);
 	ft_optim_free(r.optim);
 	ft_objective_free(r.objective);
 	ft_graph_free(r.graph);
