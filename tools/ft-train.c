@@ -81,6 +81,7 @@ static const struct ft_opt options[] = {
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Distillation", 0 },
 	{ "distill", 0, FT_OPT_STR, &o.objective.teacher, "MODEL",
 	  "learn what MODEL predicts, beside the labels: a model with the same tokenizer and labels", 0 },
+	{ "distill-stored", 0, FT_OPT_FLAG, &o.objective.stored, NULL, "the same of predictions that ft-teach put into the batches", 0 },
 	{ "distill-weight", 0, FT_OPT_REAL, &o.objective.distill_weight, "A",
 	  "how much of the loss that is; 1: all of it, and no labels are needed (default: 0.5)", 0 },
 	{ "distill-temperature", 0, FT_OPT_REAL, &o.objective.temperature, "T",

@@ -215,6 +215,10 @@ struct ft_tensor *ft_linear_divergence(struct ft_graph *g, const struct ft_decod
                                        const struct ft_divergence_options *o);
 struct ft_tensor *ft_linear_twin_divergence(struct ft_graph *g, const struct ft_decoded *of, float scale);
 
+/* The k words with the greatest logits of each unit, the greatest first, of equals the first one: ids and logits [n,k].
+ * No operation: nothing flows back. */
+int ft_linear_top(struct ft_graph *g, const struct ft_decoded *of, int64_t k, int32_t *ids, float *logits);
+
 /* ---- what is better: losses [examples,1] of log-probabilities of texts, x [rows,1] ----
  * An example of the first two is two rows: what is preferred, and what it is preferred to. */
 /* Direct preference optimisation (Rafailov et al., NeurIPS 2023) beside a reference [rows]; smoothing is the share of

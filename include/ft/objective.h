@@ -16,6 +16,7 @@ struct ft_objective_options {
 	double rdrop;          /* weight of the divergence of two passes with other dropout; 0: one pass */
 	double kl_base;        /* weight of the divergence from what was predicted before training; 0: none */
 	const char *teacher;   /* a model whose predictions are learnt; or NULL */
+	bool stored;           /* instead those that are in the batches (ft-teach) */
 	double distill_weight; /* of these: 1 is all there is, and labels count for nothing */
 	double temperature;    /* at which they are compared */
 };
@@ -30,5 +31,14 @@ void ft_objective_free(struct ft_objective *x); /* NULL is fine */
 int ft_objective_step(struct ft_objective *x, struct ft_graph *g, const struct ft_batch *b, struct ft_output *out);
 /* Adds to a log entry what the objectives say of the batches since the last time. */
 int ft_objective_log(struct ft_objective *x, json_t *entry);
+
+/* ---- predictions beforehand ----
+ * A teacher puts into a batch what it predicts of it: logits of each unit, where words are predicted the `top` greatest;
+ * of two texts that are one example of the head `lm` their log-probabilities, as a reference. */
+struct ft_teacher;
+struct ft_teacher *ft_teacher_new(struct ft_model *m, int64_t top); /* NULL on failure */
+void ft_teacher_free(struct ft_teacher *t); /* NULL is fine */
+/* What b points to then is valid until the next call. */
+int ft_teacher_add(struct ft_teacher *t, struct ft_batch *b);
 
 #endif

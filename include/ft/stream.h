@@ -145,6 +145,12 @@ struct ft_batch {
 	const struct ft_window *windows; /* [rows], or NULL: whole texts */
 	const struct ft_size *sizes; /* [examples], or NULL: not known */
 	const struct ft_span *src; /* [examples], "file:line"; or NULL */
+	/* What another model predicted (ft-teach), or NULL: logits of each unit, as many for each;
+	 * with ids, of these words. And the log-probability of each row's labels, [rows]. */
+	const float *teacher;
+	const int32_t *teacher_ids;
+	const float *reference;
+	size_t nteacher;         /* of both */
 	size_t tokens, rows, nlabels, ntargets;
 	size_t texts;            /* of each example, alike; 0 is 1 */
 	int64_t epoch;           /* 0, 1, …; -1 when the stream does not say */

@@ -16,7 +16,7 @@ static const struct {
 } bins[] = {
 	{ "ids", FT_I32 }, { "types", FT_U8 }, { "labels", FT_I32 }, { "words", FT_I32 },
 	{ "offsets", FT_I32 }, { "targets", FT_F32 }, { "shape", FT_I64 }, { "window", FT_I64 },
-	{ "size", FT_I64 },
+	{ "size", FT_I64 }, { "teacher", FT_F32 }, { "teacher_ids", FT_I32 }, { "reference", FT_F32 },
 };
 
 int lines_dtype(struct ft_span key, int data)

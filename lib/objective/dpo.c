@@ -25,6 +25,7 @@ static int set_up_pairs(struct ft_objective *x, bool asked, const char *option, 
 	if (!s)
 		return FT_EFAIL;
 	s->common.option = option;
+	s->common.stored = true;
 	s->beta = x->o->beta;
 	s->smoothing = x->m->loss.smoothing;
 	return 1;

@@ -10,8 +10,8 @@ int preference_check(const struct ft_objective *x, const char *option)
 		return ft_fail(FT_EUSAGE, "only one of --dpo, --orpo and --kto is possible");
 	if (x->m->head->task != FT_TASK_LM)
 		return ft_fail(FT_EUSAGE, "%s is for language models; the head of %s is '%s'", option, x->m->name, x->m->head->name);
-	if (o->rdrop > 0 || o->teacher)
-		return ft_fail(FT_EUSAGE, "%s cannot be combined with %s", option, o->teacher ? "--distill" : "--rdrop");
+	if (o->rdrop > 0 || o->teacher || o->stored)
+		return ft_fail(FT_EUSAGE, "%s cannot be combined with %s", option, o->rdrop > 0 ? "--rdrop" : "--distill");
 	return FT_OK;
 }
 
@@ -66,6 +66,8 @@ struct ft_tensor *preference_scores(struct ft_graph *g, const struct ft_batch *r
 const float *preference_reference(struct preference *s, struct pass *p)
 {
 	struct ft_tensor *scores;
+	if (p->batch->reference && s->stored)
+		return p->batch->reference;
 	if (!s->reference && !(s->reference = other_before(p->x->m))) {
 		ft_context(ft_last_error(), "%s", s->option);
 		return NULL;

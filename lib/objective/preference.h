@@ -7,6 +7,7 @@
 
 struct preference {
 	const char *option;       /* that asks for it */
+	bool stored;              /* the reference may be in the batches (ft-teach) */
 	struct other *reference;  /* opened when a batch needs it; NULL: not yet */
 	struct ft_batch rows;     /* of the pass: its texts as rows by themselves */
 	double chosen, rejected, right, divergence; /* sums, since the last entry of the log */

@@ -18,12 +18,17 @@ static int check_ids(const struct ft_reader *r, const int32_t *ids, size_t n)
 	return FT_OK;
 }
 
-static int check_targets(const struct ft_reader *r, const float *t, size_t n)
+static int check_finite(const struct ft_reader *r, const char *key, const float *t, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (!isfinite(t[i]))
-			return ft_reader_fail(r, FT_EFORMAT, "targets: number %zu is not finite", i);
+			return ft_reader_fail(r, FT_EFORMAT, "%s: number %zu is not finite", key, i);
 	return FT_OK;
+}
+
+static int check_targets(const struct ft_reader *r, const float *t, size_t n)
+{
+	return check_finite(r, "targets", t, n);
 }
 
 /* Those of the texts of an example, or of the rows of a batch. */
@@ -196,6 +201,27 @@ static int check_batch(const struct ft_reader *r, const struct ft_batch *b, size
 	return rc < 0 ? rc : check_targets(r, b->targets, b->ntargets);
 }
 
+/* What another model predicted of the batch. */
+static int read_teacher(const struct ft_reader *r, const struct ft_rec *rec, struct ft_batch *b)
+{
+	size_t nids, nreference;
+	int err = 0;
+	b->teacher = ft_rec_array(rec, "teacher", 4, &b->nteacher, &err);
+	b->teacher_ids = ft_rec_array(rec, "teacher_ids", 4, &nids, &err);
+	b->reference = ft_rec_array(rec, "reference", 4, &nreference, &err);
+	if (err)
+		return ft_context(err, "%s: record %lld", ft_reader_name(r), (long long)ft_reader_count(r));
+	if (b->teacher_ids && nids != b->nteacher)
+		return ft_reader_fail(r, FT_EFORMAT, "teacher_ids has %zu entries, expected %zu", nids, b->nteacher);
+	if (b->reference && nreference != b->rows)
+		return ft_reader_fail(r, FT_EFORMAT, "reference has %zu entries, expected %zu (rows)", nreference, b->rows);
+	for (size_t i = 0; b->teacher_ids && i < nids; i++)
+		if (b->teacher_ids[i] < 0)
+			return ft_reader_fail(r, FT_EFORMAT, "teacher_ids: number %zu is %d; ids are not negative", i, b->teacher_ids[i]);
+	int rc = check_finite(r, "teacher", b->teacher, b->nteacher);
+	return rc < 0 ? rc : check_finite(r, "reference", b->reference, nreference);
+}
+
 int ft_batch_read(struct ft_reader *r, struct ft_batch *b)
 {
 	struct ft_rec rec;
@@ -229,6 +255,8 @@ int ft_batch_read(struct ft_reader *r, struct ft_batch *b)
 	rc = check_batch(r, b, ntypes, noffsets, b->src ? src->nstrs : 0);
 	if (rc == FT_OK)
 		b->sizes = read_sizes(r, &rec, ft_batch_examples(b), &rc);
+	if (rc == FT_OK)
+		rc = read_teacher(r, &rec, b);
 	return rc < 0 ? rc : 1;
 }
 
@@ -255,6 +283,12 @@ int ft_batch_write(struct ft_writer *w, const struct ft_batch *b)
 		ft_rec_strs(&rec, "src", b->src, ft_batch_examples(b));
 	if (b->epoch >= 0)
 		ft_rec_int(&rec, "epoch", b->epoch);
+	if (b->teacher)
+		ft_rec_bin(&rec, "teacher", b->teacher, b->nteacher * sizeof *b->teacher);
+	if (b->teacher_ids)
+		ft_rec_bin(&rec, "teacher_ids", b->teacher_ids, b->nteacher * sizeof *b->teacher_ids);
+	if (b->reference)
+		ft_rec_bin(&rec, "reference", b->reference, b->rows * sizeof *b->reference);
 	return ft_writer_put(w, &rec);
 }
 
