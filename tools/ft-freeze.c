@@ -294,6 +294,13 @@ static int write_plan(struct ft_model *m)
 	return rc;
 }
 
+/* Whether anything was said that makes it another plan. */
+static bool changes(const struct ft_plan *p)
+{
+	return p->head || p->loss || p->ntrain || p->nfreeze || p->nrates || p->ntechniques || p->last_layers >= 0 ||
+	       p->layer_decay != 1 || p->seed != FT_NO_SEED || p->init;
+}
+
 /* What is added, in the order of techniques.def; of one, in the order given. *out NULL: out of memory. */
 static size_t list_techniques(struct ft_plan_technique **out)
 {
@@ -331,8 +338,10 @@ static int run(int argc, char **argv)
 	                        .last_layers = last_layers < 0 ? -1 : last_layers, .layer_decay = layer_decay,
 	                        .rates = rates.item, .nrates = rates.count, .techniques = added, .ntechniques = nadded,
 	                        .seed = seed, .init = init };
-	/* A base's plan needs no weights; a stream's own must be carried over. */
-	struct ft_model *m = ft_model_plan(argv[0], base, &plan, ft_base_is(argv[0]) ? FT_MODEL_BARE : 0);
+	/* A base's plan needs no weights; a stream's own must be carried over. A plan that is only looked at stays
+	 * what it is. */
+	struct ft_model *m = show && !changes(&plan) && strcmp(output, "-") == 0
+	                   ? ft_model_open(argv[0], base, FT_MODEL_BARE) : ft_model_plan(argv[0], base, &plan, ft_base_is(argv[0]) ? FT_MODEL_BARE : 0);
 	int rc = m ? FT_OK : ft_last_error();
 	bool writes = !show || strcmp(output, "-") != 0;
 	if (rc == FT_OK && writes)
