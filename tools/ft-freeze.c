@@ -15,7 +15,7 @@
 
 #define NOT_GIVEN INT64_MIN
 
-static const char *head, *pooling, *loss, *base, *output = "-", *optimizer = "adamw";
+static const char *head, *pooling, *loss, *base, *output = "-", *base_type, *optimizer = "adamw";
 static struct ft_list train, freeze, rates;
 enum technique {
 #define X(name, ...) TECHNIQUE_##name,
@@ -63,6 +63,8 @@ static const struct ft_opt options[] = {
 #define X(name, flags, help) { #name, 0, FT_OPT_LIST, &techniques[TECHNIQUE_##name], "KEY=VALUE,...", help, flags },
 #include "lib/adapt/techniques.def"
 #undef X
+	{ "base-type", 0, FT_OPT_STR, &base_type, "TYPE",
+	  "hold linear layers that do not train as f16, bf16, q8_0, q4_0 or nf4 in memory; f32: as they are (default)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Input and output", 0 },
 	{ "base", 0, FT_OPT_STR, &base, "DIR", "where the base of a model stream lies", FT_OPT_QUIET },
 	{ "output", 'o', FT_OPT_STR, &output, "FILE", "write the plan here (default: standard output)", FT_OPT_QUIET },
@@ -256,9 +258,19 @@ static void show_groups(FILE *f, const struct ft_model *m)
 	}
 }
 
+/* Bytes of a parameter in memory: 4 an element, but for those that --base-type narrows. */
+static double bytes_of(const struct ft_model *m, const struct ft_param *p)
+{
+	const char *name = json_string_value(json_object_get(ft_model_meta(m), "base_type"));
+	int type = name && !p->trains && !p->technique && p->rank == 2 && strncmp(p->name, "layer.", 6) == 0
+	           ? ft_dtype_of_weights(name) : FT_F32;
+	size_t n = (size_t)p->t.rows * (size_t)p->t.cols, bytes;
+	return type >= 0 && ft_dtype_bytes((enum ft_dtype)type, n, &bytes) ? (double)bytes : 4 * (double)n;
+}
+
 static int show_plan(FILE *f, const struct ft_model *m)
 {
-	double all = 0, trained = 0, state = 0;
+	double all = 0, trained = 0, state = 0, weights = 0;
 	for (size_t i = 0; i < ft_model_params(m); i++) {
 		const struct ft_param *p = ft_model_param(m, i);
 		double n = (double)p->t.rows * (double)p->t.cols;
@@ -266,6 +278,7 @@ static int show_plan(FILE *f, const struct ft_model *m)
 		if (bytes < 0)
 			return (int)bytes;
 		all += n;
+		weights += bytes_of(m, p);
 		trained += p->trains ? n : 0;
 		state += p->trains ? (double)bytes : 0;
 		if (show)
@@ -276,7 +289,7 @@ static int show_plan(FILE *f, const struct ft_model *m)
 	if (!show)
 		show_groups(f, m);
 	char w[16], g[16], s[16];
-	human(w, all * 4);
+	human(w, weights);
 	human(g, trained * 4);
 	human(s, state);
 	fprintf(f, "%.0f of %.0f parameters train (%.2f %%): weights %s, gradients %s, %s state %s\n", trained, all,
@@ -297,7 +310,7 @@ static int write_plan(struct ft_model *m)
 /* Whether anything was said that makes it another plan. */
 static bool changes(const struct ft_plan *p)
 {
-	return p->head || p->loss || p->ntrain || p->nfreeze || p->nrates || p->ntechniques || p->last_layers >= 0 ||
+	return p->head || p->loss || p->ntrain || p->nfreeze || p->nrates || p->ntechniques || p->base_type || p->last_layers >= 0 ||
 	       p->layer_decay != 1 || p->seed != FT_NO_SEED || p->init;
 }
 
@@ -337,7 +350,7 @@ static int run(int argc, char **argv)
 	                        .freeze = freeze.item, .nfreeze = freeze.count,
 	                        .last_layers = last_layers < 0 ? -1 : last_layers, .layer_decay = layer_decay,
 	                        .rates = rates.item, .nrates = rates.count, .techniques = added, .ntechniques = nadded,
-	                        .seed = seed, .init = init };
+	                        .seed = seed, .base_type = base_type, .init = init };
 	/* A base's plan needs no weights; a stream's own must be carried over. A plan that is only looked at stays
 	 * what it is. */
 	struct ft_model *m = show && !changes(&plan) && strcmp(output, "-") == 0

@@ -46,6 +46,8 @@ json_t *ft_base_config(const struct ft_base *b); /* as in config.json; borrowed 
 size_t ft_base_count(const struct ft_base *b);
 const struct ft_stored *ft_base_at(const struct ft_base *b, size_t i);
 const struct ft_stored *ft_base_find(const struct ft_base *b, const char *name);
+/* Its numbers have been copied: what of the file is in memory only for them may go. */
+void ft_base_used(const struct ft_stored *t);
 /* Digest of config and weight files, or of the file, 32 hex digits; computed at first
  * call. NULL on failure. */
 const char *ft_base_digest(struct ft_base *b);

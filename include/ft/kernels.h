@@ -119,7 +119,7 @@ struct ft_gemm {
 	int64_t m, n, k;
 	const float *a;
 	const void *b;
-	enum ft_dtype b_type; /* F32 (as when not said), F16, BF16, Q8_0 or Q4_0 */
+	enum ft_dtype b_type; /* F32 (as when not said), F16, BF16 or one in blocks */
 	float *c;
 	int64_t lda, ldb, ldc;
 	const float *bias; /* [n] or NULL; not together with add */

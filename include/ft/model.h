@@ -35,6 +35,7 @@ struct ft_param {
 	bool technique;   /* a technique's: no part of the network that config.json describes */
 	int kind;         /* for initialisation; private to lib/model */
 	double rate;      /* multiplier of the learning rate */
+	void *own;        /* what t.stored points to when it is no file's; or NULL */
 };
 
 /* dest [cols, rows] = a `turned` parameter as a checkpoint holds it. */
@@ -111,6 +112,7 @@ struct ft_plan {
 	                              the globs say otherwise */
 	size_t ntechniques;
 	int64_t seed;              /* of fresh parameters; FT_NO_SEED: that of a stream, or 0 */
+	const char *base_type;     /* frozen linear layers are narrowed to this type, "nf4"; "f32": they are not */
 	bool init;                 /* every parameter is fresh: a network from its config alone */
 };
 /* Opens `path` and makes the plan of it. A glob that matches nothing is

@@ -18,10 +18,10 @@
 	X(BOOL, 1) X(U8, 1) X(I8, 1) X(I16, 2) X(U16, 2) X(I32, 4) X(U32, 4)   \
 	X(I64, 8) X(U64, 8) X(F8_E4M3, 1) X(F8_E5M2, 1)                        \
 	X(F8_E8M0, 1) X(F8_E4M3FNUZ, 1) X(F8_E5M2FNUZ, 1) X(C64, 8)
-/* X(name, elements of a block, bytes of a block): ggml's types in blocks, which
- * can be widened, too. A row of a matrix is whole blocks. safetensors knows none
- * of them, nor do streams. */
-#define FT_BLOCK_DTYPES(X) X(Q8_0, 32, 34) X(Q4_0, 32, 18)
+/* X(name, elements of a block, bytes of a block): types in blocks, which can be
+ * widened, too: two of ggml's, and NF4 (Dettmers et al., "QLoRA", 2023), which is for weights in memory
+ * alone. A row of a matrix is whole blocks. safetensors knows none of them, nor do streams. */
+#define FT_BLOCK_DTYPES(X) X(Q8_0, 32, 34) X(Q4_0, 32, 18) X(NF4, 32, 18)
 enum ft_dtype {
 #define X(name, ...) FT_##name,
 	FT_DTYPES(X)
@@ -36,6 +36,8 @@ size_t ft_dtype_block(enum ft_dtype t); /* elements of a block, 1 where there ar
 bool ft_dtype_bytes(enum ft_dtype t, size_t n, size_t *bytes);
 const char *ft_dtype_name(enum ft_dtype t);
 int ft_dtype_parse(const char *name, size_t n); /* a type of safetensors, or -1 */
+/* A type that weights may be widened from, as a user spells it, "bf16" or "nf4"; or -1. */
+int ft_dtype_of_weights(const char *name);
 bool ft_dtype_widens(enum ft_dtype t);          /* F32, F16, BF16, F64, and those in blocks */
 /* Widens n elements of such a type at any alignment to f32; of a type in blocks,
  * whole blocks. FT_EFORMAT otherwise. */

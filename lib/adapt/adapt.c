@@ -330,6 +330,8 @@ static int to_memory(struct ft_param *p)
 	if (!p->t.data)
 		return FT_EFAIL;
 	ft_tensor_floats(&p->t, 0, p->t.rows, p->t.data);
+	free(p->own);
+	p->own = NULL;
 	p->t.stored = NULL;
 	p->t.dtype = FT_F32;
 	return FT_OK;

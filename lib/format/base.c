@@ -4,7 +4,9 @@
 #include "ft/gguf.h"
 
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 bool ft_base_is(const char *path)
 {
@@ -49,6 +51,14 @@ const char *ft_base_digest(struct ft_base *b)
 		ft_digest_hex(d, b->digest);
 	ft_digest_free(d);
 	return rc < 0 ? NULL : b->digest;
+}
+
+void ft_base_used(const struct ft_stored *t)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)t->data + page - 1) / page * page;
+	uintptr_t end = ((uintptr_t)t->data + t->bytes) / page * page;
+	if (from < end)
+		madvise((void *)from, end - from, MADV_DONTNEED); /* of a file: read again should it be used again */
 }
 
 void ft_base_close(struct ft_base *b)

@@ -360,6 +360,7 @@ static int plan_meta(struct ft_model *m, const struct ft_plan *p, const json_t *
 		return ft_fail(FT_EFAIL, "out of memory for a plan");
 	rc = inherit_pooling(m, before);
 	rc = rc ? rc : plan_loss(m, p->loss);
+	rc = rc ? rc : narrow_plan(m, p->base_type);
 	return rc ? rc : adapt_plan(m, p);
 }
 

@@ -130,6 +130,7 @@ static void free_param(struct ft_param *p)
 	free(p->t.data);
 	free(p->t.grad);
 	free(p->t.touched);
+	free(p->own);
 	free(p);
 }
 
@@ -305,7 +306,9 @@ int params_load(struct ft_model *m)
 			return ft_fail(FT_EFORMAT, "%s: no tensor '%s'; config.json says that this is a %s with %lld layers",
 			               m->dir, p->file, m->family->name, (long long)m->shape.layers);
 		int rc = t ? check_shape(m, p, t) : FT_OK; /* before memory is asked for */
-		if (rc == FT_OK && t && may_stay(m, p, t)) {
+		int narrows = rc == FT_OK && t ? narrow_wanted(m, p, t) : 0;
+		rc = narrows < 0 ? narrows : rc;
+		if (rc == FT_OK && t && !narrows && may_stay(m, p, t)) {
 			p->t.stored = t->data;
 			p->t.dtype = t->dtype;
 			continue;
@@ -313,6 +316,10 @@ int params_load(struct ft_model *m)
 		rc = rc ? rc : alloc_param(p);
 		if (rc == FT_OK && t)
 			rc = load_stored(m, p, t);
+		if (rc == FT_OK && narrows)
+			rc = narrow_take(m, p, p->t.data);
+		if (rc == FT_OK && t)
+			ft_base_used(t);
 		if (rc < 0)
 			return rc;
 		if (!t) {

@@ -294,6 +294,12 @@ const struct ft_batch *adapt_batch(struct ft_model *m, struct ft_graph *g, const
 int model_run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct head_output *h);
 int model_output(const struct ft_model *m, struct ft_graph *g, const struct head_output *h, struct ft_output *out);
 
+/* ---- narrow.c: meta.base_type ---- */
+int narrow_plan(struct ft_model *m, const char *type); /* a plan's, or NULL, into meta */
+/* 1: p, which the base has as t, is to be narrowed. */
+int narrow_wanted(const struct ft_model *m, const struct ft_param *p, const struct ft_stored *t);
+int narrow_take(const struct ft_model *m, struct ft_param *p, float *wide); /* takes its numbers */
+
 /* ---- between the files of lib/model ---- */
 uint32_t name_hash(const char *s);
 int params_drop_techniques(struct ft_model *m); /* their parameters, and the index anew */

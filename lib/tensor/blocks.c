@@ -1,6 +1,6 @@
-/* blocks.c - ggml's types in blocks (blocks.h), narrowed exactly as ggml's
+/* blocks.c - types in blocks (blocks.h). ggml's are narrowed exactly as its
  * quantize_row_q8_0_ref() and quantize_row_q4_0_ref() do (without fused
- * multiply-adds, as this file is compiled).
+ * multiply-adds, as this file is compiled); NF4 to the nearest level.
  */
 #include "ft/err.h"
 #include "ft/tensor.h"
@@ -34,6 +34,18 @@ void q4_0_widen(float *restrict dest, const unsigned char *restrict src, size_t 
 		for (int i = 0; i < FT_BLOCK / 2; i++) {
 			dest[i] = (float)((q[i] & 15) - 8) * d;
 			dest[i + FT_BLOCK / 2] = (float)((q[i] >> 4) - 8) * d;
+		}
+	}
+}
+
+void nf4_widen(float *restrict dest, const unsigned char *restrict src, size_t n)
+{
+	for (; n; n -= FT_BLOCK, src += NF4_BYTES, dest += FT_BLOCK) {
+		float d = scale_of(src);
+		const unsigned char *q = src + 2;
+		for (int i = 0; i < FT_BLOCK / 2; i++) {
+			dest[i] = nf4_levels[q[i] & 15] * d;
+			dest[i + FT_BLOCK / 2] = nf4_levels[q[i] >> 4] * d;
 		}
 	}
 }
@@ -93,6 +105,28 @@ int q4_0_narrow(unsigned char *dest, const float *src, size_t n)
 		for (int i = 0; i < FT_BLOCK / 2; i++)
 			dest[2 + i] = (unsigned char)(q4_0_of(src[i], inverse) |
 			                              q4_0_of(src[i + FT_BLOCK / 2], inverse) << 4);
+	}
+	return FT_OK;
+}
+
+/* How many of the middles between levels x is above. */
+static unsigned nf4_of(float x)
+{
+	unsigned q = 0;
+	for (int i = 0; i < 15; i++)
+		q += x > (nf4_levels[i] + nf4_levels[i + 1]) / 2;
+	return q;
+}
+
+int nf4_narrow(unsigned char *dest, const float *src, size_t n)
+{
+	for (; n; n -= FT_BLOCK, src += FT_BLOCK, dest += NF4_BYTES) {
+		float inverse = 0;
+		int rc = put_scale(dest, fabsf(peak_of(src)), FT_NF4, &inverse);
+		if (rc < 0)
+			return rc;
+		for (int i = 0; i < FT_BLOCK / 2; i++)
+			dest[2 + i] = (unsigned char)(nf4_of(src[i] * inverse) | nf4_of(src[i + FT_BLOCK / 2] * inverse) << 4);
 	}
 	return FT_OK;
 }

@@ -12,6 +12,7 @@
 #include "half.h"
 
 #include <string.h>
+#include <strings.h>
 
 static const struct {
 	const char *name;
@@ -50,6 +51,14 @@ int ft_dtype_parse(const char *name, size_t n)
 {
 	for (int t = 0; t < FT_DTYPE_COUNT; t++)
 		if (dtypes[t].block == 1 && strlen(dtypes[t].name) == n && !memcmp(dtypes[t].name, name, n))
+			return t;
+	return -1;
+}
+
+int ft_dtype_of_weights(const char *name)
+{
+	for (int t = 0; t < FT_DTYPE_COUNT; t++)
+		if (t != FT_F64 && ft_dtype_widens((enum ft_dtype)t) && strcasecmp(dtypes[t].name, name) == 0)
 			return t;
 	return -1;
 }
@@ -116,6 +125,9 @@ int ft_widen(float *dest, const void *src, enum ft_dtype t, size_t n)
 	case FT_Q4_0:
 		q4_0_widen(dest, src, n);
 		return 0;
+	case FT_NF4:
+		nf4_widen(dest, src, n);
+		return 0;
 	default:
 		return ft_fail(FT_EFORMAT,
 		               "element type %s cannot be used as weights; F32, F16, BF16, F64, Q8_0 and Q4_0 can",
@@ -159,6 +171,8 @@ int ft_narrow(void *dest, const float *src, enum ft_dtype t, size_t n)
 		return q8_0_narrow(dest, src, n);
 	case FT_Q4_0:
 		return q4_0_narrow(dest, src, n);
+	case FT_NF4:
+		return nf4_narrow(dest, src, n);
 	default:
 		return ft_fail(FT_EFORMAT, "weights cannot be written as %s; F32, F16, BF16, Q8_0 and Q4_0 can",
 		               ft_dtype_name(t));

@@ -265,7 +265,7 @@ const char *ft_gemm_name(void)
 
 bool ft_gemm_takes(enum ft_dtype type, const void *b)
 {
-	bool known = type == FT_F32 || type == FT_F16 || type == FT_BF16 || type == FT_Q8_0 || type == FT_Q4_0;
+	bool known = ft_dtype_widens(type) && type != FT_F64;
 	bool floats = type == FT_F32 && (uintptr_t)b % sizeof(float) == 0;
 	return floats || (known && tiles(FT_F32));
 }

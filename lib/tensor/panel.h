@@ -44,7 +44,7 @@ INLINE void pack_turned(float *panel, int64_t width, struct rows x, int64_t m, i
  * other way round. */
 INLINE int64_t turned_at_once(enum ft_dtype t)
 {
-	return t == FT_BF16 ? BF16_AT_ONCE : t == FT_Q8_0 || t == FT_Q4_0 ? FT_BLOCK : 0;
+	return t == FT_BF16 ? BF16_AT_ONCE : t == FT_Q8_0 || t == FT_Q4_0 || t == FT_NF4 ? FT_BLOCK : 0;
 }
 
 /* The same of such a type, of LANES rows; k is a multiple of that number. */
@@ -57,7 +57,7 @@ INLINE void pack_words(float *panel, int64_t width, struct rows x, int64_t k)
 		else if (x.type == FT_Q8_0)
 			turn_q8_0(panel + l * width, width, p, x.stride);
 		else
-			turn_q4_0(panel + l * width, width, p, x.stride);
+			turn_nibbles(x.type, panel + l * width, width, p, x.stride);
 	}
 }
 

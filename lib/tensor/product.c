@@ -57,6 +57,7 @@ static void pack_rows(float *panel, const float *a, int64_t lda, bool turned, in
 	case FT_BF16: call(FT_BF16); break;                   \
 	case FT_Q8_0: call(FT_Q8_0); break;                   \
 	case FT_Q4_0: call(FT_Q4_0); break;                   \
+	case FT_NF4: call(FT_NF4); break;                     \
 	default: __builtin_unreachable();                     \
 	}
 

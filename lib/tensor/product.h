@@ -30,7 +30,7 @@
 /* Most rows of A that a strip takes. */
 #define PRODUCT_FEW 16
 
-/* B: rows of `ld` numbers of F32, F16, BF16, Q8_0 or Q4_0, at any alignment. `turned`: it is
+/* B: rows of `ld` numbers of F32, F16, BF16 or of a type in blocks, at any alignment. `turned`: it is
  * stored [n, k]. */
 struct product_matrix {
 	const unsigned char *data;

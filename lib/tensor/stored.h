@@ -21,7 +21,8 @@ INLINE int64_t stored_bytes(enum ft_dtype t, int64_t n)
 {
 	switch (t) {
 	case FT_Q8_0: return n / FT_BLOCK * Q8_0_BYTES;
-	case FT_Q4_0: return n / FT_BLOCK * Q4_0_BYTES;
+	case FT_Q4_0:
+	case FT_NF4: return n / FT_BLOCK * Q4_0_BYTES;
 	case FT_F32: return 4 * n;
 	default: return 2 * n;
 	}
@@ -72,6 +73,30 @@ INLINE vf load_q4_0(const unsigned char *block, int64_t i)
 	return __builtin_convertvector(v, vf) * splat(half_at(block));
 }
 
+/* The levels of the lowest four bits of each lane. */
+INLINE vf widen_levels(vi q)
+{
+#if LANES == 16
+	const vf all = { NF4_LEVELS };
+	return (vf)_mm512_permutexvar_ps((__m512i)q, (__m512)all); /* which looks at no other bits */
+#elif LANES == 8
+	const __m256i at = (__m256i)q;
+	__m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(nf4_levels), at);
+	__m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(nf4_levels + 8), at);
+	return (vf)_mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(at, 28)));
+#else
+	return (vf){ nf4_levels[q[0] & 15], nf4_levels[q[1] & 15], nf4_levels[q[2] & 15], nf4_levels[q[3] & 15] };
+#endif
+}
+
+INLINE vf load_nf4(const unsigned char *block, int64_t i)
+{
+	uint8_t q __attribute__((vector_size(LANES)));
+	memcpy(&q, block + 2 + i % (FT_BLOCK / 2), sizeof q);
+	vi v = __builtin_convertvector(q, vi);
+	return widen_levels(i < FT_BLOCK / 2 ? v : v >> 4) * splat(half_at(block));
+}
+
 /* LANES numbers of a row from the i-th on: of a type in blocks, i is a multiple of LANES. */
 INLINE vf load_stored(enum ft_dtype t, const unsigned char *row, int64_t i)
 {
@@ -80,6 +105,7 @@ INLINE vf load_stored(enum ft_dtype t, const unsigned char *row, int64_t i)
 	case FT_BF16: return load_bf16(row + 2 * i);
 	case FT_Q8_0: return load_q8_0(row + stored_bytes(t, i), i % FT_BLOCK);
 	case FT_Q4_0: return load_q4_0(row + stored_bytes(t, i), i % FT_BLOCK);
+	case FT_NF4: return load_nf4(row + stored_bytes(t, i), i % FT_BLOCK);
 	default: return load(row + 4 * i);
 	}
 }
@@ -97,6 +123,7 @@ INLINE float stored_at(enum ft_dtype t, const unsigned char *row, int64_t i)
 		memcpy(&h, row + 2 * i, sizeof h);
 		return float_of((uint32_t)h << 16);
 	case FT_Q8_0: return (float)(signed char)block[2 + in] * half_at(block);
+	case FT_NF4: return nf4_levels[block[2 + in % half] >> (in < half ? 0 : 4) & 15] * half_at(block);
 	case FT_Q4_0: return (float)((block[2 + in % half] >> (in < half ? 0 : 4) & 15) - 8) * half_at(block);
 	default:
 		memcpy(&f, row + 4 * i, sizeof f);
@@ -153,8 +180,8 @@ INLINE vf widen_nibbles(vi q)
 #endif
 }
 
-/* The same. */
-INLINE void turn_q4_0(float *panel, int64_t width, const unsigned char *block, int64_t stride)
+/* The same, of Q4_0 and NF4. */
+INLINE void turn_nibbles(enum ft_dtype t, float *panel, int64_t width, const unsigned char *block, int64_t stride)
 {
 	vf d = load_scales(block, stride);
 	vu w[4];
@@ -162,7 +189,7 @@ INLINE void turn_q4_0(float *panel, int64_t width, const unsigned char *block, i
 #pragma GCC unroll 32
 	for (int i = 0; i < FT_BLOCK; i++) {
 		vi q = (vi)(w[i % 16 / 4] >> (i % 4 * 8 + i / 16 * 4));
-		store(panel + i * width, widen_nibbles(q) * d);
+		store(panel + i * width, (t == FT_NF4 ? widen_levels(q) : widen_nibbles(q)) * d);
 	}
 }
 

@@ -55,4 +55,14 @@ answers() { ft-predict -q -m "$1" "$T/train.tsv" | sed 's/\([0-9]\.[0-9]\{4\}\)[
 ok 'is exported merged' ft-export -q -m "$T/two.ft" --to hf "$T/hf"
 is 'no trace of it is in the folder' "$(grep -c lora "$T/hf/config.json")" 0
 is 'and its answers are the same' "$(answers "$T/hf")" "$(answers "$T/two.ft")"
+
+# ---- the base in fewer bits: trained, evaluated and exported as what it is ----
+E=$SRC/pipelines/encoder/model
+memory() { freeze --lora r=2 "$@" "$E" >"$T/m.ft"; ft-freeze --show "$T/m.ft" | sed -n 's/.*weights \([0-9.]*\) MB.*/\1/p'; }
+is 'nf4 takes an eighth of what it narrows' "$(memory) $(memory --base-type nf4)" '15.6 6.4'
+tokens "$T/m.ft" --epochs 2 >"$T/m.bat"
+ok 'trains on nf4' ft-train -q -m "$T/m.ft" -o "$T/q.ft" "$T/m.bat"
+ok 'is exported' ft-export -q -m "$T/q.ft" --to hf "$T/q"
+is 'and answers as the tuned model' "$(answers "$T/q")" "$(answers "$T/q.ft")"
+fails 'a type that is none' 2 freeze --lora r=2 --base-type int3 "$E"
 done_testing

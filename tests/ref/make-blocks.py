@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Writes blocks.safetensors: numbers, and what ggml's types in blocks make of them.
+"""Writes blocks.safetensors: numbers, and what ggml's types in blocks, and NF4, make of them.
 
     python3 make-blocks.py [FILE]
 
-Needs the packages `numpy`, `safetensors` and `gguf`, whose quantisation is that of ggml's reference to the bit; their versions
+Needs the packages `numpy`, `safetensors` and `gguf`, whose quantisation is that of ggml's reference to the bit, and `bitsandbytes`,
+which has the levels of NF4 (its blocks are of 64, with a scale in float32: ours are of 32, in float16); their versions
 stand in the file's metadata. With the same versions the script writes the same bytes.
 """
 import os
 import sys
 
+import bitsandbytes.functional
 import gguf
 import numpy as np
 import safetensors
@@ -37,6 +39,21 @@ def blocks():
     return np.concatenate(x).astype(np.float32)
 
 
+def nf4(x):
+    """The nearest level of each number divided by the largest magnitude of its block: packed, and wide again."""
+    levels = bitsandbytes.functional.get_4bit_type("nf4", device="cpu").numpy().astype(np.float32)
+    middles = (levels[:-1] + levels[1:]) / np.float32(2)
+    x = x.reshape(-1, BLOCK)
+    most = np.abs(x).max(axis=1, keepdims=True)
+    scale = most.astype(np.float16)
+    with np.errstate(divide="ignore", over="ignore"):
+        inverse = np.float32(1) / most
+    q = np.searchsorted(middles, x * np.where(np.isfinite(inverse), inverse, np.float32(0)), side="left").astype(np.uint8)
+    nibbles = q[:, :BLOCK // 2] | q[:, BLOCK // 2:] << 4
+    packed = np.concatenate([scale.view(np.uint8).reshape(-1, 2), nibbles], axis=1)
+    return packed.reshape(-1), (levels[q] * scale.astype(np.float32)).reshape(-1)
+
+
 def main(path):
     x = blocks()
     out = {"x": x}
@@ -44,7 +61,9 @@ def main(path):
         kind = gguf.GGMLQuantizationType[name]
         out[name] = gguf.quants.quantize(x, kind)
         out[name + ".wide"] = gguf.quants.dequantize(out[name], kind).astype(np.float32)
-    versions = {"numpy": np.__version__, "gguf": version("gguf"), "safetensors": safetensors.__version__}
+    out["NF4.x"] = x[np.abs(x).reshape(-1, BLOCK).max(axis=1).repeat(BLOCK) <= 65504]
+    out["NF4"], out["NF4.wide"] = nf4(out["NF4.x"])
+    versions = {"bitsandbytes": version("bitsandbytes"), "numpy": np.__version__, "gguf": version("gguf"), "safetensors": safetensors.__version__}
     save_file(out, path, metadata={"versions": " ".join(f"{k} {v}" for k, v in versions.items())})
 
 

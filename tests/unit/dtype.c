@@ -166,9 +166,11 @@ static void test_alignment(void)
 /* Against the reference's quantisation (tests/ref/make-blocks.py), a byte off any alignment. */
 static void test_blocks(const struct ft_safetensors *s, enum ft_dtype t)
 {
-	char name[16];
+	char name[16], numbers[16];
 	snprintf(name, sizeof name, "%s.wide", ft_dtype_name(t));
-	const struct ft_stored *x = ft_safetensors_find(s, "x"), *want = ft_safetensors_find(s, ft_dtype_name(t)),
+	snprintf(numbers, sizeof numbers, "%s.x", ft_dtype_name(t));
+	const struct ft_stored *own = ft_safetensors_find(s, numbers);
+	const struct ft_stored *x = own ? own : ft_safetensors_find(s, "x"), *want = ft_safetensors_find(s, ft_dtype_name(t)),
 	                       *wide = ft_safetensors_find(s, name);
 	size_t n = x && want && wide ? x->bytes / sizeof(float) : 0, bytes = 0;
 	ok(n > 0 && n % FT_BLOCK == 0 && ft_dtype_bytes(t, n, &bytes) && bytes == want->bytes && wide->bytes == x->bytes,
@@ -222,6 +224,7 @@ int main(void)
 	if (ok(s != NULL, "numbers in blocks by the reference")) {
 		test_blocks(s, FT_Q8_0);
 		test_blocks(s, FT_Q4_0);
+		test_blocks(s, FT_NF4);
 	}
 	ft_safetensors_close(s);
 
@@ -238,6 +241,8 @@ int main(void)
 		ok((ft_widen(wide, bytes, (enum ft_dtype)t, FT_BLOCK) == FT_OK) == ft_dtype_widens((enum ft_dtype)t),
 		   "%s is known to widen, or not to", name);
 	}
+	is_int(ft_dtype_of_weights("nf4"), FT_NF4, "weights may be of NF4");
+	is_int(ft_dtype_of_weights("f64"), -1, "but not of F64");
 	is_int(ft_dtype_parse("F3", 2), -1, "no abbreviations");
 	is_int(ft_dtype_parse("F32x", 4), -1, "nothing behind");
 	is_int((long long)ft_dtype_size((enum ft_dtype)99), 0, "an unknown type has no size");

@@ -338,7 +338,7 @@ int main(void)
 	check_dropout();
 	check_gemm();
 	check_rows();
-	static const enum ft_dtype stored[] = { FT_F32, FT_F16, FT_BF16, FT_Q8_0, FT_Q4_0 };
+	static const enum ft_dtype stored[] = { FT_F32, FT_F16, FT_BF16, FT_Q8_0, FT_Q4_0, FT_NF4 };
 	for (size_t i = 0; i < sizeof stored / sizeof *stored; i++)
 		check_stored(stored[i]);
 	return tap_done();

@@ -95,7 +95,7 @@ static void check_type(enum ft_dtype type)
 
 int main(void)
 {
-	static const enum ft_dtype all[] = { FT_F32, FT_F16, FT_BF16, FT_Q8_0, FT_Q4_0 };
+	static const enum ft_dtype all[] = { FT_F32, FT_F16, FT_BF16, FT_Q8_0, FT_Q4_0, FT_NF4 };
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		check_type(all[i]);
 	return tap_done();
