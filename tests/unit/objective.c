@@ -1,7 +1,10 @@
-/* objective.c - losses that compare predictions, and of preferences, against PyTorch (tests/ref/objectives.json). */
+/* objective.c - losses that compare predictions, and of preferences, against PyTorch (tests/ref/objectives.json), and
+ * of preferences through a whole network (tests/ref/preferences.jsonl). */
 #include "ft/graph.h"
 #include "ft/json.h"
-#include "tests/tap.h"
+#include "ft/objective.h"
+#include "ft/optim.h"
+#include "tests/reference.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -143,6 +146,54 @@ static void check_case(struct ft_graph *g, const json_t *c)
 	   (double)real(c, "cap"), worst, most);
 }
 
+/* A line of preferences.jsonl: a step of a model on its batch. */
+static void check_network(const json_t *line, struct ft_safetensors *want)
+{
+	static struct held h;
+	static float reference[MOST];
+	const char *name = json_string_value(json_object_get(line, "name"));
+	const struct ft_objective_options o = { .dpo = strcmp(name, "dpo") == 0, .orpo = strcmp(name, "orpo") == 0,
+	                                        .beta = json_number_value(json_object_get(line, "beta")) };
+	const struct ft_optim_options sgd = { .name = "sgd" };
+	struct ft_model *m = ft_model_open("tests/ref/decoders/llama/tiny-lm", NULL, 0);
+	struct ft_optim *optim = m ? ft_optim_new(m, &sgd) : NULL; /* it makes room for gradients */
+	if (optim)
+		ft_model_loss(m, json_number_value(json_object_get(line, "smoothing")), NULL);
+	struct ft_objective *x = optim ? ft_objective_new(m, &o) : NULL;
+	struct ft_graph *g = ft_graph_new();
+	struct ft_output out = { 0 };
+	char prefix[20];
+	take_batch(&h, line, false);
+	h.b.texts = 2;
+	floats(line, "reference", reference);
+	h.b.reference = reference;
+	ft_graph_begin(g, FT_CHECK, 0, 0);
+	int rc = x ? ft_objective_step(x, g, &h.b, &out) : -1;
+	ok(rc == 0 && out.units == 3 && apart(json_object_get(line, "losses"), out.loss) < 1e-5, "%s: losses of three examples",
+	   name);
+	is_near(out.loss_sum / out.weight, json_number_value(json_object_get(line, "loss")), 1e-5, "and their mean");
+	snprintf(prefix, sizeof prefix, "%s.", name);
+	if (rc == 0)
+		check_gradients(m, want, prefix, 1 / out.weight, name, true);
+	ft_objective_free(x);
+	ft_graph_free(g);
+	ft_optim_free(optim);
+	ft_model_free(m);
+}
+
+static void check_networks(void)
+{
+	struct ft_safetensors *want = ft_safetensors_open("tests/ref/preferences.safetensors");
+	json_t *line;
+	int n = 0;
+	for (; want && (line = line_of("tests/ref/preferences.jsonl", n)); n++) {
+		check_network(line, want);
+		json_decref(line);
+	}
+	is_int(n, 2, "objectives through a network");
+	ft_safetensors_close(want);
+}
+
 int main(void)
 {
 	json_t *all = ft_json_load("tests/ref/objectives.json"), *c;
@@ -156,5 +207,6 @@ int main(void)
 	ok(i > 10, "there is a reference");
 	ft_graph_free(g);
 	json_decref(all);
+	check_networks();
 	return tap_done();
 }
