@@ -13,7 +13,7 @@ struct adapt {
 	int64_t tokens; /* that all of them put before each row */
 	struct attached **at; /* all */
 	size_t attached, cap;
-	struct attached **first; /* [slots]: open addressing by the name of the site; the others follow it */
+	struct attached **newest; /* [slots]: open addressing by the name of the site; the older ones follow it */
 	size_t slots;
 	bool plain; /* none is called */
 };
@@ -40,9 +40,9 @@ int adapt_param(struct ft_model *m, struct attached *a, int i, const struct site
 static struct attached **slot_of(const struct adapt *all, const char *site)
 {
 	size_t at = name_hash(site) & (all->slots - 1);
-	while (all->first[at] && strcmp(all->first[at]->site, site) != 0)
+	while (all->newest[at] && strcmp(all->newest[at]->site, site) != 0)
 		at = (at + 1) & (all->slots - 1);
-	return &all->first[at];
+	return &all->newest[at];
 }
 
 /* What stands before each row takes of the places that the model has. */
@@ -64,16 +64,16 @@ static int attach(struct ft_model *m, const struct adapter *r, const struct site
 	if (!a)
 		return FT_EFAIL;
 	all->at[all->attached++] = a;
-	*a = (struct attached){ .kind = r->kind, .adapter = r, .weight = s->weight };
+	*a = (struct attached){ .kind = r->kind, .adapter = r, .weight = s->weight, .bias = s->bias, .embed = &m->shape.embed };
 	a->site = ft_strdup(s->name);
 	rc = a->site ? r->kind->attach(m, a, s) : FT_EFAIL;
 	rc = rc ? rc : take_places(m, a);
-	struct attached **last = rc < 0 ? NULL : slot_of(all, s->name);
-	while (last && *last)
-		last = &(*last)->next;
-	if (last)
-		*last = a;
-	return rc;
+	if (rc < 0)
+		return rc;
+	struct attached **newest = slot_of(all, s->name);
+	a->next = *newest;
+	*newest = a;
+	return FT_OK;
 }
 
 static bool is_at(const struct technique *t, const struct site *s, const char *glob)
@@ -159,15 +159,18 @@ int adapt_describe(struct ft_model *m)
 	struct sites s = { 0 };
 	if (!list)
 		return FT_OK;
+	if (json_array_size(list) > ADAPT_MOST)
+		return ft_fail(m->old_adapters > ADAPT_MOST ? FT_EFORMAT : FT_EUSAGE, "%s: adapt: %zu techniques; there may be %d",
+		               m->name, json_array_size(list), ADAPT_MOST);
 	struct adapt *all = m->adapt = ft_alloc(1, sizeof *all);
 	if (!all)
 		return FT_EFAIL;
 	int rc = sites_collect(m, &s);
 	for (all->slots = 64; all->slots < 2 * s.count; all->slots *= 2)
 		;
-	all->first = ft_alloc(all->slots, sizeof(struct attached *));
+	all->newest = ft_alloc(all->slots, sizeof(struct attached *));
 	all->list = ft_alloc(json_array_size(list) + 1, sizeof *all->list);
-	rc = all->first && all->list ? rc : FT_EFAIL;
+	rc = all->newest && all->list ? rc : FT_EFAIL;
 	for (size_t i = 0; rc == FT_OK && i < json_array_size(list); i++) {
 		rc = read_adapter(m, &all->list[i], json_array_get(list, i), i);
 		all->count = i + 1;
@@ -185,11 +188,13 @@ void adapt_free(struct ft_model *m)
 	if (!all)
 		return;
 	for (size_t i = 0; i < all->attached; i++) {
+		if (all->at[i]->kind->release)
+			all->at[i]->kind->release(all->at[i]);
 		free(all->at[i]->site);
 		free(all->at[i]);
 	}
 	free(all->at);
-	free(all->first);
+	free(all->newest);
 	free(all->list);
 	free(all);
 	m->adapt = NULL;
@@ -197,12 +202,20 @@ void adapt_free(struct ft_model *m)
 
 int64_t adapt_tokens(const struct ft_model *m) { return m->adapt ? m->adapt->tokens : 0; }
 
+static bool is_new(const struct attached *a)
+{
+	for (int i = 0; i < ADAPT_PARTS; i++)
+		if (a->part[i] && a->part[i]->stored)
+			return false;
+	return true;
+}
+
 int adapt_start(struct ft_model *m)
 {
 	int rc = FT_OK;
 	for (size_t i = 0; m->adapt && rc == FT_OK && i < m->adapt->attached; i++) {
 		const struct attached *a = m->adapt->at[i];
-		if (a->kind->start && !a->part[0]->stored)
+		if (a->kind->start && is_new(a))
 			rc = a->kind->start(m, a);
 	}
 	return rc;
@@ -267,23 +280,36 @@ static const struct attached *attached_at(const struct ft_model *m, const char *
 	return m->adapt && !m->adapt->plain ? *slot_of(m->adapt, site) : NULL;
 }
 
+/* Each stands around what was there before it. */
+static struct ft_tensor *linear_with(struct ft_graph *g, const struct attached *a, struct ft_tensor *x, struct ft_tensor *w,
+                                     struct ft_tensor *b)
+{
+	if (!a)
+		return ft_linear(g, x, w, b);
+	if (a->kind->input)
+		x = a->kind->input(g, a, x);
+	struct ft_tensor *y = linear_with(g, a->next, x, w, b);
+	return a->kind->linear ? a->kind->linear(g, a, x, y) : y;
+}
+
 struct ft_tensor *adapt_linear(struct ft_model *m, struct ft_graph *g, const char *site, struct ft_tensor *x,
                                struct ft_tensor *w, struct ft_tensor *b)
 {
-	struct ft_tensor *y = ft_linear(g, x, w, b);
-	for (const struct attached *a = attached_at(m, site); a; a = a->next)
-		if (a->kind->linear)
-			y = a->kind->linear(g, a, x, y);
-	return y;
+	return linear_with(g, attached_at(m, site), x, w, b);
+}
+
+static struct ft_tensor *table_with(struct ft_graph *g, const struct attached *a, const struct ft_batch *b, struct ft_tensor *y)
+{
+	if (!a)
+		return y;
+	y = table_with(g, a->next, b, y);
+	return a->kind->table ? a->kind->table(g, a, b, y) : y;
 }
 
 struct ft_tensor *adapt_table(struct ft_model *m, struct ft_graph *g, const char *site, const struct ft_batch *b,
                               struct ft_tensor *y)
 {
-	for (const struct attached *a = attached_at(m, site); a; a = a->next)
-		if (a->kind->table)
-			y = a->kind->table(g, a, b, y);
-	return y;
+	return table_with(g, attached_at(m, site), b, y);
 }
 
 struct ft_tensor *block_sum(struct ft_graph *g, const struct block *b, struct ft_tensor *y) { return ft_sum(g, y, b->x); }
@@ -293,16 +319,21 @@ struct ft_tensor *block_norm(struct ft_graph *g, const struct block *b, struct f
 	return b->norm ? site_norm(b->m, g, sum, "%s.norm", b->site) : sum;
 }
 
+static struct ft_tensor *block_with(struct ft_graph *g, const struct attached *a, struct block *b, struct ft_tensor *y)
+{
+	if (!a)
+		return y;
+	y = block_with(g, a->next, b, y);
+	return a->kind->block ? a->kind->block(g, a, b, y) : y;
+}
+
 struct ft_tensor *adapt_block(struct ft_model *m, struct ft_graph *g, const char *site, struct ft_tensor *y,
                               struct ft_tensor *x, float dropout, bool norm)
 {
 	const struct attached *a = attached_at(m, site);
 	struct block b = { .m = m, .site = site, .x = x, .norm = norm };
 	if (a)
-		y = ft_dropout_add(g, y, NULL, dropout);
-	for (; a; a = a->next)
-		if (a->kind->block)
-			y = a->kind->block(g, a, &b, y);
+		y = block_with(g, a, &b, ft_dropout_add(g, y, NULL, dropout));
 	return b.whole ? y : block_norm(g, &b, ft_dropout_add(g, y, x, attached_at(m, site) ? 0 : dropout));
 }
 
@@ -357,9 +388,12 @@ int ft_model_merge(struct ft_model *m)
 	for (size_t i = 0; all && rc == FT_OK && i < all->attached; i++)
 		rc = check_merge(m, all->at[i]);
 	for (size_t i = 0; all && rc == FT_OK && i < all->attached; i++) {
-		rc = to_memory(all->at[i]->weight);
-		rc = rc ? rc : all->at[i]->kind->merge(all->at[i]);
-		all->at[i]->weight->stored = true;
+		struct attached *a = all->at[i];
+		rc = to_memory(a->weight);
+		rc = rc ? rc : a->kind->merge(a);
+		a->weight->stored = true;
+		if (a->bias)
+			a->bias->stored = true;
 	}
 	if (!all || rc < 0)
 		return rc;

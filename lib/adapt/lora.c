@@ -39,6 +39,8 @@ static int attach(struct ft_model *m, struct attached *a, const struct site *s)
 	rc = rc       ? rc
 	     : table ? adapt_param(m, a, B, s, PARAM_NORMAL, "b", "lora_embedding_B", w->cols, r)
 	             : adapt_param(m, a, B, s, PARAM_ZERO, "b", "lora_B.weight", w->rows, r);
+	if (rc == FT_OK && table)
+		a->part[A]->turned = true;
 	if (rc == FT_OK)
 		a->part[B]->rate *= adapt_number(a, "ratio", s);
 	return rc;
@@ -51,7 +53,7 @@ static struct ft_tensor *linear(struct ft_graph *g, const struct attached *a, st
 
 static struct ft_tensor *table(struct ft_graph *g, const struct attached *a, const struct ft_batch *b, struct ft_tensor *y)
 {
-	static const struct ft_embed_options words = { .padding = -1 };
+	struct ft_embed_options words = { .padding = a->embed->padding, .scale = a->embed->scale };
 	struct ft_tensor *u = ft_embed(g, b, &a->part[A]->t, NULL, NULL, &words);
 	return ft_low_rank(g, y, u, NULL, &a->part[B]->t, a->scale, 0);
 }

@@ -25,7 +25,7 @@ struct site {
 	int layer;
 	char *name; /* ours */
 	char *file; /* the module in checkpoints: "bert.encoder.layer.3.attention.self.query"; of a block AdapterHub's */
-	struct ft_param *weight; /* of a block NULL */
+	struct ft_param *weight, *bias; /* of a block NULL; the bias may be NULL */
 };
 
 /* ---- what is attached ---- */
@@ -43,13 +43,17 @@ struct attached {
 	const struct technique *kind;
 	const struct adapter *adapter;
 	char *site;                 /* its name */
-	struct ft_param *weight;    /* of the base, at the site */
+	struct ft_param *weight, *bias; /* of the base, at the site; the bias may be NULL */
+	const struct ft_embed_options *embed; /* the model's: of a table */
 	struct ft_param *part[ADAPT_PARTS]; /* its own, as the technique counts them */
 	float scale, dropout;       /* as the technique uses them */
 	int64_t tokens;             /* that it puts before each row, and ... */
 	int64_t first;              /* ... how many the others put there before them: set by adapt.c */
-	struct attached *next;      /* what else is at this site, in the order of the list */
+	void *state;                /* what else the technique keeps; release() frees it */
+	struct attached *next;      /* what was at this site before it, the newest first */
 };
+
+#define ADAPT_MOST 64 /* techniques of one model */
 
 /* ---- what can be said of a technique: "r=8,rslora,r:*.ffn.*=16" ---- */
 enum adapt_key_kind {
@@ -86,12 +90,15 @@ struct technique {
 	/* Gives its new parameters the values that they begin with when these are more than random: the base's
 	 * are in memory or mapped. NULL: they are not. */
 	int (*start)(const struct ft_model *m, const struct attached *a);
+	void (*release)(struct attached *a); /* frees a->state; or NULL */
+	/* At a linear site: what it and what is attached there already are given instead of x. NULL: x. */
+	struct ft_tensor *(*input)(struct ft_graph *g, const struct attached *a, struct ft_tensor *x);
 	/* At a linear site: y is the result so far, of x. At a table: y, of the batch's ids. NULL: nothing. */
 	struct ft_tensor *(*linear)(struct ft_graph *g, const struct attached *a, struct ft_tensor *x, struct ft_tensor *y);
 	struct ft_tensor *(*table)(struct ft_graph *g, const struct attached *a, const struct ft_batch *b, struct ft_tensor *y);
 	/* At a block: y is its result so far, behind dropout, and what comes back goes to the sum in its place. */
 	struct ft_tensor *(*block)(struct ft_graph *g, const struct attached *a, struct block *b, struct ft_tensor *y);
-	/* Does to the weight, all of whose numbers are floats in memory, what it does on every pass. NULL: it cannot be. */
+	/* Does to the weight and the bias, whose numbers are floats in memory, what it does on every pass. NULL: it cannot be. */
 	int (*merge)(const struct attached *a);
 };
 

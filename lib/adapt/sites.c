@@ -11,6 +11,15 @@
 
 static const char end[] = ".weight";
 
+/* The bias beside weight number i, which is declared behind it. */
+static struct ft_param *bias_of(const struct ft_model *m, size_t i)
+{
+	const char *name = m->params[i]->name;
+	size_t stem = strlen(name) - (sizeof end - 1);
+	struct ft_param *p = i + 1 < m->count ? m->params[i + 1] : NULL;
+	return p && strncmp(p->name, name, stem) == 0 && strcmp(p->name + stem, ".bias") == 0 ? p : NULL;
+}
+
 /* A weight of the body, or the table of words. */
 static bool is_site(const struct ft_model *m, const struct ft_param *p, enum site_kind *kind)
 {
@@ -38,12 +47,15 @@ static int add(struct sites *s, const struct site *x, char *name_taken, char *fi
 	return FT_OK;
 }
 
-static int add_weight(const struct ft_model *m, struct sites *s, struct ft_param *p)
+/* Parameter number i, when it is one. */
+static int add_weight(const struct ft_model *m, struct sites *s, size_t i)
 {
+	struct ft_param *p = m->params[i];
 	struct site x = { .layer = p->layer, .weight = p };
 	size_t n = sizeof end - 1;
 	if (!is_site(m, p, &x.kind))
 		return FT_OK;
+	x.bias = bias_of(m, i);
 	return add(s, &x, ft_strndup(p->name, strlen(p->name) - n), ft_strndup(p->file, strlen(p->file) - n));
 }
 
@@ -89,7 +101,7 @@ int sites_collect(struct ft_model *m, struct sites *s)
 	size_t last = SIZE_MAX;
 	for (size_t i = 0; rc == FT_OK && i < m->count; i++) {
 		rc = add_block(m, s, m->params[i], &last);
-		rc = rc ? rc : add_weight(m, s, m->params[i]);
+		rc = rc ? rc : add_weight(m, s, i);
 	}
 	return rc;
 }

@@ -47,12 +47,14 @@ static int last_layers(const struct ft_model *m, json_t *rules, int64_t n)
 	return rc;
 }
 
-/* The head, and what is new, trains unless it is frozen by name. */
+/* The head, and what is new, trains unless it is frozen by name. Beside techniques a head over the
+ * vocabulary, as large as the network may be, trains only when it is new. */
 static int train_top(const struct ft_model *m, json_t *rules)
 {
+	bool stays = m->adapt && ft_task_of_words(ft_model_task(m));
 	int rc = FT_OK;
 	for (size_t i = 0; rc == FT_OK && i < m->count; i++)
-		if (m->params[i]->layer == (int)m->shape.layers)
+		if (m->params[i]->layer == (int)m->shape.layers && (m->params[i]->fresh || !stays))
 			rc = add_rule(rules, "train", m->params[i]->name);
 	return rc;
 }

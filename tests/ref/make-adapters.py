@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Make the reference data of techniques: what peft computes with random adapters on the tiny models
+of the other scripts.  README.md describes each file.
+
+Usage: make-adapters.py [FOLDER]        (default: the folder "adapters" beside this script)
+
+Needs torch, transformers, peft and safetensors, whose versions are recorded in cases.json, and the
+models beside this script.  Everything is computed in float32 on one thread with dropout off; the same versions give
+the same bytes.
+"""
+
+import importlib.util
+import json
+import os
+import shutil
+import sys
+import warnings
+import zlib
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+import peft
+from peft import LoraConfig
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+spec = importlib.util.spec_from_file_location("encoders", os.path.join(HERE, "make-encoders.py"))
+encoders = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(encoders)
+encoders.LENGTHS = [7, 1, 19, 3]
+
+ATTENTION = ["q_proj", "v_proj"]
+ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def lora(r=3, alpha=5.0, **more):
+    return LoraConfig(r=r, lora_alpha=alpha, **more)
+
+
+# Each case: the model; the parameters of the head that train; how ft says it; how peft does.
+CASES = {
+    "lora-bert": ("tiny-bert-classify", ["classifier", "bert.pooler"], ["lora", "r=3,alpha=5,sites=*.attn.[qv]"],
+                  lora(target_modules=["query", "value"])),
+    "lora-distilbert": ("encoders/distilbert/tiny-classify", ["classifier", "pre_classifier"],
+                        ["lora", "r=3,alpha=5,sites=layer.*"],
+                        lora(target_modules=["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"])),
+    "lora-roberta-words": ("encoders/roberta/tiny-classify", ["classifier"],
+                           ["lora", "r=3,alpha=5,sites=embed.word,sites=*.attn.[qv]"],
+                           lora(target_modules=["word_embeddings", "query", "value"])),
+    "lora-modernbert": ("encoders/modernbert/tiny-classify", ["classifier", "head"],
+                        ["lora", "r=3,alpha=5,sites=layer.*"], lora(target_modules=["Wqkv", "Wo", "Wi"])),
+    "lora-gpt2": ("decoders/gpt2/tiny-lm", [], ["lora", "r=3,alpha=5,sites=layer.*"],
+                  lora(target_modules=["c_attn", "c_proj", "c_fc"], fan_in_fan_out=True)),
+    "lora-llama": ("decoders/llama/tiny-lm", [], ["lora", "r=3,alpha=5,sites=*.attn.[qv]"], lora(target_modules=ATTENTION)),
+    "lora-llama-patterns": (
+        "decoders/llama/tiny-lm", [],
+        ["lora", "r=3,alpha=5,sites=layer.*,r:layer.1.*=2,alpha:*.attn.q=7,r:*.ffn.down=5,alpha:*.ffn.down=1"],
+        lora(target_modules=ALL, rank_pattern={"down_proj": 5, r"layers\.1\..*": 2},
+             alpha_pattern={"q_proj": 7, "down_proj": 1})),
+    "lora-mistral-rs": ("decoders/mistral/tiny-lm", [], ["lora", "r=3,alpha=5,rslora,sites=layer.*"],
+                        lora(target_modules=ALL, use_rslora=True)),
+    "lora-qwen2": ("decoders/qwen2/tiny-lm", [], ["lora", "r=3,alpha=5,sites=*.attn.[qkv]"],
+                   lora(target_modules=["q_proj", "k_proj", "v_proj"])),
+    "lora-qwen3": ("decoders/qwen3/tiny-lm", [], ["lora", "r=3,alpha=5,sites=*.attn.*"],
+                   lora(target_modules=["q_proj", "k_proj", "v_proj", "o_proj"])),
+    "lora-gemma2": ("decoders/gemma2/tiny-lm", [], ["lora", "r=3,alpha=5,sites=*.ffn.*"],
+                    lora(target_modules=["gate_proj", "up_proj", "down_proj"])),
+    "lora-gemma3-words": ("decoders/gemma3/tiny-lm", [], ["lora", "r=3,alpha=5,sites=embed.word,sites=*.attn.[qv]"],
+                          lora(target_modules=["embed_tokens", *ATTENTION])),
+}
+
+
+def load(path, kind):
+    return kind.from_pretrained(os.path.join(HERE, path), dtype=torch.float32, attn_implementation="eager").eval()
+
+
+def file_name(name):
+    """As peft saves it; a parameter of the base as the base has it."""
+    name = name.replace(".default", "")
+    own = ("lora_", "ia3_", "vera_")
+    if "lora_magnitude_vector" in name:
+        return name.removesuffix(".weight")
+    return name if any(o in name for o in own) else name.removeprefix("base_model.model.")
+
+
+def fill(model, g):
+    """Random values, also where an adapter begins with 0."""
+    with torch.no_grad():
+        for name, p in sorted(model.named_parameters()):
+            if p.requires_grad:
+                p.copy_(torch.randn(p.shape, generator=g) * 0.25)
+
+
+def train_head(model, head):
+    for name, p in model.named_parameters():
+        if any(name.startswith("base_model.model." + h + ".") for h in head):
+            p.requires_grad = True
+
+
+def make_batch(g, vocabulary, causal):
+    """The id that pads stands inside a row, where it does not train. `labels` of tokens stand at the place before, as in
+    the streams."""
+    rows = encoders.make_batch(g, not causal)["ids"]
+    if not causal:
+        return {"ids": rows, "labels": encoders.numbers(g, len(rows), 0, 3)}
+    rows[2][5] = 3
+    labels = [[*row[1:], -100] for row in rows]
+    labels[3][0] = -100
+    return {"ids": rows, "labels": labels}
+
+
+def run(model, batch, causal):
+    if not causal:
+        return model(**encoders.inputs(batch), labels=torch.tensor(batch["labels"]))
+    theirs = [[-100, *row[:-1]] for row in batch["labels"]]
+    return model(**encoders.inputs(batch), labels=encoders.padded(theirs, -100))
+
+
+def make_case(name, case, folder):
+    path, head, technique, config = case
+    causal = path.startswith("decoders/")
+    g = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    torch.manual_seed(1)
+    base = load(path, AutoModelForCausalLM if causal else AutoModelForSequenceClassification)
+    model = peft.get_peft_model(base, config).eval()
+    fill(model, g)
+    saved = peft.get_peft_model_state_dict(model, save_embedding_layers=False)
+    tensors = {k: v.detach().clone() for k, v in saved.items()}
+    train_head(model, head)
+    batch = make_batch(g, base.config.vocab_size, causal)
+    result = run(model, batch, causal)
+    result.loss.backward()
+    logits = result.logits.detach()
+    tensors["logits"] = encoders.packed(logits, batch) if causal else logits.clone()
+    for n, p in model.named_parameters():
+        if p.requires_grad:
+            tensors["grad." + file_name(n)] = p.grad.clone()
+    lost = [k for k in saved if "grad." + k not in tensors]
+    assert not lost, lost
+    encoders.save_tensors(tensors, os.path.join(folder, name + ".safetensors"))
+    return {"name": name, "model": path, "technique": technique, "loss": result.loss.item(), **batch}
+
+
+def main():
+    folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "adapters")
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    warnings.simplefilter("ignore")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    versions = {"python": sys.version.split()[0], "torch": torch.__version__, "transformers": transformers.__version__,
+                "peft": peft.__version__}
+    with open(os.path.join(folder, "cases.jsonl"), "w", encoding="utf-8") as f:
+        for line in [{"versions": versions}, *(make_case(n, c, folder) for n, c in CASES.items())]:
+            f.write(json.dumps(line, separators=(",", ":")) + "\n")
+
+
+if __name__ == "__main__":
+    main()
