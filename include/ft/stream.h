@@ -65,6 +65,9 @@ const json_t *ft_reader_meta(const struct ft_reader *r); /* borrowed */
 const json_t *ft_reader_log(const struct ft_reader *r);  /* borrowed array */
 const json_t *ft_reader_end(const struct ft_reader *r);  /* after 0 from next; borrowed */
 const char *ft_reader_id(const struct ft_reader *r);     /* digest of the header object, hex */
+/* Digest of the header and of the records so far, hex: what the end of a stream that stopped
+ * here would have. */
+void ft_reader_digest(const struct ft_reader *r, char hex[33]);
 /* 1: a record, valid until the next call. 0: the checked end. <0: error. */
 int ft_reader_next(struct ft_reader *r, struct ft_rec *rec);
 int64_t ft_reader_count(const struct ft_reader *r);      /* records so far */

@@ -1,6 +1,7 @@
 /* main.c - main() of every tool: parse, run, report, exit with the right code. */
 #include "ft/cli.h"
 #include "ft/err.h"
+#include "ft/signals.h"
 #include "ft/tensor.h"
 #include "ft/thread.h"
 #include "priv.h"
@@ -75,6 +76,7 @@ int main(int argc, char **argv)
 	if (rc < 0) {
 		/* Only an allocation inside another library fails without a word. */
 		fprintf(stderr, "%s: %s\n", tool->name, *ft_message() ? ft_message() : "out of memory");
+		ft_signals_raise(); /* asked to stop: the status is to say so */
 		exit(-rc);
 	}
 	return EXIT_SUCCESS;

@@ -100,20 +100,15 @@ static int open_folder(const char *path)
 	return fd;
 }
 
-/* Gives the file its name. That is durable only when the folder is on disk too. */
-static int give_name(struct ft_outfile *f)
+int ft_file_rename(const char *from, const char *to)
 {
-	int folder = open_folder(f->path); /* before the rename: it may fail */
+	int folder = open_folder(to); /* before the rename: it may fail */
 	if (folder < 0)
 		return FT_EFAIL;
-	int rc = rename(f->temporary, f->path) < 0 ? ft_fail_errno("%s", f->path) : FT_OK;
-	if (rc == FT_OK) {
-		free(f->temporary);
-		f->temporary = NULL;
-	}
+	int rc = rename(from, to) < 0 ? ft_fail_errno("%s", to) : FT_OK;
 	/* Some file systems cannot sync a folder (EINVAL): nothing more to do there. */
 	if (rc == FT_OK && fsync(folder) < 0 && errno != EINVAL)
-		rc = ft_fail_errno("%s", f->path);
+		rc = ft_fail_errno("%s", to);
 	close(folder);
 	return rc;
 }
@@ -128,7 +123,13 @@ int ft_outfile_commit(struct ft_outfile *f)
 	f->fd = -1;
 	if (rc == FT_OK && closed < 0)
 		rc = ft_fail_errno("%s", f->path);
-	return rc < 0 || !f->temporary ? rc : give_name(f);
+	if (rc == FT_OK && f->temporary)
+		rc = ft_file_rename(f->temporary, f->path);
+	if (rc == FT_OK) {
+		free(f->temporary);
+		f->temporary = NULL;
+	}
+	return rc;
 }
 
 void ft_outfile_free(struct ft_outfile *f)

@@ -1,5 +1,6 @@
 /* io.c - descriptors, and zstd over them. The only file with zstd.h. */
 #include "ft/err.h"
+#include "ft/signals.h"
 #include "priv.h"
 
 #include <errno.h>
@@ -78,7 +79,7 @@ static int read_some(struct input *in, void *p, size_t n, size_t *got)
 	ssize_t r;
 	do {
 		r = read(in->fd, p, n);
-	} while (r < 0 && errno == EINTR);
+	} while (r < 0 && errno == EINTR && !ft_signals_stop());
 	if (r < 0)
 		return ft_fail_errno("%s", in->name);
 	*got = (size_t)r;

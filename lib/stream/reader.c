@@ -29,6 +29,7 @@ const json_t *ft_reader_log(const struct ft_reader *r) { return json_object_get(
 const json_t *ft_reader_end(const struct ft_reader *r) { return r->end; }
 const char *ft_reader_id(const struct ft_reader *r) { return r->id; }
 int64_t ft_reader_count(const struct ft_reader *r) { return r->count; }
+void ft_reader_digest(const struct ft_reader *r, char hex[33]) { ft_digest_hex(r->digest, hex); }
 
 int ft_reader_fail(const struct ft_reader *r, int code, const char *fmt, ...)
 {

@@ -1,0 +1,105 @@
+/* signals.c - signals that leave a mark, or last words. */
+#include "ft/signals.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 }; /* the last one is to save */
+#define COUNT (sizeof numbers / sizeof *numbers)
+
+static struct sigaction before[COUNT];
+static bool caught[COUNT];
+static volatile sig_atomic_t stop, save;
+static const char *volatile last_words;
+
+/* The process ends as if the signal had never been caught. */
+static void die_of(int number)
+{
+	struct sigaction plain = { .sa_handler = SIG_DFL };
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	sigaction(number, &plain, NULL);
+	raise(number);
+	sigprocmask(SIG_UNBLOCK, &set, NULL); /* inside its handler a signal is blocked */
+}
+
+static void on_save(int number)
+{
+	(void)number;
+	save = 1;
+}
+
+static void on_stop(int number)
+{
+	const char *words = last_words;
+	ssize_t heard = words ? write(STDERR_FILENO, words, strlen(words)) : 0;
+	(void)heard; /* it may be that nobody is left to hear them */
+	if (words || stop)
+		die_of(number);
+	stop = number;
+}
+
+static void catch(size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i++) {
+		/* No SA_RESTART: a read that waits is to return. */
+		struct sigaction a = { .sa_handler = i + 1 == COUNT ? on_save : on_stop };
+		if (caught[i] || sigaction(numbers[i], NULL, &before[i]) < 0 || before[i].sa_handler == SIG_IGN)
+			continue;
+		caught[i] = sigaction(numbers[i], &a, NULL) == 0;
+	}
+}
+
+void ft_signals_catch(void)
+{
+	catch(0, COUNT);
+}
+
+void ft_signals_words(const char *words)
+{
+	last_words = words;
+	catch(0, COUNT - 1);
+}
+
+void ft_signals_release(void)
+{
+	for (size_t i = 0; i + 1 < COUNT; i++) {
+		if (caught[i])
+			sigaction(numbers[i], &before[i], NULL);
+		caught[i] = false;
+	}
+	last_words = NULL;
+}
+
+int ft_signals_stop(void)
+{
+	return stop;
+}
+
+bool ft_signals_save(void)
+{
+	bool asked = save;
+	if (asked)
+		save = 0;
+	return asked;
+}
+
+const char *ft_signals_name(int number)
+{
+	static _Thread_local char name[32];
+	const char *short_name = sigabbrev_np(number);
+	if (short_name)
+		snprintf(name, sizeof name, "SIG%s", short_name);
+	else
+		snprintf(name, sizeof name, "signal %d", number);
+	return name;
+}
+
+void ft_signals_raise(void)
+{
+	if (stop)
+		die_of(stop);
+}
