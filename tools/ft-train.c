@@ -27,6 +27,9 @@ static const struct ft_opt options[] = {
 	{ "base", 0, FT_OPT_STR, &base, "DIR", "where the base of MODEL lies", FT_OPT_QUIET },
 	{ "output", 'o', FT_OPT_STR, &output, "FILE", "write the tuned model here (default: standard output)", FT_OPT_QUIET },
 	{ "log", 0, FT_OPT_STR, &o.log, "FILE", "write loss, rate and norm of each step as JSON lines", FT_OPT_QUIET },
+	{ "checkpoint", 0, FT_OPT_STR, &o.checkpoint, "FILE",
+	  "save to FILE, and go on from it when a run was interrupted: the result is the same", FT_OPT_QUIET },
+	{ "every", 0, FT_OPT_INT, &o.every, "N", "save every N steps (default: every ten minutes)", FT_OPT_QUIET },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Optimisation", 0 },
 	{ "lr", 0, FT_OPT_REAL, &o.rate, "X", "peak learning rate (default: 5e-5 * 768 / hidden size; lion: a tenth of it)", 0 },
 	{ "schedule", 0, FT_OPT_STR, &o.schedule, "NAME", "linear, cosine or constant (default: linear; constant when the stream does not say how long it is)", 0 },
@@ -156,6 +159,9 @@ static int check_options(void)
 	rc = rc ? rc : check_range("desirable", o.objective.desirable, 0, 1e6);
 	rc = rc ? rc : check_range("undesirable", o.objective.undesirable, 0, 1e6);
 	rc = rc ? rc : check_range("valid-every", (double)o.valid_every, 0, 1e15);
+	rc = rc ? rc : check_range("every", (double)o.every, 0, 1e15);
+	if (rc == FT_OK && o.every && !o.checkpoint)
+		rc = ft_fail(FT_EUSAGE, "--every needs --checkpoint FILE");
 	rc = rc ? rc : check_range("patience", (double)o.patience, 0, 1e9);
 	if (rc == FT_OK && !isnan(o.dropout))
 		rc = check_range("dropout", o.dropout, 0, 0.99);

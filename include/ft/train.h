@@ -38,6 +38,8 @@ struct ft_train_options {
 	double ewc_weight;
 	double ema;              /* decay of an average of the weights, which is what is measured and kept; 0: none */
 	const char *log;         /* file of JSON lines, or NULL */
+	const char *checkpoint;  /* file to go on from, and to save to; or NULL */
+	int64_t every;           /* steps between two; 0: ten minutes */
 
 	const char *valid;       /* batches stream to validate on, or NULL */
 	int64_t valid_every;     /* steps; 0: after each epoch */
@@ -48,7 +50,12 @@ struct ft_train_options {
 
 /* Trains m on `data`, and puts a summary into its meta as "trained". FT_ECRITERION
  * when a loss or gradient is not finite: that step is not applied, and the
- * message names the rows. */
+ * message names the rows.
+ *
+ * With a checkpoint, signals to stop end a step and save it (signals.h): then FT_EFAIL, and
+ * ft_signals_stop() says which signal. A run of the same data, options and model goes on from
+ * there and ends with the same bits; of others it is FT_EMATCH. FT_ELOCKED while another run
+ * has the checkpoint. */
 int ft_train(struct ft_model *m, struct ft_reader *data, const struct ft_train_options *o);
 
 #endif

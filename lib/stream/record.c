@@ -318,7 +318,7 @@ static int parse_shape(const struct ft_reader *r, const struct ft_rec *rec, stru
 bool ft_reader_of_tensors(const struct ft_reader *r)
 {
 	const char *kind = ft_reader_kind(r);
-	return strcmp(kind, "model") == 0 || strcmp(kind, "fisher") == 0;
+	return strcmp(kind, "model") == 0 || strcmp(kind, "fisher") == 0 || strcmp(kind, "checkpoint") == 0;
 }
 
 int ft_tensor_read(struct ft_reader *r, struct ft_tensor_desc *d)

@@ -7,22 +7,74 @@
 #include "ft/train.h"
 #include <stdio.h>
 
+/* ---- train.c ---- */
+struct run {
+	struct ft_model *m;
+	struct ft_reader *data;
+	const struct ft_train_options *o;
+	struct ft_graph *graph;
+	struct ft_optim *optim;
+	struct ft_objective *objective;
+	struct log *log;
+	struct validator *valid;
+	struct ft_trunk *trunk;
+	struct ema *ema;               /* NULL: none is kept */
+	struct penalty *penalty;       /* or NULL */
+	struct checkpoint *checkpoint; /* NULL: none is kept */
+	int schedule;
+	double rate;
+	int64_t warmup, total; /* steps; total 0: unknown */
+	int64_t epochs;        /* 0: unknown */
+
+	int64_t batch, step;   /* done so far */
+	int64_t epoch, unbettered;
+	bool stop;
+	bool valid_due;        /* the validation of this step is still to be done */
+	bool finished;         /* all is done but writing the model */
+	/* the step being accumulated */
+	double loss_sum, weight;
+	int64_t supervised, in_step, tokens;
+	struct ft_buf sources; /* names of its rows, for messages */
+	/* of the whole run */
+	int64_t all_tokens, all_units;
+	double last_loss, smooth, began;
+	int64_t began_step, began_tokens; /* what was done before, in the run that goes on */
+	/* What a checkpoint is made of when a step is begun but not done: how things were before. */
+	struct mark {
+		int64_t batch, epoch;
+		char digest[33]; /* of the stream so far */
+		bool moved;      /* a validation since then cannot be undone */
+	} mark;
+};
+
 /* ---- log.c: one JSON object a line; no clock, so equal runs give equal logs ---- */
 struct log;
-struct log *log_open(const char *path); /* NULL path: a log that keeps nothing */
+/* NULL path: a log that keeps nothing. What stands behind `place` (NULL, null: the beginning) goes. */
+struct log *log_open(const char *path, const json_t *place);
 int log_put(struct log *l, json_t *entry_taken);
 int log_close(struct log *l); /* makes it durable; frees */
 void log_free(struct log *l);
+int log_sync(const struct log *l); /* brings it to disk */
+/* How much there is, and its digest; null where that cannot be read again. New reference. */
+json_t *log_place(const struct log *l);
+/* Whether the file still begins with what is before `place`. */
+int log_compare(const char *path, const json_t *place, struct ft_buf *differences);
 
 /* ---- validate.c: the model on a stream that is read again each time ---- */
 struct validator;
 struct validator *validator_new(struct ft_model *m, const char *path, const char *metric, enum ft_combine combine);
-/* Runs over the stream. *better: the best so far. *result: new reference. */
+/* Runs over the stream. *better: the best so far. *result: new reference. 1: asked to stop,
+ * and nothing has changed. */
 int validator_run(struct validator *v, struct ft_graph *g, int64_t step, json_t **result, bool *better);
 /* The weights of the best run come back. */
 void validator_restore(struct validator *v);
 int64_t validator_best_step(const struct validator *v);
 const json_t *validator_best(const struct validator *v);
+/* The weights of parameter i in the best run; NULL before there was one. */
+float *validator_weights(const struct validator *v, size_t i);
+/* As if the best run had been this one; `weights`: there is memory for them, to be filled in. */
+int validator_resume(struct validator *v, int64_t step, const json_t *best, bool weights);
+const char *validator_path(const struct validator *v); /* of what is read each time */
 void validator_free(struct validator *v);
 
 /* ---- ema.c: an average of the weights over the steps ---- */
@@ -39,5 +91,34 @@ struct penalty *penalty_new(struct ft_model *m, const struct ft_train_options *o
 /* Adds `weight` times its gradient to the gradients there are; returns the penalty, without the weight. */
 double penalty_add(struct penalty *x, double weight);
 void penalty_free(struct penalty *x); /* NULL is fine */
+
+/* ---- identity.c: what a result follows from ---- */
+json_t *identity_make(struct run *r); /* new reference */
+/* Appends each difference, with both values. */
+int identity_compare(const json_t *then, const json_t *now, struct ft_buf *differences);
+int differ(struct ft_buf *differences, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- state.c: all that later steps depend on ---- */
+/* What stands in a checkpoint's header. New reference. */
+json_t *state_meta(const struct run *r, const json_t *identity, bool finished);
+size_t state_bytes(const struct run *r, bool finished); /* of tensors, about all there is */
+int state_write(const struct run *r, struct ft_writer *w, bool finished);
+/* Brings all back; FT_EFORMAT: it cannot be of this run. */
+int state_read(struct run *r, struct ft_reader *checkpoint);
+
+/* ---- lock.c ---- */
+struct lock;
+struct lock *lock_take(const char *name); /* NULL: FT_ELOCKED when another run has it */
+void lock_drop(struct lock *l); /* NULL is fine */
+
+/* ---- checkpoint.c ---- */
+/* Opens r->o->checkpoint, and brings back what it has; then the place in the log is *place
+ * (new reference), and the batches that it has seen are passed over. */
+int checkpoint_open(struct run *r, json_t **place);
+void checkpoint_mark(struct run *r);    /* a step is whole */
+int checkpoint_turn(struct run *r);     /* saves when it is time to; leaves when asked to stop */
+int checkpoint_leave(struct run *r);    /* saves, and fails with a message that says so */
+int checkpoint_finish(struct run *r);   /* the weights are those of the result */
+void checkpoint_close(struct checkpoint *c); /* NULL is fine */
 
 #endif

@@ -1,39 +1,12 @@
 /* train.c - the fold: batches in, optimizer steps out. */
+#include "ft/signals.h"
 #include "ft/tensor.h"
 #include "priv.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct run {
-	struct ft_model *m;
-	struct ft_reader *data;
-	const struct ft_train_options *o;
-	struct ft_graph *graph;
-	struct ft_optim *optim;
-	struct ft_objective *objective;
-	struct log *log;
-	struct validator *valid;
-	struct ft_trunk *trunk;
-	struct ema *ema;       /* NULL: none is kept */
-	struct penalty *penalty; /* or NULL */
-	int schedule;
-	double rate;
-	int64_t warmup, total; /* steps; total 0: unknown */
-	int64_t epochs;        /* 0: unknown */
-
-	int64_t batch, step;   /* done so far */
-	int64_t epoch, unbettered;
-	bool stop;
-	/* the step being accumulated */
-	double loss_sum, weight;
-	int64_t supervised, in_step, tokens;
-	struct ft_buf sources; /* names of its rows, for messages */
-	/* of the whole run */
-	int64_t all_tokens, all_units;
-	double last_loss, smooth, began;
-};
+#include <unistd.h>
 
 /* ---- what the stream announces ---- */
 static int plan_steps(struct run *r)
@@ -119,14 +92,14 @@ static int log_step(struct run *r, double norm, double rate, double penalty)
 
 static void show_progress(struct run *r)
 {
-	double seconds = ft_now() - r->began, share = r->total ? (double)r->step / (double)r->total : 0;
-	long left = share > 0 ? (long)(seconds / share - seconds + 0.5) : 0;
+	double seconds = ft_now() - r->began, done = (double)(r->step - r->began_step);
+	long left = r->total ? (long)(seconds / done * (double)(r->total - r->step) + 0.5) : 0;
 	char end[32] = "";
 	if (r->total)
 		snprintf(end, sizeof end, "  %ld:%02ld left", left / 60, left % 60);
 	r->smooth = r->step == 1 ? r->last_loss : 0.95 * r->smooth + 0.05 * r->last_loss;
 	ft_progress("step %lld/%lld  loss %.4f  %.0f tokens/s%s", (long long)r->step, (long long)r->total, r->smooth,
-	            (double)r->all_tokens / (seconds > 0 ? seconds : 1), end);
+	            (double)(r->all_tokens - r->began_tokens) / (seconds > 0 ? seconds : 1), end);
 }
 
 static int apply_step(struct run *r)
@@ -172,10 +145,14 @@ static int validate(struct run *r)
 	int rc = validator_run(r->valid, r->graph, r->step, &result, &better);
 	if (r->ema)
 		ema_swap(r->ema);
+	if (rc > 0)
+		return checkpoint_leave(r);
 	if (rc < 0) {
 		json_decref(result);
 		return rc;
 	}
+	r->mark.moved |= r->in_step > 0;
+	r->valid_due = false;
 	r->unbettered = better ? 0 : r->unbettered + 1;
 	if (r->o->patience && r->unbettered >= r->o->patience)
 		r->stop = true;
@@ -189,6 +166,15 @@ static int validate(struct run *r)
 		        better ? " (best)" : "");
 	return log_put(r->log, json_pack("{s:I, s:I, s:b, s:o}", "step", (json_int_t)r->step, "epoch",
 	                                 (json_int_t)r->epoch, "best", (int)better, "valid", result));
+}
+
+/* A step is whole. */
+static int end_step(struct run *r)
+{
+	r->valid_due = r->valid && r->o->valid_every && r->step % r->o->valid_every == 0;
+	checkpoint_mark(r);
+	int rc = r->valid_due ? validate(r) : FT_OK;
+	return rc ? rc : checkpoint_turn(r);
 }
 
 static int take_batch(struct run *r, const struct ft_batch *b)
@@ -212,8 +198,7 @@ static int take_batch(struct run *r, const struct ft_batch *b)
 	if (r->in_step < r->o->accumulate)
 		return FT_OK;
 	rc = apply_step(r);
-	bool due = r->o->valid_every && r->step % r->o->valid_every == 0;
-	return rc == FT_OK && due ? validate(r) : rc;
+	return rc ? rc : end_step(r);
 }
 
 /* An epoch's end is seen when the next one begins. */
@@ -223,25 +208,35 @@ static int turn_epoch(struct run *r, const struct ft_batch *b)
 		return FT_OK;
 	int rc = r->batch && !r->o->valid_every ? validate(r) : FT_OK;
 	r->epoch = b->epoch;
+	if (!r->in_step)
+		r->mark.epoch = r->epoch; /* the validation between them is done */
 	return rc;
 }
 
 static int fold(struct run *r)
 {
 	struct ft_batch b;
-	int rc;
+	int rc = r->valid_due ? validate(r) : FT_OK; /* put off when a run was stopped */
+	if (rc < 0)
+		return rc;
 	while ((rc = ft_batch_read(r->data, &b)) > 0) {
 		if (!r->stop)
 			rc = turn_epoch(r, &b);
 		if (rc >= 0 && !r->stop)
 			rc = take_batch(r, &b);
+		if (rc >= 0 && r->stop && ft_signals_stop())
+			rc = checkpoint_leave(r);
 		if (rc < 0)
 			return rc;
 		/* Stopped: what is left is read, so that its writer ends well and its
 		 * end is checked. */
 	}
-	if (rc == FT_OK && r->in_step && !r->stop)
+	if (rc < 0 && ft_signals_stop()) /* while waiting for a batch; or what made them was stopped, too */
+		return checkpoint_leave(r);
+	if (rc == FT_OK && r->in_step && !r->stop) {
 		rc = apply_step(r);
+		rc = rc ? rc : end_step(r);
+	}
 	if (rc == FT_OK && r->step == 0)
 		rc = ft_fail(FT_EFORMAT, "%s: no batches", ft_reader_name(r->data));
 	bool seen = r->valid && r->o->valid_every && r->step % r->o->valid_every == 0;
@@ -311,8 +306,7 @@ static int open_run(struct run *r)
 		ft_graph_recompute(r->graph, r->o->recompute);
 	r->objective = r->graph ? ft_objective_new(r->m, &r->o->objective) : NULL;
 	r->optim = r->objective ? ft_optim_new(r->m, &r->o->optim) : NULL;
-	r->log = r->optim ? log_open(r->o->log) : NULL;
-	if (!r->log)
+	if (!r->optim)
 		return ft_last_error();
 	if ((r->o->l2_sp > 0 || r->o->ewc) && !(r->penalty = penalty_new(r->m, r->o)))
 		return ft_last_error();
@@ -320,8 +314,21 @@ static int open_run(struct run *r)
 		return ft_last_error();
 	if (r->o->valid && !(r->valid = validator_new(r->m, r->o->valid, r->o->metric, r->o->combine)))
 		return ft_last_error();
-	r->began = ft_now();
 	return FT_OK;
+}
+
+/* Where it begins, or goes on. */
+static int begin(struct run *r)
+{
+	json_t *place = NULL;
+	int rc = r->o->checkpoint ? checkpoint_open(r, &place) : FT_OK;
+	if (rc == FT_OK && !(r->log = log_open(r->o->log, place)))
+		rc = ft_last_error();
+	json_decref(place);
+	r->began = ft_now();
+	r->began_step = r->step;
+	r->began_tokens = r->all_tokens;
+	return rc;
 }
 
 /* All that trained differs from the base from now on; what was made for this
@@ -332,16 +339,37 @@ static void mark_trained(struct ft_model *m)
 		ft_model_param(m, i)->stored |= ft_model_param(m, i)->trains || ft_model_param(m, i)->fresh;
 }
 
+/* The weights become those of the result. */
+static int settle(struct run *r)
+{
+	if (r->valid && !r->finished)
+		validator_restore(r->valid);
+	else if (r->ema && !r->finished)
+		ema_swap(r->ema);
+	return checkpoint_finish(r);
+}
+
+/* What stays to be said when a run without a checkpoint is stopped. */
+static void leave_words(char words[160])
+{
+	snprintf(words, 160, "%s%s: stopped: nothing was written (--checkpoint FILE keeps what is done)\n",
+	         isatty(STDERR_FILENO) ? "\r\033[K" : "", ft_tool.name);
+	if (!ft_quiet())
+		ft_signals_words(words);
+}
+
 int ft_train(struct ft_model *m, struct ft_reader *data, const struct ft_train_options *o)
 {
 	struct run r = { .m = m, .data = data, .o = o };
+	char words[160];
+	if (!o->checkpoint)
+		leave_words(words);
 	int rc = open_run(&r);
-	rc = rc ? rc : fold(&r);
+	rc = rc ? rc : begin(&r);
+	if (rc == FT_OK && !r.finished)
+		rc = fold(&r);
 	ft_progress_end();
-	if (rc == FT_OK && r.valid)
-		validator_restore(r.valid);
-	else if (rc == FT_OK && r.ema)
-		ema_swap(r.ema);
+	rc = rc ? rc : settle(&r);
 	rc = rc ? rc : summarise(&r);
 	mark_trained(m);
 	if (r.log && rc == FT_OK) {
@@ -349,6 +377,8 @@ int ft_train(struct ft_model *m, struct ft_reader *data, const struct ft_train_o
 		r.log = NULL;
 	}
 	log_free(r.log);
+	checkpoint_close(r.checkpoint);
+	ft_signals_release();
 	validator_free(r.valid);
 	close_trunk(&r);
 	ema_free(r.ema);

@@ -1,6 +1,7 @@
 /* validate.c - validation during training, and the best weights. */
 #include "ft/docs.h"
 #include "ft/metric.h"
+#include "ft/signals.h"
 #include "priv.h"
 
 #include <errno.h>
@@ -100,6 +101,8 @@ static int run(struct validator *v, struct ft_graph *g, struct ft_metric *metric
 	while (rc == FT_OK && (rc = ft_batch_read(r, &b)) > 0) {
 		rc = ft_docs_eval(docs, v->m, g, &b, &out);
 		rc = rc < 0 ? rc : ft_metric_add(metric, &out, &b);
+		if (rc == FT_OK && ft_signals_stop())
+			break;
 	}
 	rc = rc < 0 ? rc : ft_docs_end(docs);
 	ft_docs_free(docs);
@@ -131,6 +134,11 @@ int validator_run(struct validator *v, struct ft_graph *g, int64_t step, json_t 
 		rc = run(v, g, metric);
 	*result = rc == FT_OK ? ft_metric_result(metric, labels) : NULL;
 	ft_metric_free(metric);
+	if (ft_signals_stop()) {
+		json_decref(*result);
+		*result = NULL;
+		return 1;
+	}
 	if (rc < 0)
 		return ft_context(rc, "--valid");
 	if (!*result)
@@ -160,6 +168,22 @@ void validator_restore(struct validator *v)
 
 int64_t validator_best_step(const struct validator *v) { return v->best_step; }
 const json_t *validator_best(const struct validator *v) { return v->best; }
+float *validator_weights(const struct validator *v, size_t i) { return v->copy[i]; }
+
+int validator_resume(struct validator *v, int64_t step, const json_t *best, bool weights)
+{
+	int rc = ft_metric_lookup(best, v->metric, &v->best_value);
+	if (rc < 0)
+		return rc;
+	json_decref(v->best);
+	v->best = json_deep_copy(best);
+	v->best_step = step;
+	if (!v->best)
+		return ft_fail(FT_EFAIL, "out of memory for the best validation");
+	return weights ? keep_weights(v) : FT_OK;
+}
+
+const char *validator_path(const struct validator *v) { return v->path; }
 
 void validator_free(struct validator *v)
 {

@@ -1,0 +1,58 @@
+/* calls.c - a library to preload: at the n-th call that changes a file something happens.
+ *
+ *	FT_CALL_AT=N        at which (from 1)
+ *	FT_CALL=NAME        only calls of this name count: write, fsync, ftruncate, link, unlink, rename
+ *	FT_CALL_SIGNAL=S    this signal comes (9: the process ends before the call)
+ *	FT_CALL_ERRNO=E     the call fails so
+ *	FT_CALL_COUNT=FILE  how many there were is written there
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static long count;
+
+static long number(const char *name)
+{
+	const char *s = getenv(name);
+	return s ? atol(s) : 0;
+}
+
+/* Whether this call fails. */
+static int happens(const char *name)
+{
+	const char *only = getenv("FT_CALL");
+	if ((only && strcmp(only, name) != 0) || ++count != number("FT_CALL_AT"))
+		return 0;
+	if (number("FT_CALL_SIGNAL"))
+		raise((int)number("FT_CALL_SIGNAL"));
+	errno = (int)number("FT_CALL_ERRNO");
+	return errno != 0;
+}
+
+__attribute__((destructor)) static void end(void)
+{
+	FILE *f = getenv("FT_CALL_COUNT") ? fopen(getenv("FT_CALL_COUNT"), "w") : NULL;
+	if (f && fprintf(f, "%ld\n", count))
+		fclose(f);
+}
+
+#define WRAP(type, name, parameters, ...)                                                   \
+	type name parameters                                                                \
+	{                                                                                   \
+		static type (*next) parameters;                                             \
+		if (!next)                                                                  \
+			next = (type (*) parameters)dlsym(RTLD_NEXT, #name);                \
+		return happens(#name) ? -1 : next(__VA_ARGS__);                             \
+	}
+WRAP(ssize_t, write, (int fd, const void *p, size_t n), fd, p, n)
+WRAP(int, fsync, (int fd), fd)
+WRAP(int, ftruncate, (int fd, off_t n), fd, n)
+WRAP(int, link, (const char *from, const char *to), from, to)
+WRAP(int, unlink, (const char *path), path)
+WRAP(int, rename, (const char *from, const char *to), from, to)
