@@ -3,7 +3,7 @@
 #   run.sh OUT REMEDIES NAME SEED
 # SECOND_EPOCHS: see the Makefile.
 set -euf
-out=$1 remedies=$2 name=$3 seed=$4
+out=$1 remedies=$2 name=$3 seed=$4 first=$(dirname "$0")/../sentiment/data/test.tsv
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -24,8 +24,8 @@ fi
 # shellcheck disable=SC2086
 ft-train -q -m "$work/plan.ft" --seed "$seed" $train -o "$work/both.ft" "$work/train.bat"
 
-# accuracy MODEL BATCHES
-accuracy() { ft-eval -q -m "$1" --bootstrap 0 --json "$2" | sed -n 's/.*"accuracy":\([0-9.]*\).*/\1/p'; }
+# accuracy MODEL TEST.tsv LABELS: among these labels, as if the model were told which task it is.
+accuracy() { ft-predict -q -m "$1" --max-length 64 "$2" | "$PYTHON" "$(dirname "$0")/table.py" --among "$3" "$2"; }
 printf '{"remedy": "%s", "seed": %s, "before": %s, "first": %s, "second": %s}\n' "$name" "$seed" \
-	"$(accuracy "$out/tuned.$seed.ft" "$out/first.test.bat")" "$(accuracy "$work/both.ft" "$out/first.test.bat")" \
-	"$(accuracy "$work/both.ft" "$out/second.test.bat")"
+	"$(accuracy "$out/tuned.$seed.ft" "$first" neg,pos)" "$(accuracy "$work/both.ft" "$first" neg,pos)" \
+	"$(accuracy "$work/both.ft" "$out/said.test.tsv" customer,agent)"
