@@ -44,9 +44,11 @@ int ft_graph_error(const struct ft_graph *g);
 int ft_graph_fail(struct ft_graph *g, int code);
 /* Tokens that row `row` of a batch has had before it: 0 without a cache (cache.h). */
 int64_t ft_graph_past(const struct ft_graph *g, size_t row);
-/* Before its first token a row has `tokens` more in this pass, of which whoever counts what is in a cache
- * does not know: they are of the past from then on, too. */
-void ft_graph_lead(struct ft_graph *g, int64_t tokens);
+/* Each row of this pass that has no past begins with `tokens` of the batch, and attention has `keys` before these
+ * (ft_prefix), of which whoever counts what is in a cache does not know: they are of its past from then on, too. */
+void ft_graph_lead(struct ft_graph *g, int64_t tokens, int64_t keys);
+/* The place of the first token of row `row`: keys count. */
+int64_t ft_graph_place(const struct ft_graph *g, size_t row);
 /* Bytes of activations and gradients: the most any pass has used. */
 size_t ft_graph_peak(const struct ft_graph *g);
 /* Multiply-adds of the matrix products of this pass, forward and backward. */
@@ -122,8 +124,8 @@ struct ft_tensor *ft_rope(struct ft_graph *g, const struct ft_batch *b, struct f
 
 /* Softmax attention of each row of the batch over itself, all heads: q
  * [T, heads * size], k and v [T, kv_heads * size], result [T, heads * size].
- * k and v NULL: q holds all three side by side. Memory is linear in the length
- * of a row, and with a window the work is, too. */
+ * k and v NULL: q holds all three side by side. v alone NULL: k is of ft_prefix(), and q may hold keys and values, too,
+ * which are passed over. Memory is linear in the length of a row, and with a window the work is, too. */
 struct ft_attention_options {
 	int heads, kv_heads; /* kv_heads divides heads, each serving a run of them; 0: as many */
 	bool causal;         /* a token sees itself and those before it */
@@ -131,9 +133,14 @@ struct ft_attention_options {
 	float scale;         /* of the scores; 0: 1/sqrt(size) */
 	float softcap;       /* c: scores become c tanh(score/c); 0: they stay */
 	float dropout;       /* on the probabilities */
+	int64_t lead;        /* keys before the first of a row that has no past: those of ft_prefix(), else 0 */
 };
 struct ft_tensor *ft_attention(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *q,
                                struct ft_tensor *k, struct ft_tensor *v, const struct ft_attention_options *o);
+/* y [T + R n, 2 W], for ft_attention(): the keys and values of each row, side by side, behind those of a prefix
+ * [n, 2 W], which all rows have that have no past. k and v [T, W]; v NULL: k [T, .. + 2 W] holds both on its right. */
+struct ft_tensor *ft_prefix(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *k, struct ft_tensor *v,
+                            struct ft_tensor *prefix);
 
 /* y [R,H]: the first token of each row; the mean over each row. */
 struct ft_tensor *ft_first(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x);

@@ -10,7 +10,8 @@
 struct adapt {
 	struct adapter *list; /* as meta.adapt */
 	size_t count;
-	int64_t tokens; /* that all of them put before each row */
+	int64_t tokens, keys; /* that all of them put before each row */
+	const struct adapter *prefix; /* whose keys these are */
 	struct attached **at; /* all */
 	size_t attached, cap;
 	struct attached **newest; /* [slots]: open addressing by the name of the site; the older ones follow it */
@@ -19,21 +20,34 @@ struct adapt {
 };
 
 /* ---- parameters ---- */
+static int add_param(struct ft_model *m, const struct adapter *r, struct ft_param **out, enum param_kind kind, int layer,
+                     char *name_taken, char *file_taken, int64_t rows, int64_t cols)
+{
+	int rc = name_taken && file_taken ? param_add(m, kind, layer, name_taken, file_taken, rows, cols) : FT_EFAIL;
+	free(name_taken);
+	free(file_taken);
+	if (rc < 0)
+		return rc;
+	*out = m->params[m->count - 1];
+	(*out)->technique = (*out)->fresh = true;
+	(*out)->rate = adapt_rate(r);
+	return FT_OK;
+}
+
 int adapt_param(struct ft_model *m, struct attached *a, int i, const struct site *s, enum param_kind kind, const char *part,
                 const char *file, int64_t rows, int64_t cols)
 {
-	char *name = ft_format("%s.%s.%s", s->name, a->adapter->name, part);
-	char *full = s->kind == SITE_BLOCK ? ft_format("@%s.adapters.%s.%s", s->file, a->adapter->name, file)
-	                                   : ft_format("@base_model.model.%s.%s", s->file, file);
-	int rc = name && full ? param_add(m, kind, s->layer, name, full, rows, cols) : FT_EFAIL;
-	free(name);
-	free(full);
-	if (rc < 0)
-		return rc;
-	a->part[i] = m->params[m->count - 1];
-	a->part[i]->technique = a->part[i]->fresh = true;
-	a->part[i]->rate = adapt_rate(a->adapter);
-	return FT_OK;
+	const struct adapter *r = a->adapter;
+	return add_param(m, r, &a->part[i], kind, s->layer, ft_format("%s.%s.%s", s->name, r->name, part),
+	                 s->kind == SITE_BLOCK ? ft_format("@%s.adapters.%s.%s", s->file, r->name, file)
+	                                       : ft_format("@base_model.model.%s.%s", s->file, file), rows, cols);
+}
+
+int adapt_share(struct ft_model *m, struct adapter *r, int i, enum param_kind kind, const char *part, const char *file,
+                int64_t rows, int64_t cols)
+{
+	return add_param(m, r, &r->shared[i], kind, -1, ft_format("embed.%s.%s", r->name, part), ft_format("@%s", file), rows,
+	                 cols);
 }
 
 /* ---- attaching ---- */
@@ -48,15 +62,22 @@ static struct attached **slot_of(const struct adapt *all, const char *site)
 /* What stands before each row takes of the places that the model has. */
 static int take_places(const struct ft_model *m, struct attached *a)
 {
-	a->first = m->adapt->tokens;
-	m->adapt->tokens += a->tokens;
-	if (m->adapt->tokens < m->shape.positions)
+	struct adapt *all = m->adapt;
+	if (a->keys && all->prefix && all->prefix != a->adapter)
+		return ft_fail(FT_EUSAGE, "%s: at %s: there is one already, and rows can have one", a->kind->name, a->site);
+	if (a->keys) {
+		all->prefix = a->adapter;
+		all->keys = a->keys;
+	}
+	a->first = all->tokens;
+	all->tokens += a->tokens;
+	if (all->tokens + all->keys < m->shape.positions)
 		return FT_OK;
 	return ft_fail(FT_EUSAGE, "%s: at %s: %lld tokens before each row leave no room for one; %s has %lld positions",
-	               a->kind->name, a->site, (long long)m->adapt->tokens, m->name, (long long)m->shape.positions);
+	               a->kind->name, a->site, (long long)(all->tokens + all->keys), m->name, (long long)m->shape.positions);
 }
 
-static int attach(struct ft_model *m, const struct adapter *r, const struct site *s)
+static int attach(struct ft_model *m, struct adapter *r, const struct site *s)
 {
 	struct adapt *all = m->adapt;
 	int rc = ft_grow(&all->at, &all->cap, all->attached + 1, sizeof *all->at);
@@ -123,17 +144,25 @@ static int check_sites(const struct ft_model *m, const struct adapter *r, const 
 	return FT_OK;
 }
 
-static int attach_all(struct ft_model *m, const struct adapter *r, const struct sites *s)
+static bool is_meant(const struct adapter *r, const struct site *s)
+{
+	size_t i;
+	json_t *glob;
+	json_array_foreach(json_object_get(r->config, "sites"), i, glob)
+		if (is_at(r->kind, s, json_string_value(glob)))
+			return true;
+	return false;
+}
+
+static int attach_all(struct ft_model *m, struct adapter *r, const struct sites *s)
 {
 	int rc = json_object_get(r->config, "sites") ? check_sites(m, r, s) : usual_sites(m, r, s);
 	for (size_t k = 0; rc == FT_OK && k < s->count; k++) {
-		size_t i;
-		json_t *glob;
-		json_array_foreach(json_object_get(r->config, "sites"), i, glob)
-			if (is_at(r->kind, &s->at[k], json_string_value(glob))) {
-				rc = attach(m, r, &s->at[k]);
-				break;
-			}
+		if (is_meant(r, &s->at[k]))
+			rc = attach(m, r, &s->at[k]);
+		else if (r->kind->everywhere && r->kind->kinds & s->at[k].kind)
+			rc = ft_fail(FT_EUSAGE, "%s: sites: leave out %s; it is in every layer or in none", r->kind->name,
+			             s->at[k].name);
 	}
 	return rc;
 }
@@ -200,7 +229,7 @@ void adapt_free(struct ft_model *m)
 	m->adapt = NULL;
 }
 
-int64_t adapt_tokens(const struct ft_model *m) { return m->adapt ? m->adapt->tokens : 0; }
+int64_t adapt_places(const struct ft_model *m) { return m->adapt ? m->adapt->tokens + m->adapt->keys : 0; }
 
 static bool is_new(const struct attached *a)
 {
@@ -337,11 +366,25 @@ struct ft_tensor *adapt_block(struct ft_model *m, struct ft_graph *g, const char
 	return b.whole ? y : block_norm(g, &b, ft_dropout_add(g, y, x, attached_at(m, site) ? 0 : dropout));
 }
 
+struct ft_tensor *adapt_attention(struct ft_model *m, struct ft_graph *g, const char *site, const struct ft_batch *b,
+                                  struct ft_tensor *q, struct ft_tensor *k, struct ft_tensor *v,
+                                  const struct ft_attention_options *o)
+{
+	const struct attached *a = attached_at(m, site);
+	while (a && !a->kind->prefix)
+		a = a->next;
+	if (!a)
+		return ft_attention(g, b, q, k, v, o);
+	struct ft_attention_options with = *o;
+	with.lead = a->keys;
+	return ft_attention(g, b, q, ft_prefix(g, b, k ? k : q, v, a->kind->prefix(g, a)), NULL, &with);
+}
+
 const struct ft_batch *adapt_batch(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b)
 {
-	int64_t tokens = m->adapt && !m->adapt->plain ? m->adapt->tokens : 0;
-	ft_graph_lead(g, tokens);
-	return extend_batch(g, b, tokens);
+	bool works = m->adapt && !m->adapt->plain;
+	ft_graph_lead(g, works ? m->adapt->tokens : 0, works ? m->adapt->keys : 0);
+	return extend_batch(g, b, works ? m->adapt->tokens : 0);
 }
 
 void ft_model_plain(struct ft_model *m, bool plain)

@@ -134,7 +134,8 @@ static char *next_item(const struct technique *t, char **rest)
 /* What was not said, so that a plan means the same when other things become usual. */
 static int set_absent(const struct technique *t, json_t *o)
 {
-	int rc = json_object_get(o, "rate") ? FT_OK : ft_json_set(o, "rate", json_real(t->rate));
+	double usual = t->usual_rate ? t->usual_rate(o) : t->rate;
+	int rc = json_object_get(o, "rate") ? FT_OK : ft_json_set(o, "rate", json_real(usual));
 	for (const struct adapt_key *k = t->keys; rc == FT_OK && k->kind != KEY_END; k++)
 		if (k->kind != KEY_TEXT && !json_object_get(o, k->name))
 			rc = ft_json_set(o, k->name, number_json(k, k->absent));

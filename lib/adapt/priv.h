@@ -19,29 +19,32 @@ enum site_kind {
 	SITE_LINEAR = 1, /* y = x w^T + b, in the body: "layer.3.attn.q" */
 	SITE_TABLE = 2,  /* the vectors of words: "embed.word" */
 	SITE_BLOCK = 4,  /* what a block gives to the sum behind it: "layer.3.attn", "layer.3.ffn" */
+	SITE_ATTENTION = 8, /* keys and values of a block: "layer.3.attn" */
 };
 struct site {
 	enum site_kind kind;
 	int layer;
 	char *name; /* ours */
 	char *file; /* the module in checkpoints: "bert.encoder.layer.3.attention.self.query"; of a block AdapterHub's */
-	struct ft_param *weight, *bias; /* of a block NULL; the bias may be NULL */
+	struct ft_param *weight, *bias; /* of a block and of attention NULL; the bias may be NULL */
 };
 
 /* ---- what is attached ---- */
 struct technique;
 /* One of meta.adapt. */
+#define ADAPT_SHARED 3
 struct adapter {
 	const struct technique *kind;
 	json_t *config;
 	const char *name; /* in config */
 	bool planned;     /* by the plan that is being made: it is not in a stream yet */
+	struct ft_param *shared[ADAPT_SHARED]; /* parameters that are at none of its sites */
 };
 /* It, at one site. */
 #define ADAPT_PARTS 9
 struct attached {
 	const struct technique *kind;
-	const struct adapter *adapter;
+	struct adapter *adapter;
 	char *site;                 /* its name */
 	struct ft_param *weight, *bias; /* of the base, at the site; the bias may be NULL */
 	const struct ft_embed_options *embed; /* the model's: of a table */
@@ -49,6 +52,7 @@ struct attached {
 	float scale, dropout;       /* as the technique uses them */
 	int64_t tokens;             /* that it puts before each row, and ... */
 	int64_t first;              /* ... how many the others put there before them: set by adapt.c */
+	int64_t keys;               /* that it puts before those of each row */
 	void *state;                /* what else the technique keeps; release() frees it */
 	struct attached *next;      /* what was at this site before it, the newest first */
 };
@@ -84,7 +88,9 @@ struct technique {
 	const struct adapt_key *keys;
 	const char *const *sites; /* globs of those it is for when none are given */
 	unsigned kinds;           /* of sites that it can be at */
-	double rate;              /* what its learning rate is multiplied by when nothing is said */
+	bool everywhere;          /* at all sites of its kinds or at none */
+	double rate;              /* what its learning rate is multiplied by when nothing is said, ... */
+	double (*usual_rate)(const json_t *config); /* ... or NULL, where that depends on what else is said */
 	/* Declares its parameters at a site, and sets a->scale and so on. */
 	int (*attach)(struct ft_model *m, struct attached *a, const struct site *s);
 	/* Gives its new parameters the values that they begin with when these are more than random: the base's
@@ -98,6 +104,8 @@ struct technique {
 	struct ft_tensor *(*table)(struct ft_graph *g, const struct attached *a, const struct ft_batch *b, struct ft_tensor *y);
 	/* At a block: y is its result so far, behind dropout, and what comes back goes to the sum in its place. */
 	struct ft_tensor *(*block)(struct ft_graph *g, const struct attached *a, struct block *b, struct ft_tensor *y);
+	/* At attention: keys and values [a->keys, 2 * width of keys] for ft_prefix(). */
+	struct ft_tensor *(*prefix)(struct ft_graph *g, const struct attached *a);
 	/* Does to the weight and the bias, whose numbers are floats in memory, what it does on every pass. NULL: it cannot be. */
 	int (*merge)(const struct attached *a);
 };
@@ -112,6 +120,9 @@ const struct ft_batch *extend_batch(struct ft_graph *g, const struct ft_batch *b
  * checkpoints, of a block's in AdapterHub's, behind the module's. */
 int adapt_param(struct ft_model *m, struct attached *a, int i, const struct site *s, enum param_kind kind, const char *part,
                 const char *file, int64_t rows, int64_t cols);
+/* The same of one of its adapter's, at no site: embed.NAME.PART. */
+int adapt_share(struct ft_model *m, struct adapter *r, int i, enum param_kind kind, const char *part, const char *file,
+                int64_t rows, int64_t cols);
 bool adapt_matches(const char *glob, const struct site *s);
 
 /* ---- config.c ---- */

@@ -92,7 +92,10 @@ static int add_block(const struct ft_model *m, struct sites *s, const struct ft_
 		return FT_OK;
 	char *name = ft_strndup(p->name, n), *file = name ? block_file(m, name, p->layer, p->file) : NULL;
 	*last = s->count;
-	return add(s, &x, name, file);
+	int rc = add(s, &x, name, file);
+	x.kind = SITE_ATTENTION;
+	bool attends = rc == FT_OK && strcmp(strrchr(name, '.'), ".attn") == 0;
+	return attends ? add(s, &x, ft_strdup(name), ft_strdup(name)) : rc;
 }
 
 int sites_collect(struct ft_model *m, struct sites *s)

@@ -62,17 +62,24 @@ static int64_t high_key(const struct ft_attention_options *o, int64_t i, int64_t
 
 static bool sees_all(const struct ft_attention_options *o) { return !o->causal && !o->window; }
 
+/* Keys before those of the row's own tokens. */
+static int64_t keys_before(const struct ft_graph *g, size_t row, const struct ft_attention_options *o)
+{
+	int64_t past = ft_graph_past(g, row);
+	return past ? past : o->lead;
+}
+
 static void find_keys(const struct attention *a, size_t row, int head, struct head *h)
 {
 	int64_t at = head / a->group * a->size;
-	h->past = ft_graph_past(a->g, row);
+	h->past = keys_before(a->g, row, &a->o);
 	h->total = h->past + h->len;
 	if (a->cache) {
 		cache_get(a->cache, a->layer, row, &h->keys, &h->values);
 		h->keys += at;
 		h->values += at;
 	} else {
-		h->k = h->first * a->ldk + at;
+		h->k = (h->first + (int64_t)row * a->o.lead) * a->ldk + at;
 		h->keys = a->k + h->k;
 		h->values = a->v + h->k;
 	}
@@ -198,12 +205,12 @@ static double pairs(const struct ft_graph *g, const struct ft_batch *b, const st
 	for (size_t r = 0; r < b->rows; r++) {
 		double len = b->offsets[r + 1] - b->offsets[r], w = o->window && o->window < len ? (double)o->window : len;
 		double below = w * (w + 1) / 2 + (len - w) * w; /* keys up to the query itself */
-		total += (o->causal ? below : 2 * below - len) + len * (double)ft_graph_past(g, r);
+		total += (o->causal ? below : 2 * below - len) + len * (double)keys_before(g, r, o);
 	}
 	return total;
 }
 
-/* k and v NULL: q holds all three side by side. */
+/* k and v NULL: q holds all three side by side; v NULL: k holds both. */
 static struct attention attention_of(struct ft_graph *g, const struct ft_batch *b, const struct ft_tensor *q,
                                      const struct ft_tensor *k, const struct ft_tensor *v,
                                      const struct ft_attention_options *o)
@@ -212,7 +219,7 @@ static struct attention attention_of(struct ft_graph *g, const struct ft_batch *
 	if (!a.o.kv_heads)
 		a.o.kv_heads = a.o.heads;
 	a.group = a.o.heads / a.o.kv_heads;
-	a.size = q->cols / (k ? a.o.heads : a.o.heads + 2 * a.o.kv_heads);
+	a.size = !k ? q->cols / (a.o.heads + 2 * a.o.kv_heads) : k->cols / (v ? a.o.kv_heads : 2 * a.o.kv_heads);
 	a.width = a.o.heads * a.size;
 	a.ldk = k ? k->cols : q->cols;
 	a.k = k ? k->data : q->data + a.width;
@@ -226,11 +233,14 @@ static struct attention attention_of(struct ft_graph *g, const struct ft_batch *
 /* Puts the keys and values of this pass behind those of the past. */
 static int keep_keys(struct attention *a)
 {
-	int64_t width = a->o.kv_heads * a->size;
+	int64_t width = a->o.kv_heads * a->size, from = 0;
 	for (size_t r = 0; r < a->b->rows; r++) {
-		int rc = cache_keep(a->cache, a->layer, a->b, r, a->k, a->v, a->ldk, width);
+		int64_t n = a->b->offsets[r + 1] - a->b->offsets[r] + (ft_graph_past(a->g, r) ? 0 : a->o.lead);
+		int rc = cache_keep(a->cache, a->layer, a->b->rows, r, a->k + from * a->ldk, a->v + from * a->ldk, n, a->ldk,
+		                    width);
 		if (rc < 0)
 			return rc;
+		from += n;
 	}
 	a->ldk = width;
 	return FT_OK;
@@ -240,7 +250,7 @@ struct ft_tensor *ft_attention(struct ft_graph *g, const struct ft_batch *b, str
                                struct ft_tensor *k, struct ft_tensor *v, const struct ft_attention_options *o)
 {
 	struct ft_tensor *in[3] = { q, k, v };
-	if (!graph_ready(g, in, k ? 3 : 1))
+	if (!graph_ready(g, in, !k ? 1 : v ? 3 : 2))
 		return NULL;
 	struct attention a = attention_of(g, b, q, k, v, o);
 	struct ft_tensor *out = ft_graph_tensor(g, q->rows, a.width);
@@ -333,7 +343,7 @@ static void attend_block_back(const struct attention *a, const struct head *h, c
  * writes what the others add to. */
 static void clear_keys(const struct attention *a, const struct head *h, float *d, bool add)
 {
-	for (int64_t t = 0; d && !add && t < h->len; t++)
+	for (int64_t t = 0; d && !add && t < h->total; t++)
 		memset(d + h->k + t * a->ldk, 0, (size_t)a->size * sizeof *d);
 }
 
@@ -385,9 +395,14 @@ static int find_grads(struct attention *a, struct ft_tensor *q, struct ft_tensor
 		a->add_k = a->add_v = a->add_q;
 		return FT_OK;
 	}
-	int rc = want_grad(a->g, q, q == k || q == v, &a->dq, &a->add_q);
+	/* What q holds beside queries gets its gradient elsewhere. */
+	int rc = want_grad(a->g, q, q == k || q == v || q->cols > a->width, &a->dq, &a->add_q);
 	rc = rc ? rc : want_grad(a->g, k, k == q || k == v, &a->dk, &a->add_k);
-	return rc ? rc : want_grad(a->g, v, v == q || v == k, &a->dv, &a->add_v);
+	if (v)
+		return rc ? rc : want_grad(a->g, v, v == q || v == k, &a->dv, &a->add_v);
+	a->dv = a->dk ? a->dk + a->o.kv_heads * a->size : NULL;
+	a->add_v = a->add_k;
+	return rc;
 }
 
 int op_attention_back(struct ft_graph *g, struct node *n)

@@ -122,10 +122,10 @@ static int grow(struct kept *k, int64_t width, int64_t used, int64_t n)
 	return FT_OK;
 }
 
-int cache_keep(struct ft_cache *c, size_t layer, const struct ft_batch *b, size_t r, const float *k, const float *v,
+int cache_keep(struct ft_cache *c, size_t layer, size_t rows, size_t r, const float *k, const float *v, int64_t n,
                int64_t ld, int64_t width)
 {
-	int rc = fit(c, layer + 1, b->rows);
+	int rc = fit(c, layer + 1, rows);
 	if (rc < 0)
 		return rc;
 	if (c->width && c->width != width)
@@ -133,12 +133,11 @@ int cache_keep(struct ft_cache *c, size_t layer, const struct ft_batch *b, size_
 		               (long long)width);
 	c->width = width;
 	struct kept *kept = &c->kept[layer * c->row_cap + r];
-	int64_t past = cache_past(c, r), n = b->offsets[r + 1] - b->offsets[r];
+	int64_t past = cache_past(c, r);
 	rc = grow(kept, width, past, past + n);
-	for (int64_t t = 0; rc == FT_OK && t < n; t++) {
-		int64_t from = (b->offsets[r] + t) * ld, to = (past + t) * width;
-		memcpy(kept->k + to, k + from, (size_t)width * sizeof *k);
-		memcpy(kept->v + to, v + from, (size_t)width * sizeof *v);
+	for (int64_t i = 0; rc == FT_OK && i < n; i++) {
+		memcpy(kept->k + (past + i) * width, k + i * ld, (size_t)width * sizeof *k);
+		memcpy(kept->v + (past + i) * width, v + i * ld, (size_t)width * sizeof *v);
 	}
 	return rc;
 }

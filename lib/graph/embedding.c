@@ -63,7 +63,7 @@ int graph_check_rows(const struct ft_graph *g, const struct ft_batch *b, int64_t
 {
 	for (size_t r = 0; r < b->rows; r++) {
 		struct ft_span src = row_source(b, r);
-		int64_t n = b->offsets[r + 1] - b->offsets[r] + ft_graph_past(g, r);
+		int64_t n = b->offsets[r + 1] - b->offsets[r] + ft_graph_place(g, r);
 		if (n > most)
 			return ft_fail(FT_EMATCH, "%.*s: %lld tokens; the model has %lld positions", (int)src.n, src.p,
 			               (long long)n, (long long)most);
@@ -98,7 +98,7 @@ static int32_t *find_places(struct ft_graph *g, const struct ft_batch *b, const 
 {
 	int32_t *place = ft_graph_alloc(g, b->tokens * sizeof *place);
 	for (size_t r = 0; place && r < b->rows; r++) {
-		int32_t next = places_before(o) + (int32_t)ft_graph_past(g, r);
+		int32_t next = places_before(o) + (int32_t)ft_graph_place(g, r);
 		bool pads = o->padding_places && b->ids[b->offsets[r]] >= 0;
 		for (int32_t t = b->offsets[r]; t < b->offsets[r + 1]; t++)
 			place[t] = pads && b->ids[t] == o->padding ? o->padding : next++;

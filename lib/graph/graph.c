@@ -20,6 +20,7 @@ struct ft_graph {
 	struct ft_cache *cache; /* borrowed, or NULL */
 	struct ft_trunk *trunk; /* of this pass: borrowed, or NULL */
 	size_t attentions;      /* so far in this pass */
+	int64_t lead;           /* keys before those of a row without a past */
 	int error;
 	double macs;
 
@@ -106,6 +107,7 @@ void ft_graph_begin(struct ft_graph *g, enum ft_mode mode, uint64_t seed, uint64
 	g->sites = 0;
 	g->trunk = NULL;
 	g->attentions = 0;
+	g->lead = 0;
 	g->error = FT_OK;
 	g->macs = 0;
 	g->count = 0;
@@ -132,10 +134,17 @@ int64_t ft_graph_past(const struct ft_graph *g, size_t row)
 	return g->cache && g->mode == FT_INFER ? cache_past(g->cache, row) : 0;
 }
 
-void ft_graph_lead(struct ft_graph *g, int64_t tokens)
+int64_t ft_graph_place(const struct ft_graph *g, size_t row)
 {
+	int64_t past = ft_graph_past(g, row);
+	return past ? past : g->lead;
+}
+
+void ft_graph_lead(struct ft_graph *g, int64_t tokens, int64_t keys)
+{
+	g->lead = keys;
 	if (g->cache && g->mode == FT_INFER)
-		cache_lead(g->cache, tokens);
+		cache_lead(g->cache, tokens + keys);
 }
 
 struct ft_cache *graph_cache(struct ft_graph *g, size_t *layer)

@@ -16,9 +16,9 @@ static void turn_row(void *ctx, size_t r)
 {
 	const struct turn *s = ctx;
 	int32_t from = s->b->offsets[r], end = s->b->offsets[r + 1];
-	size_t pairs = (size_t)s->r->pairs, past = (size_t)ft_graph_past(s->g, r);
+	size_t pairs = (size_t)s->r->pairs, place = (size_t)ft_graph_place(s->g, r);
 	for (int32_t t = from; t < end; t++) {
-		const float *cosine = s->r->table + (past + (size_t)(t - from)) * 2 * pairs;
+		const float *cosine = s->r->table + (place + (size_t)(t - from)) * 2 * pairs;
 		for (int h = 0; h < s->heads; h++)
 			ft_kernels()->rotate(s->x + (size_t)t * s->ld + (size_t)h * s->size, cosine, cosine + pairs, s->sign, pairs);
 	}

@@ -171,10 +171,10 @@ static struct ft_tensor *attend(const struct layer *l, struct ft_graph *g, struc
 	const struct ft_rope *turns = rope_table(m, g, b, &m->rope[kind]);
 	q = ft_rope(g, b, q, turns, (int)s->heads, s->head_size);
 	k = ft_rope(g, b, k, turns, (int)s->kv_heads, s->head_size);
-	x = ft_attention(g, b, q, k, v, &(struct ft_attention_options){
+	x = site_attention(m, g, b, q, k, v, &(struct ft_attention_options){
 		.heads = (int)s->heads, .kv_heads = (int)s->kv_heads, .causal = true,
 		.window = kind == LAYER_SLIDING ? s->window : 0, .scale = s->attention_scale, .softcap = s->attention_cap,
-		.dropout = s->attention_dropout });
+		.dropout = s->attention_dropout }, "layer.%d.attn", i);
 	x = site_linear(m, g, x, "layer.%d.attn.o", i);
 	return d->gemma ? site_norm(m, g, x, "layer.%d.attn.post", i) : x;
 }

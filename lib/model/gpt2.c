@@ -66,8 +66,8 @@ static struct ft_tensor *layer(const void *ctx, struct ft_graph *g, struct ft_te
 	const struct shape *s = &m->shape;
 	struct ft_tensor *a = site_norm(m, g, x, "layer.%d.attn.norm", i);
 	a = site_linear(m, g, a, "layer.%d.attn.qkv", i);
-	a = ft_attention(g, l->b, a, NULL, NULL, &(struct ft_attention_options){
-		.heads = (int)s->heads, .causal = true, .dropout = s->attention_dropout });
+	a = site_attention(m, g, l->b, a, NULL, NULL, &(struct ft_attention_options){
+		.heads = (int)s->heads, .causal = true, .dropout = s->attention_dropout }, "layer.%d.attn", i);
 	a = site_linear(m, g, a, "layer.%d.attn.o", i);
 	x = site_add(m, g, a, x, s->dropout, "layer.%d.attn", i);
 	struct ft_tensor *f = site_norm(m, g, x, "layer.%d.ffn.norm", i);

@@ -259,7 +259,7 @@ static int describe(struct ft_model *m)
 	rc = ft_json_set(m->meta, "architecture", name ? json_string(name) : NULL);
 	free(name);
 	rc = rc ? rc : adapt_describe(m);
-	rc = rc ? rc : ft_json_set(m->meta, "max_length", json_integer(m->shape.positions - adapt_tokens(m)));
+	rc = rc ? rc : ft_json_set(m->meta, "max_length", json_integer(m->shape.positions - adapt_places(m)));
 	return rc ? rc : params_index(m);
 }
 

@@ -106,8 +106,8 @@ static struct ft_tensor *layer(const void *ctx, struct ft_graph *g, struct ft_te
 	struct ft_tensor *a = i ? site_norm(m, g, x, "layer.%d.attn.norm", i) : x;
 	a = site_linear(m, g, a, "layer.%d.attn.qkv", i);
 	a = ft_rope(g, l->b, a, rope_table(m, g, l->b, &m->rope[kind]), 2 * heads, s->width / heads); /* q and k */
-	a = ft_attention(g, l->b, a, NULL, NULL, &(struct ft_attention_options){
-		.heads = heads, .window = kind == LAYER_SLIDING ? s->window : 0, .dropout = s->attention_dropout });
+	a = site_attention(m, g, l->b, a, NULL, NULL, &(struct ft_attention_options){
+		.heads = heads, .window = kind == LAYER_SLIDING ? s->window : 0, .dropout = s->attention_dropout }, "layer.%d.attn", i);
 	a = site_linear(m, g, a, "layer.%d.attn.o", i);
 	x = site_add(m, g, a, x, s->attention_dropout, "layer.%d.attn", i);
 	struct ft_tensor *f = site_norm(m, g, x, "layer.%d.ffn.norm", i);

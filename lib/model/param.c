@@ -422,6 +422,14 @@ struct ft_tensor *site_add_norm(struct ft_model *m, struct ft_graph *g, struct f
 	return adapt_block(m, g, name, y, x, dropout, true);
 }
 
+struct ft_tensor *site_attention(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *q,
+                                 struct ft_tensor *k, struct ft_tensor *v, const struct ft_attention_options *o,
+                                 const char *fmt, ...)
+{
+	SITE(name);
+	return adapt_attention(m, g, name, b, q, k, v, o);
+}
+
 struct ft_tensor *site_norm(struct ft_model *m, struct ft_graph *g, struct ft_tensor *x, const char *fmt, ...)
 {
 	SITE(name);

@@ -87,8 +87,8 @@ static struct ft_tensor *layer(const void *ctx, struct ft_graph *g, struct ft_te
 	struct ft_tensor *q = site_linear(m, g, x, "layer.%d.attn.q", i);
 	struct ft_tensor *k = site_linear(m, g, x, "layer.%d.attn.k", i);
 	struct ft_tensor *v = site_linear(m, g, x, "layer.%d.attn.v", i);
-	struct ft_tensor *a = ft_attention(g, l->of.b, q, k, v, &(struct ft_attention_options){
-		.heads = (int)s->heads, .dropout = s->attention_dropout });
+	struct ft_tensor *a = site_attention(m, g, l->of.b, q, k, v, &(struct ft_attention_options){
+		.heads = (int)s->heads, .dropout = s->attention_dropout }, "layer.%d.attn", i);
 	a = site_linear(m, g, a, "layer.%d.attn.o", i);
 	a = site_add_norm(m, g, a, x, l->names->drop_attention ? s->dropout : 0, "layer.%d.attn", i);
 	struct ft_tensor *f = site_linear(m, g, a, "layer.%d.ffn.up", i);

@@ -172,6 +172,10 @@ struct ft_tensor *site_add(struct ft_model *m, struct ft_graph *g, struct ft_ten
                            const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 struct ft_tensor *site_add_norm(struct ft_model *m, struct ft_graph *g, struct ft_tensor *y, struct ft_tensor *x,
                                 float dropout, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+/* Attention, as ft_attention(), of a block: "layer.%d.attn". */
+struct ft_tensor *site_attention(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *q,
+                                 struct ft_tensor *k, struct ft_tensor *v, const struct ft_attention_options *o,
+                                 const char *fmt, ...) __attribute__((format(printf, 8, 9)));
 /* The vectors of a batch's tokens: of the words (embed.word), places and types; the last two may be NULL. */
 struct ft_tensor *site_embed(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *position,
                              struct ft_tensor *type);
@@ -283,8 +287,11 @@ struct ft_tensor *adapt_table(struct ft_model *m, struct ft_graph *g, const char
 struct ft_tensor *adapt_block(struct ft_model *m, struct ft_graph *g, const char *site, struct ft_tensor *y,
                               struct ft_tensor *x, float dropout, bool norm);
 
-/* Tokens that techniques put before each row, of the places that the model has. */
-int64_t adapt_tokens(const struct ft_model *m);
+struct ft_tensor *adapt_attention(struct ft_model *m, struct ft_graph *g, const char *site, const struct ft_batch *b,
+                                  struct ft_tensor *q, struct ft_tensor *k, struct ft_tensor *v,
+                                  const struct ft_attention_options *o);
+/* How many of the places that the model has techniques take before each row. */
+int64_t adapt_places(const struct ft_model *m);
 int adapt_start(struct ft_model *m); /* new parameters that begin with more than random values get these */
 /* The batch that the network sees: b with those tokens. NULL: the pass has failed. */
 const struct ft_batch *adapt_batch(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b);

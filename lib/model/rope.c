@@ -171,7 +171,7 @@ static int64_t longest_row(const struct ft_graph *g, const struct ft_batch *b)
 {
 	int64_t most = 0;
 	for (size_t r = 0; r < b->rows; r++) {
-		int64_t n = ft_graph_past(g, r) + b->offsets[r + 1] - b->offsets[r];
+		int64_t n = ft_graph_place(g, r) + b->offsets[r + 1] - b->offsets[r];
 		most = n > most ? n : most;
 	}
 	return most;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A prompt from plan to answers: what trains, what is stored, what is refused.
+# Prompts and prefixes from plan to answers: what trains, what is stored, what is refused.
 . "${0%/*}/../lib.sh"
 M=$SRC/tests/ref/tiny-bert
 cat >"$T/train.tsv" <<'END'
@@ -40,6 +40,24 @@ is 'and answers' "$(ft-predict -q -m "$T/two.ft" "$T/train.tsv" | wc -l)" 4
 ok 'is measured' sh -c 'ft-tokenize -q -m "$T/two.ft" "$T/train.tsv" | ft-batch -q | ft-eval -q -m "$T/two.ft" >"$T/eval.json"'
 fails 'cannot become weights' 2 ft-export -q -m "$T/tuned.ft" --to hf "$T/hf"
 like 'says what can be' "$(cat "$T/.err")" '--to peft'
+
+# ---- prefixes ----
+ok 'a plan with a prefix' freeze --prefix n=4 -o "$T/prefix.ft" "$M"
+ft-freeze --show --json "$T/prefix.ft" >"$T/prefix.jsonl"
+is 'in every layer' "$(grep -c '"name":"layer.[01].attn.prefix.kv"' "$T/prefix.jsonl")" 2
+is 'only it and the head train' "$(grep '"trains":true' "$T/prefix.jsonl" | grep -vc '"name":"\(head\.\|pool\.\|layer.[01].attn.prefix.kv"\)')" 0
+is 'places are counted behind it' "$(meta "$T/prefix.ft" max_length)" '"max_length":60'
+fails 'one in some layers' 2 freeze --prefix n=4,sites=layer.1.attn "$M"
+like 'names one that was left out' "$(cat "$T/.err")" 'leave out layer.0.attn'
+fails 'a second one' 2 freeze --prefix n=4 --prefix n=2 "$M"
+like 'names the place' "$(cat "$T/.err")" 'at layer.0.attn: there is one already'
+fails 'one that is too long' 2 freeze --prefix n=64 "$M"
+ok 'both, and a network that makes it' freeze --prompt n=3 --prefix n=4,projection=6 -o "$T/both.ft" "$M"
+like 'which learns as fast as a model' "$(ft-freeze --show --json "$T/both.ft" | grep prefix.inner.weight)" '"shape":\[6,32\].*"rate":1[.,]'
+ok 'trains' ft-train -q -m "$T/both.ft" -o "$T/tuned2.ft" "$T/train.bat"
+ok 'and goes on' ft-train -q -m "$T/tuned2.ft" -o "$T/more2.ft" "$T/train.bat"
+is 'and answers' "$(ft-predict -q -m "$T/more2.ft" "$T/train.tsv" | wc -l)" 4
+fails 'cannot become weights' 2 ft-export -q -m "$T/tuned2.ft" --to hf "$T/hf"
 
 # ---- going on from a text ----
 L=$SRC/tests/ref/decoders/gpt2/tiny-lm

@@ -148,6 +148,25 @@ ATTENTION(attention_all, in[0], in[1], in[2], .heads = 6, .kv_heads = 3, .causal
           .scale = 0.8f, .dropout = 0.1f)
 ATTENTION(attention_fused, in[0], NULL, NULL, .heads = 4, .kv_heads = 2, .window = 2, .dropout = 0.1f)
 ATTENTION(attention_fused_all, in[0], NULL, NULL, .heads = 2)
+/* A prefix in front of keys and values that stand apart, that are one, and that are in one with the queries. */
+static struct ft_tensor *prefix(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_prefix(g, &batch, in[0], in[1], in[2]);
+}
+static struct ft_tensor *prefix_of_one(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_prefix(g, &batch, in[0], in[0], in[1]);
+}
+static struct ft_tensor *prefix_fused(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_prefix(g, &batch, in[0], NULL, in[1]);
+}
+#define PREFIXED(name, q, k, v, prefix, ...) ATTENTION(name, q, ft_prefix(g, &batch, k, v, prefix), NULL, .lead = 2, __VA_ARGS__)
+PREFIXED(attention_prefixed, in[0], in[1], in[1], in[2], .heads = 3, .dropout = 0.2f)
+PREFIXED(attention_prefixed_fused, in[0], in[0], NULL, in[1], .heads = 2, .causal = true)
+PREFIXED(attention_prefixed_window, in[0], in[0], NULL, in[1], .heads = 2, .causal = true, .window = 3)
+PREFIXED(attention_prefixed_all, in[0], in[0], NULL, in[1], .heads = 6, .kv_heads = 3, .window = 3, .softcap = 1.5f,
+         .scale = 0.8f, .dropout = 0.1f)
 static struct ft_tensor *first(struct ft_graph *g, struct ft_tensor **in) { return ft_first(g, &batch, in[0]); }
 static struct ft_tensor *mean(struct ft_graph *g, struct ft_tensor **in) { return ft_mean(g, &batch, in[0]); }
 static struct ft_tensor *gather(struct ft_graph *g, struct ft_tensor **in)
@@ -352,6 +371,13 @@ static const struct test tests[] = {
 	{ OP_attention, "with all options", attention_all, { { T, 12 }, { T, 6 }, { T, 6 } }, 7, 0, 0 },
 	{ OP_attention, "side by side", attention_fused_all, { { T, 24 } }, 1, 0, 0 },
 	{ OP_attention, "side by side, grouped, in a window", attention_fused, { { T, 24 } }, 1, 0, 0 },
+	{ OP_attention, "behind a prefix", attention_prefixed, { { T, 6 }, { T, 6 }, { 2, 12 } }, 7, 0, 0 },
+	{ OP_attention, "the same, side by side", attention_prefixed_fused, { { T, 12 }, { 2, 8 } }, 3, 0, 0 },
+	{ OP_attention, "in a window", attention_prefixed_window, { { T, 12 }, { 2, 8 } }, 3, 0, 0 },
+	{ OP_attention, "all at once", attention_prefixed_all, { { T, 24 }, { 2, 12 } }, 3, 0, 0 },
+	{ OP_prefix, "", prefix, { { T, 3 }, { T, 3 }, { 2, 6 } }, 7, 0, 0 },
+	{ OP_prefix, "of what is both", prefix_of_one, { { T, 3 }, { 2, 6 } }, 3, 0, 0 },
+	{ OP_prefix, "side by side", prefix_fused, { { T, 9 }, { 2, 6 } }, 3, 0, 0 },
 	{ OP_rope, "", rope, { { T, 12 } }, 1, 0, 1 },
 	{ OP_rope, "of a part", rope_part, { { T, 18 } }, 1, 0, 1 },
 	{ OP_rope, "of what is used elsewhere", rope_beside, { { T, 5 }, { 8, 5 } }, 3, 0, 0 },

@@ -1,4 +1,4 @@
-/* prompt.c - what stands before every row: prompts against PEFT (tests/ref/README.md), and that neither the rest of the
+/* prompt.c - what stands before every row: prompts and prefixes against PEFT (tests/ref/README.md), and that neither the rest of the
  * program nor the base notices. */
 #include "ft/cache.h"
 #include "ft/optim.h"
@@ -11,13 +11,22 @@ static const struct {
 	bool classify;
 	const char *techniques; /* of the reference */
 } models[] = {
-	{ "bert", "tests/ref/tiny-bert-classify", "tests/ref/tiny-bert-expected/classify.jsonl", true, "prompt" },
-	{ "roberta", "tests/ref/encoders/roberta/tiny-classify", "tests/ref/encoders/roberta/classify.jsonl", true, "prompt" },
-	{ "gpt2", "tests/ref/decoders/gpt2/tiny-lm", "tests/ref/decoders/gpt2/lm.jsonl", false, "prompt" },
-	{ "llama", "tests/ref/decoders/llama/tiny-lm", "tests/ref/decoders/llama/lm.jsonl", false, "prompt" },
-	{ "qwen2", "tests/ref/decoders/qwen2/tiny-lm", "tests/ref/decoders/qwen2/lm.jsonl", false, "prompt" },
-	{ "gemma2", "tests/ref/decoders/gemma2/tiny-lm", "tests/ref/decoders/gemma2/lm.jsonl", false, "prompt" },
-	{ "gemma3", "tests/ref/decoders/gemma3/tiny-lm", "tests/ref/decoders/gemma3/lm.jsonl", false, "prompt" },
+	{ "bert", "tests/ref/tiny-bert-classify", "tests/ref/tiny-bert-expected/classify.jsonl", true,
+	  "prompt prefix projection" },
+	{ "roberta", "tests/ref/encoders/roberta/tiny-classify", "tests/ref/encoders/roberta/classify.jsonl", true,
+	  "prompt prefix" },
+	{ "gpt2", "tests/ref/decoders/gpt2/tiny-lm", "tests/ref/decoders/gpt2/lm.jsonl", false,
+	  "prompt prefix projection" },
+	{ "llama", "tests/ref/decoders/llama/tiny-lm", "tests/ref/decoders/llama/lm.jsonl", false,
+	  "prompt prefix projection" },
+	{ "qwen2", "tests/ref/decoders/qwen2/tiny-lm", "tests/ref/decoders/qwen2/lm.jsonl", false,
+	  "prompt prefix" },
+	{ "gemma2", "tests/ref/decoders/gemma2/tiny-lm", "tests/ref/decoders/gemma2/lm.jsonl", false,
+	  "prompt prefix" },
+	{ "gemma3", "tests/ref/decoders/gemma3/tiny-lm", "tests/ref/decoders/gemma3/lm.jsonl", false,
+	  "prompt prefix" },
+	{ "mistral", "tests/ref/decoders/mistral/tiny-lm", "tests/ref/decoders/mistral/lm.jsonl", false, "prefix" },
+	{ "qwen3", "tests/ref/decoders/qwen3/tiny-lm", "tests/ref/decoders/qwen3/lm.jsonl", false, "prefix" },
 };
 enum { MODELS = sizeof models / sizeof *models, BERT = 0, LLAMA = 3 };
 
@@ -25,6 +34,8 @@ static const struct {
 	const char *name, *option, *said;
 } techniques[] = {
 	{ "prompt", "prompt", "n=5" },
+	{ "prefix", "prefix", "n=5" },
+	{ "projection", "prefix", "n=5,projection=7" },
 };
 enum { TECHNIQUES = sizeof techniques / sizeof *techniques };
 
@@ -36,22 +47,30 @@ static struct ft_model *open_with(const char *dir, const char *option, const cha
 }
 
 /* ---- the reference ---- */
-struct pair { /* a parameter and the reference's columns of it */
-	const char *ours, *theirs;
-	int64_t column;
+struct pair { /* a parameter, and where the reference has its numbers */
+	const char *theirs;
+	int64_t row, column;
 };
 
-/* What of the reference is in a parameter; 0: no more. */
+/* False: the reference has none of them. */
 static bool get_pair(const struct ft_model *m, size_t i, struct pair *out)
 {
-	static const char *const names[][2] = { { "embed.word.prompt.vectors", "embedding.weight" } };
+	static const char *const whole[][2] = { { "embed.word.prompt.vectors", "embedding.weight" },
+		{ "embed.prefix.vectors", "embedding.weight" }, { "embed.prefix.inner.weight", "transform.0.weight" },
+		{ "embed.prefix.inner.bias", "transform.0.bias" } };
 	const struct ft_param *p = ft_model_param(m, i);
-	for (size_t k = 0; k < sizeof names / sizeof *names; k++)
-		if (strcmp(p->name, names[k][0]) == 0) {
-			*out = (struct pair){ names[k][0], names[k][1], 0 };
-			return true;
-		}
-	return false;
+	int layer;
+	char part[20];
+	*out = (struct pair){ 0 };
+	for (size_t k = 0; k < sizeof whole / sizeof *whole; k++)
+		if (strcmp(p->name, whole[k][0]) == 0)
+			out->theirs = whole[k][1];
+	if (sscanf(p->name, "layer.%d.attn.prefix.%19s", &layer, part) != 2)
+		return out->theirs != NULL;
+	bool rows = strcmp(part, "kv.weight") == 0;
+	*out = (struct pair){ rows ? "transform.2.weight" : strcmp(part, "kv") ? "transform.2.bias" : "embedding.weight",
+		              rows ? layer * p->t.rows : 0, rows ? 0 : layer * p->t.cols };
+	return true;
 }
 
 static const struct ft_stored *reference(struct ft_safetensors *s, const char *technique, const char *grad, const char *part)
@@ -81,7 +100,7 @@ static int take_values(struct ft_model *m, struct ft_safetensors *s, const char 
 		const struct ft_stored *from = reference(s, technique, "", k.theirs);
 		n += from != NULL;
 		for (int64_t x = 0; from && x < t->rows * t->cols; x++)
-			t->data[x] = at(from, x / t->cols, k.column + x % t->cols);
+			t->data[x] = at(from, k.row + x / t->cols, k.column + x % t->cols);
 	}
 	return n;
 }
@@ -98,7 +117,7 @@ static double worst_gradient(struct ft_model *m, struct ft_safetensors *s, const
 			continue;
 		const struct ft_stored *want = reference(s, technique, "grad.", k.theirs);
 		for (int64_t x = 0; want && x < t->rows * t->cols; x++) {
-			double w = at(want, x / t->cols, k.column + x % t->cols), d = t->grad[x] * scale - w;
+			double w = at(want, k.row + x / t->cols, k.column + x % t->cols), d = t->grad[x] * scale - w;
 			wrong += d * d;
 			all += w * w;
 		}
@@ -183,6 +202,9 @@ static void check_room(void)
 {
 	struct ft_model *m = open_with(models[BERT].dir, "prompt", "n=20");
 	is_int(m ? ft_model_length(m, 0) : 0, 64 - 20, "a row may have as many tokens less");
+	ft_model_free(m);
+	m = open_with(models[BERT].dir, "prefix", "n=20");
+	is_int(m ? ft_model_length(m, 0) : 0, 64 - 20, "also behind a prefix");
 	ft_model_free(m);
 	m = open_with(models[BERT].dir, "prompt", "n=64");
 	ok(!m && strstr(ft_message(), "at embed.word") && strstr(ft_message(), "64 positions"), "or there is no room: %s",
