@@ -52,39 +52,48 @@ static int32_t first_label(const struct ft_batch *b, size_t r)
 	return t;
 }
 
-/* The prompt of row r with what is learnt in row `from`, at most `most` tokens, behind the rows of m so far. */
-static void mix_row(struct ft_batch *m, int32_t *ids, int32_t *labels, const struct ft_batch *b, size_t r, size_t from,
-                    int64_t most)
+struct mix { /* rows so far */
+	int32_t *ids, *labels, n;
+};
+
+static void put_token(struct mix *m, int32_t id)
 {
-	int32_t start = m->offsets[m->rows], n = start, next = -1;
-	for (int32_t t = b->offsets[r]; t < b->offsets[r + 1] && t <= first_label(b, r); t++) {
-		labels[n] = FT_IGNORE;
-		ids[n++] = b->ids[t];
-	}
+	m->labels[m->n] = FT_IGNORE;
+	m->ids[m->n++] = id;
+}
+
+/* The prompt of row r with what is learnt in row `from`: at most `most` tokens. */
+static void mix_row(struct mix *m, const struct ft_batch *b, size_t r, size_t from, int64_t most)
+{
+	int32_t start = m->n, prompt = first_label(b, r), last = -1;
+	for (int32_t t = b->offsets[r]; t < b->offsets[r + 1] && t <= prompt; t++)
+		put_token(m, b->ids[t]);
 	for (int32_t t = b->offsets[from]; t < b->offsets[from + 1]; t++) {
-		if (b->labels[t] == FT_IGNORE || (next >= 0 && n - start >= most))
+		if (b->labels[t] == FT_IGNORE)
 			continue;
-		if (next >= 0) {
-			labels[n] = FT_IGNORE;
-			ids[n++] = next;
-		}
-		labels[n - 1] = next = b->labels[t];
+		if (last >= 0 && m->n - start >= most)
+			return;
+		if (last >= 0)
+			put_token(m, last);
+		m->labels[m->n - 1] = last = b->labels[t];
 	}
-	((int32_t *)(uintptr_t)m->offsets)[++m->rows] = n;
-	m->tokens = m->nlabels = (size_t)n;
 }
 
 /* The order is that of the reference implementation: each row has the completion of the one before it. */
-static int mix(struct judged *s, const struct ft_batch *b, int64_t most)
+static int mix_rows(struct judged *s, const struct ft_batch *b, int64_t most)
 {
-	int32_t *ids = ft_arena_get(&s->memory, 2 * b->tokens * sizeof *ids), *offsets = ft_arena_get(&s->memory, (b->rows + 1) * sizeof *offsets);
-	int32_t *labels = ft_arena_get(&s->memory, 2 * b->tokens * sizeof *labels);
-	if (!ids || !labels || !offsets)
+	struct mix m = { .ids = ft_arena_get(&s->memory, 2 * b->tokens * sizeof *m.ids),
+	                 .labels = ft_arena_get(&s->memory, 2 * b->tokens * sizeof *m.labels) };
+	int32_t *offsets = ft_arena_get(&s->memory, (b->rows + 1) * sizeof *offsets);
+	if (!m.ids || !m.labels || !offsets)
 		return FT_EFAIL;
-	offsets[0] = 0;
-	s->mixed = (struct ft_batch){ .ids = ids, .labels = labels, .offsets = offsets, .epoch = -1 };
-	for (size_t r = 0; r < b->rows; r++)
-		mix_row(&s->mixed, ids, labels, b, r, r ? r - 1 : b->rows - 1, most);
+	for (size_t r = 0; r < b->rows; r++) {
+		offsets[r] = m.n;
+		mix_row(&m, b, r, r ? r - 1 : b->rows - 1, most);
+	}
+	offsets[b->rows] = m.n;
+	s->mixed = (struct ft_batch){ .ids = m.ids, .labels = m.labels, .offsets = offsets, .rows = b->rows,
+	                              .tokens = (size_t)m.n, .nlabels = (size_t)m.n, .epoch = -1 };
 	return FT_OK;
 }
 
@@ -95,7 +104,7 @@ static int estimate(struct judged *s, struct pass *p)
 	s->divergence = 0;
 	if (p->b->rows < 2)
 		return FT_OK;
-	int rc = mix(s, p->b, p->x->m->shape.positions);
+	int rc = mix_rows(s, p->b, p->x->m->shape.positions);
 	const struct ft_tensor *ours = rc == FT_OK ? other_scores(s->self, &s->mixed) : NULL;
 	const struct ft_tensor *theirs = ours ? other_scores(s->common.reference, &s->mixed) : NULL;
 	if (!theirs)
