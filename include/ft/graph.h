@@ -67,6 +67,10 @@ struct ft_tensor *ft_linear(struct ft_graph *g, struct ft_tensor *x, struct ft_t
  * used up. */
 struct ft_tensor *ft_low_rank(struct ft_graph *g, struct ft_tensor *y, struct ft_tensor *x, struct ft_tensor *a,
                               struct ft_tensor *b, float scale, float dropout);
+/* y [M,N] = (x - o) rows[i] cols[j] fixed[j] + o, where rows has M numbers, cols, fixed (no parameter; borrowed for the pass) and
+ * the centre o have N. All but x may be NULL: factors of 1, a centre of 0. */
+struct ft_tensor *ft_rescale(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *rows, struct ft_tensor *cols,
+                             struct ft_tensor *centre, const float *fixed);
 
 /* y [T,H] = scale * word[ids] + position[place in its row, from 0] + type[types].
  * position and type may be NULL; types NULL means all 0. A negative id is no word: it has

@@ -407,6 +407,7 @@ static bool output_is_free(const struct ft_graph *g, const struct ft_tensor *x)
 	switch (n->op) {
 	case OP_linear:
 	case OP_low_rank:
+	case OP_rescale:
 	case OP_add_rows:
 	case OP_layer_norm:
 	case OP_rms_norm:

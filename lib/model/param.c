@@ -187,7 +187,8 @@ static void init_param(const struct ft_model *m, struct ft_param *p)
 	case PARAM_NORMAL:
 	case PARAM_TABLE: ft_parallel((size_t)p->t.rows, init_row, &s); break;
 	case PARAM_NORM:
-		for (int64_t i = 0; i < p->t.cols; i++)
+	case PARAM_ONE:
+		for (int64_t i = 0; i < p->t.rows * p->t.cols; i++)
 			p->t.data[i] = 1;
 		break;
 	case PARAM_BIAS:

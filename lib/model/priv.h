@@ -143,7 +143,7 @@ enum param_kind {
 	PARAM_WEIGHT, PARAM_BIAS, PARAM_NORM, PARAM_NORM_BIAS, PARAM_TABLE,
 	PARAM_NORM_PLUS, /* a norm's weight less 1 */
 	PARAM_TURNED,    /* a weight whose checkpoints hold it as [in, out] */
-	PARAM_ZERO, PARAM_UNIFORM, PARAM_NORMAL, /* of techniques: 0; within 1/sqrt(cols); deviation 1 */
+	PARAM_ZERO, PARAM_ONE, PARAM_UNIFORM, PARAM_NORMAL, /* of techniques: 0; 1; within 1/sqrt(cols); deviation 1 */
 };
 /* Declares a parameter. `name` is ours, `file` the checkpoint's (without the
  * family's prefix when it begins with "@": a parameter of the head). `layer`

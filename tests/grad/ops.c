@@ -326,6 +326,15 @@ static struct ft_tensor *add_rows_twice(struct ft_graph *g, struct ft_tensor **i
 	return ft_add_rows(g, ft_add_rows(g, ft_linear(g, in[0], in[1], NULL), in[2], some_rows), in[2], some_rows);
 }
 
+static struct ft_tensor *rescale(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_rescale(g, in[0], in[2], in[1], NULL, NULL);
+}
+static struct ft_tensor *rescale_centred(struct ft_graph *g, struct ft_tensor **in)
+{
+	return ft_rescale(g, in[0], NULL, in[1], in[2], shares);
+}
+
 #define T TOKENS
 static const struct test tests[] = {
 	{ OP_linear, "with a bias", linear, { { T, 7 }, { 5, 7 }, { 1, 5 } }, 3, 0, 0 },
@@ -424,6 +433,9 @@ static const struct test tests[] = {
 	{ OP_add_rows, "to what is needed on the way back", add_rows, { { T, 7 }, { 3, 7 } }, 3, 0, 0 },
 	{ OP_add_rows, "twice to the newest", add_rows_twice, { { T, 7 }, { 5, 7 }, { 3, 5 } }, 7, 0, 0 },
 	{ OP_low_rank, "narrow already, two", low_rank_narrow, { { T, 9 }, { T, 2 }, { 9, 2 } }, 7, 0, 1 },
+	{ OP_rescale, "of columns", rescale, { { T, 70 }, { 1, 70 } }, 3, 0, 0 },
+	{ OP_rescale, "of columns and rows", rescale, { { T, 9 }, { 1, 9 }, { T, 1 } }, 7, 0, 0 },
+	{ OP_rescale, "around a centre, with fixed factors", rescale_centred, { { T, 5 }, { 1, 5 }, { 1, 5 } }, 7, 0, 0 },
 };
 
 /* ---- one run ---- */

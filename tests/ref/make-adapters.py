@@ -22,7 +22,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 import peft
-from peft import LoraConfig
+from peft import IA3Config, LoraConfig
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 spec = importlib.util.spec_from_file_location("encoders", os.path.join(HERE, "make-encoders.py"))
@@ -68,6 +68,14 @@ CASES = {
                     lora(target_modules=["gate_proj", "up_proj", "down_proj"])),
     "lora-gemma3-words": ("decoders/gemma3/tiny-lm", [], ["lora", "r=3,alpha=5,sites=embed.word,sites=*.attn.[qv]"],
                           lora(target_modules=["embed_tokens", *ATTENTION])),
+    "ia3-bert": ("tiny-bert-classify", ["classifier", "bert.pooler"], ["ia3", "sites=*.attn.[kvo],sites=*.ffn.down"],
+                 IA3Config(target_modules=["key", "value", "output.dense"], feedforward_modules=["output.dense"])),
+    "ia3-gpt2": ("decoders/gpt2/tiny-lm", [], ["ia3", ""], IA3Config(
+        target_modules=["c_attn", "mlp.c_proj"], feedforward_modules=["mlp.c_proj"], fan_in_fan_out=True)),
+    "ia3-llama": ("decoders/llama-options/tiny-lm", [], ["ia3", ""], IA3Config(
+        target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"])),
+    "ia3-qwen2": ("decoders/qwen2/tiny-lm", [], ["ia3", "sites=*.attn.[qv],sites=*.ffn.up,input:*.attn.v=1"], IA3Config(
+        target_modules=["q_proj", "v_proj", "up_proj"], feedforward_modules=["v_proj"])),
 }
 
 
@@ -78,18 +86,18 @@ def load(path, kind):
 def file_name(name):
     """As peft saves it; a parameter of the base as the base has it."""
     name = name.replace(".default", "")
-    own = ("lora_", "ia3_", "vera_")
-    if "lora_magnitude_vector" in name:
-        return name.removesuffix(".weight")
+    own = ("lora_", "ia3_")
     return name if any(o in name for o in own) else name.removeprefix("base_model.model.")
 
 
 def fill(model, g):
-    """Random values, also where an adapter begins with 0."""
+    """Random values, also where an adapter begins with 0; what multiplies stays near where it begins."""
     with torch.no_grad():
         for name, p in sorted(model.named_parameters()):
             if p.requires_grad:
-                p.copy_(torch.randn(p.shape, generator=g) * 0.25)
+                value = torch.randn(p.shape, generator=g) * 0.25
+                near = "ia3_l" in name
+                p.copy_(p * (1 + value) if near else value)
 
 
 def train_head(model, head):
