@@ -59,6 +59,8 @@ static struct attached **slot_of(const struct adapt *all, const char *site)
 	return &all->newest[at];
 }
 
+bool adapt_taken(const struct ft_model *m, const char *site) { return *slot_of(m->adapt, site) != NULL; }
+
 /* What stands before each row takes of the places that the model has. */
 static int take_places(const struct ft_model *m, struct attached *a)
 {

@@ -6,18 +6,17 @@
  * (Alpaca-LoRA's; QLoRA has the same alpha), at queries and values (the paper's; PEFT's). */
 #include "ft/kernels.h"
 #include "ft/mem.h"
-#include "priv.h"
+#include "lora.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-enum { A, B }; /* parts: A [r, in] and B [out, r]; at a table [vocabulary, r] and [width, r] */
 
 static const struct adapt_key keys[] = {
 	{ "r", KEY_INT, 8, 1, 1 << 16, true },
 	{ "alpha", KEY_REAL, 16, 0, 1e6, true },
 	{ "dropout", KEY_REAL, 0, 0, 0.99, false },
 	{ "rslora", KEY_FLAG, 0, 0, 0, false },
+	{ "dora", KEY_FLAG, 0, 0, 0, false },
 	{ "ratio", KEY_REAL, 1, 1e-6, 1e6, false }, /* rate of B / rate of A */
 	{ 0 },
 };
@@ -43,11 +42,19 @@ static int attach(struct ft_model *m, struct attached *a, const struct site *s)
 		a->part[A]->turned = true;
 	if (rc == FT_OK)
 		a->part[B]->rate *= adapt_number(a, "ratio", s);
-	return rc;
+	return rc == FT_OK && adapt_flag(a, "dora") ? dora_attach(m, a, s) : rc;
+}
+
+static int start(const struct ft_model *m, const struct attached *a)
+{
+	(void)m;
+	return a->part[M] ? dora_start(a) : FT_OK;
 }
 
 static struct ft_tensor *linear(struct ft_graph *g, const struct attached *a, struct ft_tensor *x, struct ft_tensor *y)
 {
+	if (a->part[M])
+		return dora_linear(g, a, x, y);
 	return ft_low_rank(g, y, x, &a->part[A]->t, &a->part[B]->t, a->scale, a->dropout);
 }
 
@@ -59,7 +66,7 @@ static struct ft_tensor *table(struct ft_graph *g, const struct attached *a, con
 }
 
 /* W += scale B A; of a table, whose rows are those of A, W += scale A B^T. */
-static int merge(const struct attached *a)
+static int merge_product(const struct attached *a)
 {
 	const struct ft_tensor *w = &a->weight->t, *left = &a->part[B]->t, *right = &a->part[A]->t;
 	bool of_table = a->weight->kind == PARAM_TABLE;
@@ -80,6 +87,11 @@ static int merge(const struct attached *a)
 	return FT_OK;
 }
 
+static int merge(const struct attached *a)
+{
+	return a->part[M] ? dora_merge(a, merge_product) : merge_product(a);
+}
+
 const struct technique technique_lora = {
 	.name = "lora",
 	.keys = keys,
@@ -87,6 +99,8 @@ const struct technique technique_lora = {
 	.kinds = SITE_LINEAR | SITE_TABLE,
 	.rate = 6,
 	.attach = attach,
+	.start = start,
+	.release = dora_release,
 	.linear = linear,
 	.table = table,
 	.merge = merge,

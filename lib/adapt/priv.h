@@ -124,6 +124,8 @@ int adapt_param(struct ft_model *m, struct attached *a, int i, const struct site
 int adapt_share(struct ft_model *m, struct adapter *r, int i, enum param_kind kind, const char *part, const char *file,
                 int64_t rows, int64_t cols);
 bool adapt_matches(const char *glob, const struct site *s);
+/* Whether something is attached at a site so far. */
+bool adapt_taken(const struct ft_model *m, const char *site);
 
 /* ---- config.c ---- */
 /* The object of meta.adapt that a command line's "KEY=VALUE,…" means; new reference. */

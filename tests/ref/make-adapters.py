@@ -76,6 +76,12 @@ CASES = {
         target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"])),
     "ia3-qwen2": ("decoders/qwen2/tiny-lm", [], ["ia3", "sites=*.attn.[qv],sites=*.ffn.up,input:*.attn.v=1"], IA3Config(
         target_modules=["q_proj", "v_proj", "up_proj"], feedforward_modules=["v_proj"])),
+    "dora-bert": ("tiny-bert-classify", ["classifier", "bert.pooler"], ["lora", "r=3,alpha=5,dora,sites=layer.*"],
+                  lora(use_dora=True, target_modules=["query", "key", "value", "dense"], exclude_modules=["bert.pooler.dense"])),
+    "dora-gpt2": ("decoders/gpt2/tiny-lm", [], ["lora", "r=3,alpha=5,dora,sites=layer.*"],
+                  lora(use_dora=True, target_modules=["c_attn", "c_proj", "c_fc"], fan_in_fan_out=True)),
+    "dora-llama-dropout": ("decoders/llama-options/tiny-lm", [], ["lora", "r=3,alpha=5,dora,dropout=1e-9,sites=*.attn.[qv]"],
+                           lora(use_dora=True, target_modules=ATTENTION)),
 }
 
 
@@ -87,6 +93,8 @@ def file_name(name):
     """As peft saves it; a parameter of the base as the base has it."""
     name = name.replace(".default", "")
     own = ("lora_", "ia3_")
+    if "lora_magnitude_vector" in name:
+        return name.removesuffix(".weight")
     return name if any(o in name for o in own) else name.removeprefix("base_model.model.")
 
 
@@ -96,7 +104,7 @@ def fill(model, g):
         for name, p in sorted(model.named_parameters()):
             if p.requires_grad:
                 value = torch.randn(p.shape, generator=g) * 0.25
-                near = "ia3_l" in name
+                near = "magnitude" in name or "ia3_l" in name
                 p.copy_(p * (1 + value) if near else value)
 
 

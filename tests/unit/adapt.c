@@ -111,7 +111,8 @@ static void check_step(const struct reference *c)
 	struct ft_output out = { 0 };
 	if (!ok(optim != NULL, "%s opens: %s", c->name, ft_message()))
 		return;
-	ft_graph_begin(g, FT_CHECK, 0, 0);
+	ft_model_dropout(m, 0); /* not a technique's own: one that keeps everything goes another way all the same */
+	ft_graph_begin(g, strstr(c->technique.text, "dropout") ? FT_TRAIN : FT_CHECK, 0, 0);
 	is_int(ft_model_step(m, g, &c->batch.b, &out), 0, "a step");
 	is_near(out.loss_sum / out.weight, c->loss, 1e-5, "loss");
 	double most = worst_output(c, &out);
