@@ -95,7 +95,8 @@ static struct ft_writer *open_writer(const char *path, const char *kind, const j
 		return NULL;
 	}
 	/* Weights hardly compress; the digest guards them either way. */
-	w->out = output_open(path, strcmp(kind, "model") != 0 && strcmp(kind, "fisher") != 0);
+	bool weights = strcmp(kind, "model") == 0 || strcmp(kind, "fisher") == 0 || strcmp(kind, "checkpoint") == 0;
+	w->out = output_open(path, !weights);
 	w->digest = w->out ? ft_digest_new() : NULL;
 	w->end = w->digest ? json_object() : NULL;
 	if (w->digest && !w->end)
