@@ -64,10 +64,28 @@ double objective_scale(const struct pass *p, double weight)
 	return weight * p->h.weight / (double)objective_units(p);
 }
 
+/* A term of other units than the loss has, as of tokens beside examples: summed over runs of them, so that there are as many. */
+static struct ft_tensor *gather_units(struct pass *p, struct ft_tensor *term, int64_t rows)
+{
+	struct ft_batch *runs = ft_graph_alloc(p->g, sizeof *runs);
+	int32_t *offsets = ft_graph_alloc(p->g, (size_t)(rows + 1) * sizeof *offsets);
+	float *ones = ft_graph_alloc(p->g, (size_t)term->rows * sizeof *ones);
+	if (!runs || !offsets || !ones)
+		return NULL;
+	for (int64_t i = 0; i < term->rows; i++)
+		ones[i] = 1;
+	for (int64_t r = 0; r <= rows; r++)
+		offsets[r] = (int32_t)(r * term->rows / rows);
+	*runs = (struct ft_batch){ .offsets = offsets, .rows = (size_t)rows, .tokens = (size_t)term->rows };
+	return ft_weighted_sum(p->g, runs, term, ones);
+}
+
 int objective_add(struct pass *p, struct ft_tensor *term)
 {
 	for (int64_t i = 0; term && i < term->rows; i++)
 		*p->part += term->data[i];
+	if (term && p->h.loss && term->rows != p->h.loss->rows)
+		term = gather_units(p, term, p->h.loss->rows);
 	/* Without dropout this is a sum. */
 	p->h.loss = p->h.loss ? ft_dropout_add(p->g, p->h.loss, term, 0) : term;
 	return ft_graph_error(p->g);

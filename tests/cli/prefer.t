@@ -100,8 +100,10 @@ is 'ORPO needs no reference' "$(log 'L[-1] < 0.7 * L[0], S[-1]["margin"] > S[0][
 ft-freeze -q --lora r=4 lm.ft >lora.ft 2>/dev/null
 train -m lora.ft --dpo --lr 1e-2 pairs.bat >x.ft
 is 'a technique is switched off for the reference' "$(log 'near(L[0], math.log(2), 1e-6), L[-1] < 0.5')" '(True, True)'
-train -m lm.ft --dpo --kl-base 1 --lr 2e-3 pairs.bat >x.ft
+train -m lm.ft --dpo --kl-base 50 --lr 2e-3 pairs.bat >x.ft
 is 'with the divergence from the model before' "$(log 'abs(S[0]["kl_base"]) < 1e-6 and all(s["kl_base"] > 0 for s in S[2:])')" True
+# The mean of DPO's losses is at least that of the mean margin.
+is 'which adds to the losses of pairs' "$(log 'S[3]["kl_base"] > 0.1, all(s["loss"] - s["kl_base"] > math.log(1 + math.exp(-s["margin"])) - 1e-5 for s in S)')" '(True, True)'
 
 # KTO: what the log says, from losses of texts. constant: the first step of two runs is the same.
 kto() { train -m lm.ft --kto --dropout 0 --lr 1e-2 --schedule constant --warmup 0 --desirable 1.5 "$@" judged.bat; }
