@@ -29,10 +29,15 @@ struct ft_adamw {
 struct ft_lion {
 	float rate, beta1, beta2, new1, new2, decay, scale; /* as above */
 };
-/* Numbers in a byte: value[code] times a scale that FT_BYTES_BLOCK of them share. */
+/* Numbers in a byte: value[code] times a scale that FT_BYTES_BLOCK of them share. A number is stored as
+ * the code that is nearest: the number of bounds below it. Those that lie below all of its cell (numbers of one sign that
+ * agree in the exponent and 7 bits of the fraction) are in `below`; in a cell there may be one bound more. */
 #define FT_BYTES_BLOCK 256
+#define FT_BYTES_TINY 0x3400 /* the first half of the bits of 2^-23: all that is smaller is in one cell */
+#define FT_BYTES_CELLS (0x3f80 - FT_BYTES_TINY + 1) /* up to 1 */
 struct ft_byte_map {
-	float value[256], bound[255]; /* rising; bound[i]: the middle of value[i] and value[i + 1] */
+	float value[256], bound[256]; /* rising; bound[i]: the middle of value[i] and value[i + 1], the last infinite */
+	uint8_t below[2 * FT_BYTES_CELLS]; /* first of numbers from 0 on, then of those below 0 */
 };
 struct ft_updates {
 	/* One step of AdamW (Loshchilov and Hutter, 2019). */

@@ -11,6 +11,7 @@
 #include "adamw.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define BLOCK FT_BYTES_BLOCK
 #define SMALL 4096 /* elements below which a byte a number saves nothing */
@@ -38,6 +39,15 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* The least magnitude of a cell. */
+static float cell_edge(int32_t cell)
+{
+	uint32_t bits = (uint32_t)(FT_BYTES_TINY + cell) << 16;
+	float x;
+	memcpy(&x, &bits, sizeof x);
+	return x;
+}
+
 /* Each power of ten from 1e-6 to 1 has twice as many values as the one below it: the middles of
  * as many equal parts of [0.1, 1] times that power. Then 0 and 1. */
 static void make_map(struct ft_byte_map *m, bool sign)
@@ -58,6 +68,14 @@ static void make_map(struct ft_byte_map *m, bool sign)
 	qsort(m->value, n, sizeof *m->value, compare);
 	for (size_t i = 0; i + 1 < n; i++)
 		m->bound[i] = (m->value[i] + m->value[i + 1]) / 2;
+	m->bound[n - 1] = INFINITY;
+	for (int32_t cell = 0; cell < FT_BYTES_CELLS; cell++) {
+		float least = cell ? cell_edge(cell) : 0, beyond = cell_edge(cell + 1);
+		for (size_t i = 0; i + 1 < n; i++) {
+			m->below[cell] += m->bound[i] < least;
+			m->below[FT_BYTES_CELLS + cell] += m->bound[i] <= -beyond;
+		}
+	}
 }
 
 static void *open_maps(void)

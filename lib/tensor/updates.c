@@ -3,6 +3,7 @@
 #include "ft/kernels.h"
 
 #include <math.h>
+#include <string.h>
 
 static void adamw(float *w, const float *g, float *m, float *v, const struct ft_adamw *o, size_t n)
 {
@@ -79,28 +80,47 @@ static void from_bytes(float *y, const uint8_t *code, float scale, const struct 
 		y[i] = scale * map->value[code[i]];
 }
 
-/* The number of bounds below x: eight halvings, side by side for a block. */
-static void find(uint8_t *code, const float *x, const struct ft_byte_map *map, size_t n)
+static float largest(const float *x, size_t n)
 {
-	int32_t at[FT_BYTES_BLOCK] = { 0 };
-	for (int32_t half = 128; half; half /= 2)
-		for (size_t i = 0; i < n; i++)
-			at[i] += x[i] > map->bound[at[i] + half - 1] ? half : 0;
-	for (size_t i = 0; i < n; i++)
-		code[i] = (uint8_t)at[i];
+	float lane[LANES] = { 0 };
+	size_t i = 0;
+	for (; i + LANES <= n; i += LANES)
+		for (size_t k = 0; k < LANES; k++) {
+			float size = fabsf(x[i + k]);
+			lane[k] = size > lane[k] ? size : lane[k];
+		}
+	for (; i < n; i++)
+		lane[0] = fabsf(x[i]) > lane[0] ? fabsf(x[i]) : lane[0];
+	for (size_t k = 1; k < LANES; k++)
+		lane[0] = lane[k] > lane[0] ? lane[k] : lane[0];
+	return lane[0];
+}
+
+/* The cells of numbers in [-1, 1]. */
+static void find_cells(int32_t *cell, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint32_t bits;
+		memcpy(&bits, &x[i], sizeof bits);
+		int32_t at = (int32_t)(bits >> 16 & 0x7fff) - FT_BYTES_TINY;
+		at = at > 0 ? at : 0;
+		at = at < FT_BYTES_CELLS ? at : FT_BYTES_CELLS - 1;
+		cell[i] = at + (int32_t)(bits >> 31) * FT_BYTES_CELLS;
+	}
 }
 
 static float to_bytes(uint8_t *code, const float *x, const struct ft_byte_map *map, size_t n)
 {
-	float scale = 0, inverse, share[FT_BYTES_BLOCK];
-	for (size_t i = 0; i < n; i++) {
-		float size = fabsf(x[i]);
-		scale = size > scale ? size : scale;
-	}
-	inverse = scale > 1e-38f ? 1.0f / scale : 0; /* below, it would not be finite */
+	int32_t cell[FT_BYTES_BLOCK];
+	float share[FT_BYTES_BLOCK];
+	float scale = largest(x, n), inverse = scale > 1e-38f ? 1.0f / scale : 0; /* below, it would not be finite */
 	for (size_t i = 0; i < n; i++)
 		share[i] = x[i] * inverse;
-	find(code, share, map, n);
+	find_cells(cell, share, n);
+	for (size_t i = 0; i < n; i++) {
+		uint8_t below = map->below[cell[i]];
+		code[i] = (uint8_t)(below + (share[i] > map->bound[below]));
+	}
 	return scale;
 }
 

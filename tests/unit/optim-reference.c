@@ -24,7 +24,7 @@ static void gradient(struct ft_param *p, int step)
 }
 
 /* As a gradient that is a sum over 4 units, to be scaled. */
-static void train(struct ft_model *m, struct ft_param *p, const struct ft_optim_options *o)
+static struct ft_optim *train(struct ft_model *m, struct ft_param *p, const struct ft_optim_options *o)
 {
 	struct ft_optim *optim = ft_optim_new(m, o);
 	for (size_t i = 0; i < count(p); i++)
@@ -36,7 +36,30 @@ static void train(struct ft_model *m, struct ft_param *p, const struct ft_optim_
 			p->t.grad[i] *= 4;
 		ft_optim_step(optim, RATE * (1 - (s - 1) / (2.0 * STEPS)), 0.25);
 	}
-	ft_optim_free(optim);
+	return optim;
+}
+
+/* The state in bytes is that of the reference, byte by byte. */
+static void check_state(struct ft_safetensors *want, const struct ft_optim *optim, const struct ft_param *p)
+{
+	struct ft_piece piece;
+	for (size_t i = 0; ft_optim_piece(optim, i, &piece); i++) {
+		char tensor[64];
+		snprintf(tensor, sizeof tensor, "adamw8bit.%s", piece.what);
+		const struct ft_stored *t = ft_safetensors_find(want, tensor);
+		size_t differ = 0;
+		if (!piece.param || strcmp(piece.param, p->name) != 0)
+			continue;
+		bool same = t && t->bytes == piece.bytes && t->dtype == piece.dtype;
+		for (size_t k = 0; same && piece.dtype == FT_U8 && k < piece.bytes; k++)
+			differ += ((const uint8_t *)piece.data)[k] != ((const uint8_t *)t->data)[k];
+		for (size_t k = 0; same && piece.dtype == FT_F32 && k < piece.bytes / sizeof(float); k++) {
+			float x;
+			memcpy(&x, (const char *)t->data + k * sizeof x, sizeof x);
+			differ += fabsf(((const float *)piece.data)[k] - x) > 1e-6f * x;
+		}
+		ok(same && differ == 0, "%s: %zu are off", tensor, differ);
+	}
 }
 
 /* Weights that are further than `near` from the reference, of which `most` may be. */
@@ -53,8 +76,7 @@ static void check(struct ft_safetensors *want, const char *name, const char *key
 	const struct ft_stored *t = ft_safetensors_find(want, tensor);
 	size_t far = 0, n = t && p ? t->bytes / sizeof(float) : 0;
 	double worst = 0;
-	if (n && n == count(p))
-		train(m, p, &o);
+	struct ft_optim *optim = n && n == count(p) ? train(m, p, &o) : NULL;
 	for (size_t i = 0; i < n; i++) {
 		float x;
 		memcpy(&x, (const char *)t->data + i * sizeof x, sizeof x);
@@ -63,6 +85,9 @@ static void check(struct ft_safetensors *want, const char *name, const char *key
 		far += !(d < near);
 	}
 	ok(n && n == count(p) && far <= most, "%s: %zu of %zu weights are off, worst %.2g", tensor, far, n, worst);
+	if (optim && matrix && strcmp(name, "adamw8bit") == 0)
+		check_state(want, optim, p);
+	ft_optim_free(optim);
 	ft_model_free(m);
 }
 
