@@ -13,11 +13,11 @@ static const char *model, *base, *to = "hf", *dtype = "f32";
 static bool force, json;
 
 static const struct ft_opt options[] = {
-	{ "model", 'm', FT_OPT_STR, &model, "MODEL", "export MODEL: a model stream, a Hugging Face folder or a GGUF file",
+	{ "model", 'm', FT_OPT_STR, &model, "MODEL", "export MODEL: a model stream, a folder of Hugging Face or of an adapter, or a GGUF file",
 	  0 },
 	{ "base", 0, FT_OPT_STR, &base, "DIR",
-	  "the folder of the base model, where the stream's own hint does not lead", FT_OPT_QUIET },
-	{ "to", 't', FT_OPT_STR, &to, "FORMAT", "the format: hf, a Hugging Face folder, or gguf, a file for llama.cpp (default: hf)", 0 },
+	  "the folder of the base model, where the hint of the stream or the adapter does not lead", FT_OPT_QUIET },
+	{ "to", 't', FT_OPT_STR, &to, "FORMAT", "the format: hf, a Hugging Face folder; gguf, a file for llama.cpp; peft, only what was added to the base (default: hf)", 0 },
 	{ "dtype", 'd', FT_OPT_STR, &dtype, "TYPE", "store weights as f32, f16 or bf16, and in a GGUF file also q8_0 or q4_0 (default: f32)", 0 },
 	{ "force", 'f', FT_OPT_FLAG, &force, NULL,
 	  "replace a model folder, an archive or a file that is there already", FT_OPT_QUIET },
@@ -48,12 +48,15 @@ static int check_name(const struct ft_format *f, const char *dest)
 }
 
 static int print_json(const struct ft_model *m, const char *dest, enum ft_dtype t,
-                      const struct ft_verified *v)
+                      const struct ft_verified *v, const struct ft_verified *merged)
 {
 	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:{s:I, s:I, s:f, s:f}}", "path", dest, "format", to,
 	                      "architecture", ft_model_architecture(m), "dtype", ft_dtype_name(t), "tensors",
 	                      (json_int_t)v->params, "probe", "rows", (json_int_t)v->rows, "tokens",
 	                      (json_int_t)v->tokens, "difference", v->difference, "allowed", v->allowed);
+	if (o && merged && ft_json_set(o, "merged", json_pack("{s:f, s:f}", "difference", merged->difference, "allowed",
+	                                                      merged->allowed)) < 0)
+		return FT_EFAIL;
 	char *text = o ? ft_json_text(o) : NULL;
 	json_decref(o);
 	if (!text)
@@ -63,10 +66,15 @@ static int print_json(const struct ft_model *m, const char *dest, enum ft_dtype 
 	return FT_OK;
 }
 
-static void report(const struct ft_model *m, const char *dest, enum ft_dtype t, const struct ft_verified *v)
+static void report(const struct ft_model *m, const struct ft_format *f, const char *dest, enum ft_dtype t,
+                   const struct ft_verified *v)
 {
-	ft_note("%s: %s, %zu tensors as %s", dest, ft_model_architecture(m), v->params, ft_dtype_name(t));
-	if (t == FT_F32)
+	ft_note("%s: %s%s, %zu tensors as %s", dest, f->adapter ? "adapter of " : "", ft_model_architecture(m), v->params,
+	        ft_dtype_name(t));
+	if (f->adapter)
+		ft_note("read back beside its base: outputs of %zu rows (%zu tokens) differ by at most %.2g (allowed: %.2g)",
+		        v->rows, v->tokens, v->difference, v->allowed);
+	else if (t == FT_F32)
 		ft_note("read back: all weights and the outputs of %zu rows (%zu tokens) are equal", v->rows,
 		        v->tokens);
 	else
@@ -90,7 +98,9 @@ static void warn_untrained(const struct ft_model *m)
 		        first, n > 1 ? ", …" : "");
 }
 
-static int export_model(struct ft_model *m, const struct ft_format *format, enum ft_dtype t, const char *dest)
+/* `merged`: what merging has moved, or NULL. */
+static int export_model(struct ft_model *m, const struct ft_format *format, enum ft_dtype t, const char *dest,
+                        const struct ft_verified *merged)
 {
 	struct ft_verified v;
 	struct ft_outdir *out = ft_outdir_open(dest, format->file, force);
@@ -110,8 +120,8 @@ static int export_model(struct ft_model *m, const struct ft_format *format, enum
 		return rc;
 	warn_untrained(m);
 	if (json)
-		return print_json(m, dest, t, &v);
-	report(m, dest, t, &v);
+		return print_json(m, dest, t, &v, merged);
+	report(m, format, dest, t, &v);
 	return FT_OK;
 }
 
@@ -130,8 +140,13 @@ static int run(int argc, char **argv)
 	struct ft_model *m = ft_model_open(model, base, 0);
 	if (!m)
 		return ft_last_error();
-	int rc = ft_model_merge(m);
-	rc = rc ? rc : export_model(m, format, t, argv[0]);
+	struct ft_verified merged = { 0 };
+	bool merge = ft_model_adapted(m) && !format->adapter;
+	int rc = merge ? ft_export_merge(m, &merged) : FT_OK;
+	if (rc == FT_OK && merge)
+		ft_note("merged: outputs of %zu rows (%zu tokens) differ by at most %.2g (allowed: %.2g)", merged.rows,
+		        merged.tokens, merged.difference, merged.allowed);
+	rc = rc ? rc : export_model(m, format, t, argv[0], merge ? &merged : NULL);
 	ft_model_free(m);
 	return rc;
 }
@@ -139,7 +154,7 @@ static int run(int argc, char **argv)
 const struct ft_tool ft_tool = {
 	.name = "ft-export",
 	.summary = "write a model as files that other programs read",
-	.synopsis = "-m MODEL [--to hf] [OPTION]... DIR\n-m MODEL [--to hf] [OPTION]... FILE.tar[.zst|.gz]\n-m MODEL --to gguf [OPTION]... FILE.gguf",
+	.synopsis = "-m MODEL [--to hf] [OPTION]... DIR\n-m MODEL [--to hf] [OPTION]... FILE.tar[.zst|.gz]\n-m MODEL --to gguf [OPTION]... FILE.gguf\n-m MODEL --to peft [OPTION]... DIR",
 	.options = options,
 	.run = run,
 };

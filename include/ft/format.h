@@ -37,7 +37,7 @@ int ft_safetensors_write(const char *path, const struct ft_stored *t, size_t n);
 /* ---- a base model at rest: a Hugging Face folder, or a GGUF file of a causal language
  * model, which is seen as the folder it could have been made of ---- */
 struct ft_base;
-bool ft_base_is(const char *path); /* a folder, or a name that ends in .gguf */
+bool ft_base_is(const char *path); /* a folder, but not one of an adapter, or a name that ends in .gguf */
 #define FT_BASE_BARE 1u /* config only; weights are not opened and need not be there */
 struct ft_base *ft_base_open(const char *path, unsigned flags); /* a file by its name, *.gguf; NULL on failure */
 json_t *ft_base_config(const struct ft_base *b); /* as in config.json; borrowed */
@@ -79,6 +79,7 @@ struct ft_param;
 struct ft_format {
 	const char *name, *summary; /* "hf", "a Hugging Face folder" */
 	const char *file;           /* it is one file, called like this: "model.gguf"; NULL: a folder */
+	bool adapter;               /* only what was added to the base, which stays what it is */
 	const char *types;          /* of weights, as a user names them: "f32, f16, bf16" */
 	/* Writes the model's files into the empty folder `path`, or the file of this name,
 	 * weights as `dtype`, which is one of `types`. */
@@ -99,5 +100,9 @@ struct ft_verified {
 };
 int ft_export_verify(struct ft_model *m, const struct ft_format *f, const char *path, enum ft_dtype dtype,
                      struct ft_verified *v);
+
+/* ft_model_merge(), with the outputs before and after it compared: a difference beyond `allowed` is a
+ * failure. params stays 0. */
+int ft_export_merge(struct ft_model *m, struct ft_verified *v);
 
 #endif

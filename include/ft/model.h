@@ -4,8 +4,9 @@
  *   - a base (format.h): a Hugging Face folder (config.json, safetensors, tokenizer
  *     files), or a GGUF file, or
  *   - a model stream (ft-stream.5) by ft-freeze or ft-train, which names its
- *     base by digest and holds only what differs from it.
- * ft_model_open() takes both. ft_model_meta() describes it without weights.
+ *     base by digest and holds only what differs from it, or
+ *   - the folder of an adapter (adapter.h), which is read as such a stream.
+ * ft_model_open() takes them all. ft_model_meta() describes it without weights.
  */
 #ifndef FT_MODEL_H
 #define FT_MODEL_H

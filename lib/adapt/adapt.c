@@ -305,6 +305,22 @@ int adapt_rules(const struct ft_model *m, json_t *rules)
 	return FT_OK;
 }
 
+const struct attached *adapt_at(const struct ft_model *m, const char *site)
+{
+	return m->adapt ? *slot_of(m->adapt, site) : NULL;
+}
+
+const struct ft_param *adapt_missing(const struct ft_model *m)
+{
+	for (size_t i = 0; m->adapt && i < m->adapt->attached; i++) {
+		const struct attached *a = m->adapt->at[i];
+		for (int k = 0; k < ADAPT_PARTS && (size_t)(a->adapter - m->adapt->list) < m->old_adapters; k++)
+			if (a->part[k] && !a->part[k]->stored)
+				return a->part[k];
+	}
+	return NULL;
+}
+
 /* ---- on every pass ---- */
 static const struct attached *attached_at(const struct ft_model *m, const char *site)
 {

@@ -25,10 +25,10 @@ static const char *const sites[] = { "*.attn.[qv]", "*.attn.qkv", NULL };
 static int attach(struct ft_model *m, struct attached *a, const struct site *s)
 {
 	const struct ft_tensor *w = &s->weight->t;
-	int64_t r = (int64_t)adapt_number(a, "r", s), least = w->rows < w->cols ? w->rows : w->cols;
+	int64_t r = (int64_t)adapt_number(a, "r", s), most = w->rows > w->cols ? w->rows : w->cols;
 	double alpha = adapt_number(a, "alpha", s);
 	bool table = s->kind == SITE_TABLE;
-	if (r > least)
+	if (r > most)
 		return ft_fail(FT_EUSAGE, "lora: r=%lld at %s, which is %lld x %lld", (long long)r, s->name, (long long)w->rows,
 		               (long long)w->cols);
 	a->scale = (float)(alpha / (adapt_flag(a, "rslora") ? sqrt((double)r) : (double)r));
@@ -63,6 +63,29 @@ static struct ft_tensor *table(struct ft_graph *g, const struct attached *a, con
 	struct ft_embed_options words = { .padding = a->embed->padding, .scale = a->embed->scale };
 	struct ft_tensor *u = ft_embed(g, b, &a->part[A]->t, NULL, NULL, &words);
 	return ft_low_rank(g, y, u, NULL, &a->part[B]->t, a->scale, 0);
+}
+
+static int delta(const struct attached *a, struct ft_delta *d)
+{
+	const struct ft_param *left = a->part[A], *right = a->part[B];
+	struct site s = { .name = a->site, .file = d->module };
+	if (a->part[M])
+		return ft_fail(FT_EUSAGE, "%s at %s has lengths of rows (DoRA): not a matrix of low rank; --to hf merges it",
+		               a->adapter->name, a->site);
+	d->table = left->turned;
+	d->r = right->t.cols;
+	d->alpha = adapt_number(a, "alpha", &s);
+	d->root = adapt_flag(a, "rslora");
+	d->dropout = a->dropout;
+	d->a = ft_alloc((size_t)left->t.rows * (size_t)left->t.cols, sizeof *d->a);
+	d->b = ft_alloc((size_t)right->t.rows * (size_t)right->t.cols, sizeof *d->b);
+	if (!d->a || !d->b)
+		return FT_EFAIL;
+	ft_tensor_floats(&right->t, 0, right->t.rows, d->b);
+	if (d->table)
+		return ft_param_turn(left, d->a);
+	ft_tensor_floats(&left->t, 0, left->t.rows, d->a);
+	return FT_OK;
 }
 
 /* W += scale B A; of a table, whose rows are those of A, W += scale A B^T. */
@@ -103,5 +126,6 @@ const struct technique technique_lora = {
 	.release = dora_release,
 	.linear = linear,
 	.table = table,
+	.delta = delta,
 	.merge = merge,
 };

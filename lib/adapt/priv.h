@@ -13,6 +13,7 @@
 #define FT_ADAPT_PRIV_H
 
 #include "../model/priv.h"
+#include "ft/adapter.h"
 
 /* ---- sites ---- */
 enum site_kind {
@@ -108,6 +109,8 @@ struct technique {
 	struct ft_tensor *(*prefix)(struct ft_graph *g, const struct attached *a);
 	/* Does to the weight and the bias, whose numbers are floats in memory, what it does on every pass. NULL: it cannot be. */
 	int (*merge)(const struct attached *a);
+	/* What it is as a matrix of low rank: all members of *d but weight and module. NULL: it is something else. */
+	int (*delta)(const struct attached *a, struct ft_delta *d);
 };
 
 /* A key's number at a site. */
@@ -126,6 +129,10 @@ int adapt_share(struct ft_model *m, struct adapter *r, int i, enum param_kind ki
 bool adapt_matches(const char *glob, const struct site *s);
 /* Whether something is attached at a site so far. */
 bool adapt_taken(const struct ft_model *m, const char *site);
+/* What is attached at a site, the first of it; NULL: nothing. */
+const struct attached *adapt_at(const struct ft_model *m, const char *site);
+/* A parameter of a technique that no plan has added and no file has given; NULL: there is none. */
+const struct ft_param *adapt_missing(const struct ft_model *m);
 
 /* ---- config.c ---- */
 /* The object of meta.adapt that a command line's "KEY=VALUE,…" means; new reference. */

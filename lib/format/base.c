@@ -1,5 +1,6 @@
 /* base.c - a base model at rest, whatever it lies in. */
 #include "base.h"
+#include "ft/adapter.h"
 #include "ft/err.h"
 #include "ft/gguf.h"
 
@@ -11,7 +12,8 @@
 bool ft_base_is(const char *path)
 {
 	struct stat st;
-	return strcmp(path, "-") != 0 && (ft_gguf_named(path) || (stat(path, &st) == 0 && S_ISDIR(st.st_mode)));
+	bool folder = strcmp(path, "-") != 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+	return (folder && !ft_adapter_is(path)) || (strcmp(path, "-") != 0 && ft_gguf_named(path));
 }
 
 struct ft_base *ft_base_open(const char *path, unsigned flags)

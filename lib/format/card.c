@@ -21,6 +21,7 @@
 struct card {
 	struct ft_buf text;
 	bool sentences; /* of a sentence-transformers folder */
+	bool adapter;   /* of a PEFT folder */
 	int rc;
 };
 
@@ -203,6 +204,21 @@ static void put_results(struct card *c, const struct ft_model *m)
 
 /* ---- how to use it ---- */
 
+/* Beside its base, which has no outputs of its own. */
+static void put_adapter_use(struct card *c, const struct ft_model *m, size_t i)
+{
+	char outputs[48] = "";
+	if (ft_model_outputs(m))
+		snprintf(outputs, sizeof outputs, ", num_labels=%zu", ft_model_outputs(m));
+	put(c,
+	    "\n## Use\n\n```python\nfrom peft import PeftModel\nfrom transformers import AutoTokenizer, %s\n\n"
+	    "folder, base = \".\", \"base\"  # where this file lies, and the base model\n"
+	    "tokenizer = AutoTokenizer.from_pretrained(folder)\n"
+	    "model = PeftModel.from_pretrained(%s.from_pretrained(base%s), folder)\n"
+	    "inputs = tokenizer(\"Some text.\", return_tensors=\"pt\")\n%s\n```\n",
+	    uses[i].class, uses[i].class, outputs, uses[i].use);
+}
+
 static void put_use(struct card *c, const struct ft_model *m)
 {
 	size_t i = use_of(ft_model_task(m));
@@ -210,6 +226,10 @@ static void put_use(struct card *c, const struct ft_model *m)
 		put(c, "\n## Use\n\n```python\nfrom sentence_transformers import SentenceTransformer\n\n"
 		       "folder = \".\"  # where this file lies\n"
 		       "vectors = SentenceTransformer(folder).encode([\"Some text.\"])\n```\n");
+		return;
+	}
+	if (c->adapter) {
+		put_adapter_use(c, m, i);
 		return;
 	}
 	put(c,
@@ -270,11 +290,14 @@ int card_write(const struct ft_model *m, const char *dir, enum ft_dtype dtype)
 	struct card c = { 0 };
 	struct ft_outfile *out = NULL;
 	char *modules = ft_format("%s/modules.json", dir);
-	c.rc = modules ? FT_OK : FT_EFAIL;
+	char *adapter = ft_format("%s/adapter_config.json", dir);
+	c.rc = modules && adapter ? FT_OK : FT_EFAIL;
 	c.sentences = modules && access(modules, F_OK) == 0;
+	c.adapter = adapter && access(adapter, F_OK) == 0;
 	free(modules);
+	free(adapter);
 	put(&c, "---\nlibrary_name: %s\npipeline_tag: %s\ntags:\n- ft\n---\n",
-	    c.sentences ? "sentence-transformers" : "transformers",
+	    c.adapter ? "peft" : c.sentences ? "sentence-transformers" : "transformers",
 	    c.sentences ? "sentence-similarity" : uses[use_of(ft_model_task(m))].pipeline);
 	put_facts(&c, m, dtype);
 	put_untrained(&c, m);

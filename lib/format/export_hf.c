@@ -142,9 +142,7 @@ static int narrow_stored(const struct ft_param *p, const float *wide, struct ft_
 	return rc;
 }
 
-/* The parameter as it will be stored. For F32 the bytes are the parameter's own, where it has
- * floats that need not be turned; else memory of its own. */
-static int make_stored(const struct ft_param *p, enum ft_dtype dtype, struct ft_stored *t)
+int stored_make(const struct ft_param *p, enum ft_dtype dtype, struct ft_stored *t)
 {
 	size_t n = (size_t)p->t.rows * (size_t)p->t.cols;
 	*t = (struct ft_stored){ .name = p->file, .dtype = dtype, .rank = p->rank };
@@ -173,7 +171,7 @@ static int write_weights(const struct ft_model *m, const char *dir, enum ft_dtyp
 	char *path = ft_format("%s/model.safetensors", dir);
 	int rc = t && path ? FT_OK : FT_EFAIL;
 	for (size_t i = 0; i < n && rc == FT_OK; i++)
-		rc = make_stored(ft_model_param(m, i), dtype, &t[i]);
+		rc = stored_make(ft_model_param(m, i), dtype, &t[i]);
 	if (rc == FT_OK)
 		rc = ft_safetensors_write(path, t, n);
 	for (size_t i = 0; t && i < n; i++)
@@ -217,7 +215,7 @@ static int save_tokenizer(const struct ft_model *m, const char *dir)
 	return rc;
 }
 
-static int copy_tokenizer(const struct ft_model *m, const char *dir)
+int tokenizer_export(const struct ft_model *m, const char *dir)
 {
 	if (ft_gguf_named(ft_model_dir(m)))
 		return save_tokenizer(m, dir);
@@ -252,7 +250,7 @@ static int write_hf(const struct ft_model *m, const char *dir, enum ft_dtype dty
 	if (rc == FT_OK)
 		rc = write_weights(m, dir, dtype);
 	if (rc == FT_OK)
-		rc = copy_tokenizer(m, dir);
+		rc = tokenizer_export(m, dir);
 	if (rc == FT_OK && ft_model_task(m) == FT_TASK_NONE)
 		rc = sentence_export(ft_model_dir(m), dir);
 	if (rc == FT_OK && ft_model_task(m) == FT_TASK_EMBED)

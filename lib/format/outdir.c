@@ -57,7 +57,7 @@ static enum there look(const char *path)
 		if (!is_basename(e->d_name))
 			continue;
 		what = OTHER_FOLDER;
-		config = config || !strcmp(e->d_name, "config.json");
+		config = config || !strcmp(e->d_name, "config.json") || !strcmp(e->d_name, "adapter_config.json");
 		folders = folders || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		          (S_ISDIR(st.st_mode) && !is_module(dirfd(d), e->d_name));
 	}

@@ -68,6 +68,11 @@ int copy_file(const char *from, const char *to);
 /* Every value must be finite, and be it when it is narrowed to a type that is not in blocks; narrow
  * is not looked at for F32. */
 int check_finite(const struct ft_param *p, const float *wide, const void *narrow, enum ft_dtype dtype);
+/* The parameter as it will be stored. For F32 the bytes are the parameter's own, where it has
+ * floats that need not be turned; else memory of its own, also after a failure. */
+int stored_make(const struct ft_param *p, enum ft_dtype dtype, struct ft_stored *t);
+/* The base's files of a tokenizer into `dir`. */
+int tokenizer_export(const struct ft_model *m, const char *dir);
 /* Writes the model card, README.md, into `dir`. */
 int card_write(const struct ft_model *m, const char *dir, enum ft_dtype dtype);
 

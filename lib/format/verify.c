@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How far an output may move, relative to the largest, when W x + B A x becomes (W + B A) x. */
+#define MERGE_DIFFERS 1e-4
+
 /* Rows of the probe, in tokens; the longest also bounded by the model. */
 static const size_t probe_rows[] = { 1, 7, 33 };
 enum { PROBE_ROWS = sizeof probe_rows / sizeof *probe_rows, PROBE_TOKENS = 1 + 7 + 33 };
@@ -205,12 +208,14 @@ static int compare_param(const struct ft_model *m, const struct ft_param *x, con
 static int compare_params(const struct ft_model *a, const struct ft_model *b, const struct ft_format *f,
                           enum ft_dtype dtype)
 {
-	if (ft_model_params(a) != ft_model_params(b))
+	if (!f->adapter && ft_model_params(a) != ft_model_params(b))
 		return differs("its number of tensors");
 	int rc = FT_OK;
 	for (size_t i = 0; i < ft_model_params(a) && rc == FT_OK; i++) {
 		const struct ft_param *x = ft_model_param(a, i), *y = ft_model_find(b, x->name);
-		bool same = y && !y->fresh && y->rank == x->rank && y->t.rows == x->t.rows && y->t.cols == x->t.cols;
+		if (f->adapter && (x->technique || !(x->stored || x->fresh)))
+			continue; /* several may have become one, and the base is the same */
+		bool same = y && (!y->fresh || y->stored) && y->rank == x->rank && y->t.rows == x->t.rows && y->t.cols == x->t.cols;
 		rc = same ? compare_param(a, x, y, f, dtype) : differs(x->file);
 	}
 	return rc;
@@ -219,15 +224,18 @@ static int compare_params(const struct ft_model *a, const struct ft_model *b, co
 /* How far rounding the weights may move an output: some steps of the type,
  * relative to the largest output. It guards against gross mistakes only; that
  * the weights are right has been checked bit by bit. */
-static double allowed(enum ft_dtype dtype, const float *out, size_t n)
+static double allowed(const struct ft_format *f, enum ft_dtype dtype, const float *out, size_t n)
 {
 	double largest = 1;
 	for (size_t i = 0; i < n; i++)
 		largest = fmax(largest, fabs((double)out[i]));
-	return dtype == FT_F32 ? 0 : largest * 16 * (dtype == FT_F16 ? 0x1p-10 : dtype == FT_Q4_0 ? 0x1p-3 : 0x1p-7);
+	if (dtype == FT_F32) /* sums of an adapter's may be taken in another order */
+		return f->adapter ? largest * 1e-5 : 0;
+	return largest * 16 * (dtype == FT_F16 ? 0x1p-10 : dtype == FT_Q4_0 ? 0x1p-3 : 0x1p-7);
 }
 
-static int compare_outputs(struct ft_model *a, struct ft_model *b, enum ft_dtype dtype, struct ft_verified *v)
+static int compare_outputs(struct ft_model *a, struct ft_model *b, const struct ft_format *f, enum ft_dtype dtype,
+                           struct ft_verified *v)
 {
 	struct probe p;
 	size_t n = 0, other = 0;
@@ -244,7 +252,7 @@ static int compare_outputs(struct ft_model *a, struct ft_model *b, enum ft_dtype
 	}
 	v->rows = p.batch.rows;
 	v->tokens = p.batch.tokens;
-	v->allowed = allowed(dtype, x, n);
+	v->allowed = allowed(f, dtype, x, n);
 	bool close = n == other;
 	for (size_t i = 0; close && i < n; i++) {
 		double d = fabs((double)x[i] - (double)y[i]);
@@ -262,18 +270,47 @@ out:
 	return rc;
 }
 
+/* ---- techniques that become part of the weights ---- */
+
+int ft_export_merge(struct ft_model *m, struct ft_verified *v)
+{
+	struct probe p;
+	size_t n = 0, other = 0;
+	*v = (struct ft_verified){ 0 };
+	int rc = make_probe(m, &p);
+	bool bare = ft_model_task(m) == FT_TASK_NONE;
+	float *x = rc < 0 ? NULL : run_probe(m, &p, bare, &n), *y = NULL;
+	rc = x ? ft_model_merge(m) : ft_last_error();
+	y = rc < 0 ? NULL : run_probe(m, &p, bare, &other);
+	rc = rc ? rc : y && n == other ? FT_OK : ft_last_error();
+	v->rows = p.batch.rows;
+	v->tokens = p.batch.tokens;
+	v->allowed = MERGE_DIFFERS;
+	for (size_t i = 0; rc == FT_OK && i < n; i++) {
+		v->allowed = fmax(v->allowed, MERGE_DIFFERS * fabs((double)x[i]));
+		v->difference = fmax(v->difference, fabs((double)x[i] - (double)y[i]));
+	}
+	for (size_t i = 0; rc == FT_OK && i < n; i++)
+		if (!(fabs((double)x[i] - (double)y[i]) <= v->allowed)) /* or it is a NaN */
+			rc = ft_fail(FT_EFAIL, "%s: merged into the weights, what was added to them gives other outputs: they differ by %g,"
+			             " allowed is %g", ft_model_name(m), v->difference, v->allowed);
+	free(x);
+	free(y);
+	return rc;
+}
+
 int ft_export_verify(struct ft_model *m, const struct ft_format *f, const char *path, enum ft_dtype dtype,
                      struct ft_verified *v)
 {
 	*v = (struct ft_verified){ .params = ft_model_params(m) };
-	struct ft_model *back = ft_model_open(path, NULL, 0);
+	struct ft_model *back = ft_model_open(path, f->adapter ? ft_model_dir(m) : NULL, 0);
 	if (!back)
 		return ft_context(ft_last_error(), "the exported model cannot be opened");
 	int rc = compare_meta(m, back, f);
 	if (rc == FT_OK)
 		rc = compare_params(m, back, f, dtype);
 	if (rc == FT_OK)
-		rc = compare_outputs(m, back, dtype, v);
+		rc = compare_outputs(m, back, f, dtype, v);
 	ft_model_free(back);
 	return rc;
 }

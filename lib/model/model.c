@@ -1,4 +1,5 @@
 /* model.c - opening, describing, planning and writing a model. */
+#include "ft/adapter.h"
 #include "ft/chat.h"
 #include "ft/gguf.h"
 #include "ft/tok.h"
@@ -162,9 +163,8 @@ static int meta_of_base(struct ft_model *m)
 }
 
 /* ---- where the base lies ---- */
-static char *find_base(const struct ft_model *m, const char *stream, const char *base)
+static char *find_base(const char *hint, const char *stream, const char *base)
 {
-	const char *hint = json_string_value(json_object_get(json_object_get(m->meta, "base"), "path"));
 	if (base || !hint)
 		return ft_strdup(base ? base : ".");
 	struct stat st;
@@ -202,7 +202,8 @@ static int open_stream(struct ft_model *m, const char *path, const char *base)
 	m->config = json_object_get(m->meta, "config");
 	if (!json_is_object(m->config) || !json_is_object(json_object_get(m->meta, "base")))
 		return ft_fail(FT_EFORMAT, "%s: the header names no config or no base", m->name);
-	m->dir = find_base(m, path, base);
+	const char *hint = json_string_value(json_object_get(json_object_get(m->meta, "base"), "path"));
+	m->dir = find_base(hint, path, base);
 	return m->dir ? FT_OK : FT_EFAIL;
 }
 
@@ -211,6 +212,24 @@ static int open_base(struct ft_model *m, const char *path, unsigned flags)
 	m->dir = ft_strdup(path);
 	m->base = m->dir ? ft_base_open(path, flags & FT_MODEL_BARE ? FT_BASE_BARE : 0) : NULL;
 	return m->base ? meta_of_base(m) : ft_last_error();
+}
+
+/* A folder of an adapter: what a stream that a base was tuned to would say, by other files. */
+static int open_adapter(struct ft_model *m, const char *path, const char *base, unsigned flags)
+{
+	const char *hint = NULL;
+	int rc = folder_open(m, path, &hint);
+	char *inside = rc == FT_OK ? ft_format("%s/x", path) : NULL;
+	m->dir = inside ? find_base(hint, inside, base) : NULL;
+	free(inside);
+	if (!m->dir)
+		return ft_last_error();
+	if (!base && (!hint || !ft_base_is(m->dir)))
+		return ft_fail(FT_EFAIL, "%s: its base%s%.120s%s is not a folder or a GGUF file here; --base says where it lies", path,
+		               hint ? " '" : "", hint ? hint : "", hint ? "'" : "");
+	m->base = ft_base_open(m->dir, flags & FT_MODEL_BARE ? FT_BASE_BARE : 0);
+	rc = m->base ? meta_of_base(m) : ft_context(ft_last_error(), "%s: its base", path);
+	return rc ? rc : folder_describe(m);
 }
 
 static int unknown_family(const struct ft_model *m, const char *type)
@@ -295,6 +314,8 @@ static int load(struct ft_model *m, unsigned flags)
 		return rc;
 	if (m->reader)
 		rc = m->forget ? ft_reader_drain(m->reader) : params_read(m, m->reader);
+	if (m->folder && !m->forget)
+		rc = folder_load(m);
 	return rc < 0 ? rc : params_load(m);
 }
 
@@ -373,7 +394,9 @@ static struct ft_model *open_model(const char *path, const char *base, const str
 	}
 	m->reads = flags & FT_MODEL_READ;
 	unsigned base_flags = plan && plan->init ? flags | FT_MODEL_BARE : flags;
-	int rc = ft_base_is(path) ? open_base(m, path, base_flags) : open_stream(m, path, base);
+	int rc = ft_adapter_is(path) ? open_adapter(m, path, base, base_flags)
+	         : ft_base_is(path) ? open_base(m, path, base_flags)
+	                            : open_stream(m, path, base);
 	const json_t *head = rc == FT_OK ? json_object_get(m->meta, "head") : NULL;
 	json_t *old = json_deep_copy(head);
 	if (head && !old)
@@ -384,8 +407,8 @@ static struct ft_model *open_model(const char *path, const char *base, const str
 	rc = rc ? rc : describe(m);
 	rc = rc ? rc : renew_head(m, old);
 	json_decref(old);
-	if (rc == FT_OK && plan)
-		rc = rules_make(m, plan);
+	if (rc == FT_OK && (plan || m->folder))
+		rc = rules_make(m, plan ? plan : &(struct ft_plan){ .last_layers = -1, .layer_decay = 1 });
 	rc = rc ? rc : rules_apply(m); /* before loading: what does not train is not brought to memory */
 	rc = rc ? rc : load(m, flags);
 	if (rc == FT_OK)
@@ -409,6 +432,7 @@ void ft_model_free(struct ft_model *m)
 	if (!m)
 		return;
 	adapt_free(m);
+	folder_free(m);
 	params_free(m);
 	for (int i = 0; i < ROPES; i++)
 		rope_free(&m->rope[i]);

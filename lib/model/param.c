@@ -224,14 +224,14 @@ static const struct ft_stored *find_stored(const struct ft_model *m, const char 
 	return NULL;
 }
 
-static int check_shape(const struct ft_model *m, const struct ft_param *p, const struct ft_stored *t)
+static int check_shape(const char *where, const char *asks, const struct ft_param *p, const struct ft_stored *t)
 {
 	int64_t rows = t->rank == 2 ? t->shape[0] : 1, cols = t->rank ? t->shape[t->rank - 1] : 1;
 	bool turned = p->turned && !t->turned;
 	int64_t want_rows = turned ? p->t.cols : p->t.rows, want_cols = turned ? p->t.rows : p->t.cols;
 	if (t->rank != p->rank || rows != want_rows || cols != want_cols)
-		return ft_fail(FT_EFORMAT, "%s: tensor '%s' has shape [%lld, %lld], config.json asks for [%lld, %lld]", m->dir,
-		               t->name, (long long)rows, (long long)cols, (long long)want_rows, (long long)want_cols);
+		return ft_fail(FT_EFORMAT, "%s: tensor '%s' has shape [%lld, %lld], %s asks for [%lld, %lld]", where, t->name,
+		               (long long)rows, (long long)cols, asks, (long long)want_rows, (long long)want_cols);
 	return FT_OK;
 }
 
@@ -266,11 +266,11 @@ static int load_turned(struct ft_param *p, const struct ft_stored *t)
 	return rc;
 }
 
-static int load_stored(const struct ft_model *m, struct ft_param *p, const struct ft_stored *t)
+static int load_stored(const char *where, struct ft_param *p, const struct ft_stored *t)
 {
 	int rc = p->turned && !t->turned ? load_turned(p, t)
 	                   : ft_widen(p->t.data, t->data, t->dtype, (size_t)p->t.rows * (size_t)p->t.cols);
-	return rc < 0 ? ft_context(rc, "%s: tensor '%s'", m->dir, t->name) : FT_OK;
+	return rc < 0 ? ft_context(rc, "%s: tensor '%s'", where, t->name) : FT_OK;
 }
 
 /* Weights that do not train stay in the mapping, as products and tables read them there.
@@ -290,6 +290,33 @@ static int alloc_param(struct ft_param *p)
 	return p->t.data ? FT_OK : FT_EFAIL;
 }
 
+int param_take(struct ft_param *p, const struct ft_stored *t, const char *where, const char *asks)
+{
+	int rc = check_shape(where, p->technique ? asks : "config.json", p, t);
+	rc = rc ? rc : p->t.data ? FT_OK : alloc_param(p);
+	rc = rc ? rc : load_stored(where, p, t);
+	p->stored = rc == FT_OK;
+	return rc;
+}
+
+int param_forget_equal(const struct ft_model *m, struct ft_param *p)
+{
+	const struct ft_stored *t = find_stored(m, p->file);
+	struct ft_param base = *p;
+	base.t.data = NULL;
+	if (!t || json_object_get(m->meta, "init") || check_shape(m->dir, "config.json", p, t) < 0)
+		return FT_OK;
+	int rc = alloc_param(&base);
+	rc = rc ? rc : load_stored(m->dir, &base, t);
+	if (rc == FT_OK && memcmp(base.t.data, p->t.data, (size_t)p->t.rows * (size_t)p->t.cols * sizeof(float)) == 0) {
+		free(p->t.data);
+		p->t.data = NULL;
+		p->stored = false;
+	}
+	free(base.t.data);
+	return rc;
+}
+
 /* A technique's parameters are made; the head's and the pooler's when the base lacks them. */
 static bool may_be_fresh(const struct ft_model *m, const struct ft_param *p)
 {
@@ -306,7 +333,7 @@ int params_load(struct ft_model *m)
 		if (!t && !may_be_fresh(m, p))
 			return ft_fail(FT_EFORMAT, "%s: no tensor '%s'; config.json says that this is a %s with %lld layers",
 			               m->dir, p->file, m->family->name, (long long)m->shape.layers);
-		int rc = t ? check_shape(m, p, t) : FT_OK; /* before memory is asked for */
+		int rc = t ? check_shape(m->dir, "config.json", p, t) : FT_OK; /* before memory is asked for */
 		int narrows = rc == FT_OK && t ? narrow_wanted(m, p, t) : 0;
 		rc = narrows < 0 ? narrows : rc;
 		if (rc == FT_OK && t && !narrows && may_stay(m, p, t)) {
@@ -316,7 +343,7 @@ int params_load(struct ft_model *m)
 		}
 		rc = rc ? rc : alloc_param(p);
 		if (rc == FT_OK && t)
-			rc = load_stored(m, p, t);
+			rc = load_stored(m->dir, p, t);
 		if (rc == FT_OK && narrows)
 			rc = narrow_take(m, p, p->t.data);
 		if (rc == FT_OK && t)

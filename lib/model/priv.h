@@ -130,6 +130,7 @@ struct ft_model {
 	struct adapt *adapt;  /* techniques (../adapt), or NULL */
 	struct ft_trunk *trunk; /* borrowed, or NULL */
 	size_t old_adapters;  /* of meta.adapt: those that a plan does not add */
+	struct folder *folder; /* an adapter at rest that the model was read from (../adapt/folder.h), or NULL */
 
 	struct ft_base *base;
 	struct ft_reader *reader; /* the stream, read to its end; or NULL */
@@ -307,6 +308,12 @@ int narrow_plan(struct ft_model *m, const char *type); /* a plan's, or NULL, int
 int narrow_wanted(const struct ft_model *m, const struct ft_param *p, const struct ft_stored *t);
 int narrow_take(const struct ft_model *m, struct ft_param *p, float *wide); /* takes its numbers */
 
+/* ---- adapters at rest (../adapt/folder.c) ---- */
+int folder_open(struct ft_model *m, const char *path, const char **base); /* *base: what it says, or NULL */
+int folder_describe(struct ft_model *m); /* m->meta of a base: with the head, the techniques and their base's digest */
+int folder_load(struct ft_model *m);     /* its tensors */
+void folder_free(struct ft_model *m);
+
 /* ---- between the files of lib/model ---- */
 uint32_t name_hash(const char *s);
 int params_drop_techniques(struct ft_model *m); /* their parameters, and the index anew */
@@ -314,6 +321,9 @@ int params_index(struct ft_model *m);
 void params_free(struct ft_model *m);
 int params_read(struct ft_model *m, struct ft_reader *r); /* those of a model stream */
 int params_load(struct ft_model *m);                    /* the others: from m->base, or made by seed */
+/* One of them from a tensor of the file `where`, whose shape `asks` has said. */
+int param_take(struct ft_param *p, const struct ft_stored *t, const char *where, const char *asks);
+int param_forget_equal(const struct ft_model *m, struct ft_param *p); /* that was taken: unless the base has another */
 int rules_apply(struct ft_model *m);                    /* meta.train -> trains, rate */
 int rules_make(struct ft_model *m, const struct ft_plan *p); /* plan -> meta.train */
 json_t *head_of_config(const json_t *config);           /* that of a folder; new reference */

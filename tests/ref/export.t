@@ -35,4 +35,13 @@ mkdir "$T/check"
 is 'export-check.py comes to its end' "$?" 0
 is 'transformers loads every tensor and gives the same outputs' "$(grep -v '^ok' "$T/table")" ''
 is 'in so many cases' "$(grep -c '^ok' "$T/table")" 222
+if "$PYTHON" -c 'import peft' 2>/dev/null; then
+	mkdir "$T/peft"
+	"$PYTHON" ../export-peft-check.py "$T/peft" >"$T/table" 2>"$T/log"
+	is 'export-peft-check.py comes to its end' "$?" 0
+	is 'PEFT loads every adapter and gives the same outputs' "$(grep -v '^ok' "$T/table")" ''
+	is 'in so many cases' "$(grep -c '^ok' "$T/table")" 68
+else
+	skip 'no peft in PYTHON'
+fi
 done_testing

@@ -1,0 +1,67 @@
+/* folder.h - what the files share that read adapters at rest (ft/adapter.h). */
+#ifndef FT_ADAPT_FOLDER_H
+#define FT_ADAPT_FOLDER_H
+
+#include "ft/adapter.h"
+#include "priv.h"
+
+#define FOLDER_CONFIG "adapter_config.json"
+
+struct folder_kind;
+struct folder {
+	char *dir;                      /* as given */
+	json_t *config;                 /* adapter_config.json */
+	json_t *note;                   /* FT_ADAPTER_NOTE, or NULL */
+	const struct folder_kind *kind;
+	struct ft_safetensors *tensors;
+	char *weights;                  /* their path */
+};
+
+/* A program's way of writing adapters. */
+struct folder_kind {
+	const char *name;
+	const char *mark;     /* a member that only its adapter_config.json has */
+	const char *weights;  /* its file of tensors */
+	const char *pickle;   /* what it may have instead, which is not read; or NULL */
+	const char *base;     /* the member that says what the base is */
+	/* The head that the adapter is for; *head stays NULL when it does not say. `last` is the weight of a
+	 * classifier when there is one; else NULL. */
+	int (*head)(const struct folder *f, const struct ft_stored *last, json_t **head);
+	/* Appends to meta.adapt what the configuration says for these sites. */
+	int (*translate)(const struct folder *f, const struct sites *s, json_t *list);
+	/* Makes of a tensor's name (in place; there are 16 bytes more) that of a parameter in checkpoints, without
+	 * "base_model.model."; *turned: it holds the parameter the other way around. */
+	void (*spell)(char *name, bool *turned);
+	/* Whether it must hold this parameter of the base. NULL: none. */
+	bool (*saves)(const struct folder *f, const char *file);
+};
+extern const struct folder_kind folder_peft, folder_mlx;
+
+/* A failure in adapter_config.json. */
+#define folder_fail(f, code, fmt, ...) ft_fail(code, "%s: " FOLDER_CONFIG ": " fmt, (f)->dir __VA_OPT__(,) __VA_ARGS__)
+
+/* A meta.adapt object of technique t, whose other members are those of an empty option; new reference. */
+json_t *folder_technique(const struct technique *t);
+/* Sets its "sites": those of s that are `chosen`, in globs where these say the same. */
+int folder_sites(json_t *o, const struct sites *s, const bool *chosen);
+
+/* ---- peft_modules.c: which modules a configuration of PEFT means ---- */
+struct peft_modules {
+	const struct folder *f;
+	struct peft_list {
+		const json_t *list;      /* of ends of names, or NULL */
+		struct tok_regex *regex; /* of whole names, or NULL */
+	} target, exclude;
+	const json_t *saved;         /* modules_to_save, or NULL */
+	bool all_linear;
+	void *store;
+};
+int peft_modules_open(struct peft_modules *p, const struct folder *f);
+int peft_modules_want(struct peft_modules *p, const struct site *s); /* 1, 0, <0 */
+void peft_modules_close(struct peft_modules *p);
+/* The number that a pattern ({"regex": number}) gives the module, else `absent`. */
+int peft_pattern(struct peft_modules *p, const char *key, const char *module, double absent, double *number);
+/* Whether modules_to_save names the module that a parameter belongs to. */
+bool peft_saves(const struct folder *f, const char *file);
+
+#endif

@@ -1,0 +1,131 @@
+/* folder_tensors.c - the tensors of an adapter at rest: each is a parameter's, and none is left over. */
+#include "folder.h"
+
+#include "ft/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char prefix[] = "base_model.model.";
+
+/* Parameters by their names in checkpoints. */
+struct named {
+	const char *file;
+	struct ft_param *param;
+};
+
+static int compare_named(const void *a, const void *b)
+{
+	return strcmp(((const struct named *)a)->file, ((const struct named *)b)->file);
+}
+
+static struct named *index_params(const struct ft_model *m)
+{
+	struct named *all = ft_alloc(m->count + 1, sizeof *all);
+	for (size_t i = 0; all && i < m->count; i++) {
+		const char *file = m->params[i]->file;
+		bool own = strncmp(file, prefix, sizeof prefix - 1) == 0;
+		all[i] = (struct named){ own ? file + sizeof prefix - 1 : file, m->params[i] };
+	}
+	if (all)
+		qsort(all, m->count, sizeof *all, compare_named);
+	return all;
+}
+
+/* Also when it was saved from a model with a head and is read into one without, or the other way around. */
+static struct ft_param *find_param(const struct ft_model *m, const struct named *all, const char *name)
+{
+	size_t n = strlen(m->family->prefix);
+	char *longer = ft_format("%s%s", m->family->prefix, name);
+	const char *forms[] = { name, longer, strncmp(name, m->family->prefix, n) == 0 ? name + n : NULL };
+	struct named *found = NULL;
+	for (size_t i = 0; i < sizeof forms / sizeof *forms && !found; i++)
+		if (forms[i])
+			found = bsearch(&(struct named){ forms[i], NULL }, all, m->count, sizeof *all, compare_named);
+	free(longer);
+	return found ? found->param : NULL;
+}
+
+/* A tensor that lies the other way around, as floats: t->data is from malloc. */
+static int turn_tensor(struct ft_stored *t)
+{
+	size_t rows = (size_t)t->shape[0], cols = (size_t)t->shape[1], n;
+	if (t->rank != 2 || !ft_mul(rows, cols, &n))
+		return ft_fail(FT_EFORMAT, "tensor '%s' is not a matrix", t->name);
+	float *wide = ft_alloc(n, sizeof *wide), *turned = ft_alloc(n, sizeof *turned);
+	int rc = wide && turned ? ft_widen(wide, t->data, t->dtype, n) : FT_EFAIL;
+	for (size_t r = 0; rc == FT_OK && r < rows; r++)
+		for (size_t c = 0; c < cols; c++)
+			turned[c * rows + r] = wide[r * cols + c];
+	free(wide);
+	if (rc < 0) {
+		free(turned);
+		return ft_context(rc, "tensor '%s'", t->name);
+	}
+	t->data = turned;
+	t->dtype = FT_F32;
+	t->shape[0] = (int64_t)cols;
+	t->shape[1] = (int64_t)rows;
+	return FT_OK;
+}
+
+static int take(const struct folder *f, struct ft_param *p, const struct ft_stored *t, bool turned)
+{
+	struct ft_stored own = *t;
+	if (p->stored)
+		return ft_fail(FT_EFORMAT, "%s: tensor '%s': another stands for %s, too", f->weights, t->name, p->name);
+	int rc = turned ? turn_tensor(&own) : FT_OK;
+	rc = rc < 0 ? ft_context(rc, "%s", f->weights) : param_take(p, &own, f->weights, FOLDER_CONFIG);
+	if (own.data != t->data)
+		free((void *)(uintptr_t)own.data);
+	return rc;
+}
+
+static int load_tensor(struct ft_model *m, const struct folder *f, const struct named *all, const struct ft_stored *t)
+{
+	bool turned = false;
+	if (strstr(t->name, ".original_module.")) /* what a module that was saved whole was before */
+		return FT_OK;
+	char *name = ft_format("%s%16s", t->name, "");
+	if (!name)
+		return FT_EFAIL;
+	name[strlen(t->name)] = '\0';
+	f->kind->spell(name, &turned);
+	struct ft_param *p = find_param(m, all, name);
+	bool replaced = m->new_head && (p ? strncmp(p->name, "head.", 5) == 0 : f->kind->saves && f->kind->saves(f, name));
+	free(name);
+	if (replaced) /* of the head that a plan has put another in place of */
+		return FT_OK;
+	if (!p)
+		return ft_fail(FT_EFORMAT, "%s: tensor '%.120s': nothing in %s is called like that", f->weights, t->name, m->dir);
+	return take(f, p, t, turned);
+}
+
+/* What its configuration says that it has. */
+static int check_all(const struct ft_model *m, const struct folder *f)
+{
+	const struct ft_param *p = adapt_missing(m);
+	for (size_t i = 0; i < m->count && !p && f->kind->saves; i++) {
+		const struct ft_param *q = m->params[i];
+		bool replaced = m->new_head && strncmp(q->name, "head.", 5) == 0;
+		if (!q->technique && !q->stored && !replaced && f->kind->saves(f, q->file))
+			p = q;
+	}
+	return p ? ft_fail(FT_EFORMAT, "%s: no tensor for '%s', which " FOLDER_CONFIG " says is there", f->weights, p->file)
+	         : FT_OK;
+}
+
+int folder_load(struct ft_model *m)
+{
+	const struct folder *f = m->folder;
+	struct named *all = index_params(m);
+	int rc = all ? FT_OK : FT_EFAIL;
+	for (size_t i = 0; rc == FT_OK && i < ft_safetensors_count(f->tensors); i++)
+		rc = load_tensor(m, f, all, ft_safetensors_at(f->tensors, i));
+	free(all);
+	rc = rc ? rc : check_all(m, f);
+	for (size_t i = 0; rc == FT_OK && i < m->count; i++)
+		if (m->params[i]->stored && !m->params[i]->technique)
+			rc = param_forget_equal(m, m->params[i]);
+	return rc;
+}

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""Check with peft what ft-export --to peft writes: every family, heads, kinds of LoRA, several of them.
+
+Usage: export-peft-check.py FOLDER        (empty, for what is made on the way; the tools are on PATH)
+
+A line a case, "ok" or "not ok" first. A case is ok when PEFT loads the folder beside its base without a complaint, finds
+every tensor, and computes what ft-eval prints: losses and probabilities to 1e-5.
+"""
+
+import importlib.util
+import json
+import os
+import sys
+import warnings
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+spec = importlib.util.spec_from_file_location("export_check", os.path.join(HERE, "export-check.py"))
+check = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(check)
+
+import peft
+import torch
+import transformers
+from safetensors.torch import load_file
+
+ENCODERS = {"bert": "tiny-bert", "roberta": "encoders/roberta/tiny-mlm", "distilbert": "encoders/distilbert/tiny-mlm",
+            "modernbert": "encoders/modernbert/tiny-mlm"}
+DECODERS = ["gpt2", "llama", "qwen2", "qwen3", "gemma2", "gemma3"]
+KINDS = {"plain": ["r=2"], "ranks": ["r=3,alpha=5,sites=layer.*,r:*.1.*=2,alpha:*.attn.*=7"], "root": ["r=4,rslora"],
+         "words": ["r=2,sites=embed.word"], "two": ["r=2,sites=layer.*", "r=3,rslora"]}
+IDS = [[3, 17, 5, 20, 9, 11], [2, 8], [21, 4, 4, 12, 7, 19, 23, 1, 22]]
+
+
+def make(base, head, options, task, labels, case):
+    """A plan with each LoRA, trained until what it adds is no longer nothing."""
+    there = base
+    batch = {"ids": IDS}
+    names = head.partition(":")[2].split(",") if ":" in head and task != "regress" else []
+    check.batches(case + ".bat", task, names, batch, labels)
+    for i, lora in enumerate(options):
+        plan, tuned = "%s-%d.plan" % (case, i), "%s-%d.ft" % (case, i)
+        check.tool("ft-freeze", "-q", "-H", head, "--seed", "5", "--lora", lora, "-o", plan, there)
+        check.tool("ft-train", "-q", "--lr", "0.05", "--schedule", "constant", "--warmup", "0", "-m", plan, "-o", tuned, case + ".bat")
+        there = tuned
+    return there
+
+
+def load(auto, base, folder, outputs):
+    """The model, and whether PEFT found all and said nothing."""
+    more = {"num_labels": outputs} if outputs else {}
+    model = getattr(transformers, auto).from_pretrained(base, dtype=torch.float32, attn_implementation="eager", **more)
+    if model.config.pad_token_id is None and outputs:
+        model.config.pad_token_id = 0
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        model = peft.PeftModel.from_pretrained(model, folder).eval()
+    state = peft.get_peft_model_state_dict(model)
+    file = load_file(os.path.join(folder, "adapter_model.safetensors"))
+    whole = all(k in state and torch.equal(state[k], v) for k, v in file.items())
+    told = [str(w.message) for w in said if issubclass(w.category, UserWarning)]
+    return model, whole and not told
+
+
+def compare(name, base, auto, head, options, scratch):
+    task, _, rest = head.partition(":")
+    outputs = len(rest.split(",")) if rest else 1 if task == "regress" else 0
+    batch = {"ids": IDS}
+    labels = [r[1:] + [-100] for r in IDS] if task == "lm" else check.labels_of(task, outputs, batch)
+    case = os.path.join(scratch, name)
+    tuned = make(base, head, options, task, labels, case)
+    check.tool("ft-export", "-q", "--to", "peft", "-m", tuned, case)
+    model, good = load(auto, base, case, outputs)
+    if task == "multilabel":
+        model.config.problem_type = "multi_label_classification"
+    ours = json.loads(check.tool("ft-eval", "-q", "-m", case, "--bootstrap", "0", "--json", case + ".bat"))
+    if task == "lm":
+        losses = []
+        for row in IDS:
+            with torch.no_grad():
+                logits = model(input_ids=torch.tensor([row])).logits[0, :-1].float()
+            losses += torch.nn.functional.cross_entropy(logits, torch.tensor(row[1:]), reduction="none").tolist()
+        theirs = sum(losses) / len(losses)
+    else:
+        wanted = check.padded(labels, -100) if task == "tag" else torch.tensor(labels)
+        theirs = check.run(model, batch, labels=wanted).loss.item()
+    plain = json.loads(check.tool("ft-eval", "-q", "-m", tuned, "--bootstrap", "0", "--json", case + ".bat"))
+    tensors = load_file(os.path.join(case, "adapter_model.safetensors"))
+    moved = min(v.abs().max().item() for k, v in tensors.items() if "lora_" in k)  # A of words and other B begin as 0
+    worst = max(abs(ours["loss"] - theirs), abs(ours["loss"] - plain["loss"]))
+    check.say(good and moved > 0.01 and worst < 1e-5, name, type(model.get_base_model()).__name__, "%.2g" % worst)
+
+
+def main():
+    scratch = sys.argv[1]
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    rows = "AutoModelForSequenceClassification"
+    for family, folder in ENCODERS.items():
+        base = os.path.join(HERE, folder)
+        for kind, options in KINDS.items():
+            compare("%s-%s" % (family, kind), base, rows, "classify:a,b,c,d", options, scratch)
+        compare(family + "-multilabel", base, rows, "multilabel:a,b", ["r=2"], scratch)
+        compare(family + "-regress", base, rows, "regress", ["r=2"], scratch)
+        compare(family + "-tag", base, "AutoModelForTokenClassification", "tag:O,B-X,I-X", ["r=2,sites=layer.*"], scratch)
+    for family in DECODERS:
+        base = os.path.join(HERE, "decoders", family, "tiny-lm")
+        for kind, options in KINDS.items():
+            compare("%s-%s" % (family, kind), base, "AutoModelForCausalLM", "lm", options, scratch)
+        compare(family + "-classify", base, rows, "classify:a,b,c", ["r=2"], scratch)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+/* peft.c - adapters that PEFT has saved, beside their bases: the outputs are PEFT's (tests/ref/peft), and
+ * files that were damaged or lie are refused. */
+#include "ft/adapter.h"
+#include "ft/format.h"
+#include "ft/mem.h"
+#include "ft/rng.h"
+#include "tests/tap.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define REF "tests/ref/peft/"
+#define TOKENS 64
+
+static json_t *expected;
+
+/* The rows of expected.json. */
+static struct ft_batch rows_of(int32_t *ids, int32_t *offsets)
+{
+	struct ft_batch b = { .ids = ids, .offsets = offsets };
+	size_t i, k;
+	json_t *row, *id;
+	json_array_foreach(json_object_get(expected, "ids"), i, row) {
+		offsets[i] = (int32_t)b.tokens;
+		json_array_foreach(row, k, id)
+			ids[b.tokens++] = (int32_t)json_integer_value(id);
+		b.rows++;
+	}
+	offsets[b.rows] = (int32_t)b.tokens;
+	return b;
+}
+
+/* The largest difference to what PEFT gives; infinite: no outputs, or another number of them. */
+static double worst_of(struct ft_model *m, const json_t *outputs)
+{
+	int32_t ids[TOKENS], offsets[8];
+	struct ft_batch b = rows_of(ids, offsets);
+	struct ft_graph *g = ft_graph_new();
+	struct ft_output out = { 0 };
+	const float *v = NULL;
+	size_t width = json_array_size(json_array_get(outputs, 0)), got = 0;
+	int rc = ft_model_task(m) == FT_TASK_NONE ? ft_model_vectors(m, g, &b, "mean", false, &v, &got) : ft_model_eval(m, g, &b, &out);
+	if (rc == FT_OK && out.logits) {
+		v = out.logits;
+		got = out.outputs;
+	}
+	double most = rc == FT_OK && v && got == width ? 0 : INFINITY;
+	for (size_t i = 0; most < INFINITY && i < b.rows * width; i++) {
+		double d = fabs(v[i] - json_number_value(json_array_get(json_array_get(outputs, i / width), i % width)));
+		most = d <= most ? most : d;
+	}
+	ft_graph_free(g);
+	return most;
+}
+
+static struct ft_model *open_case(const char *name, unsigned flags)
+{
+	char path[200];
+	snprintf(path, sizeof path, REF "%s", name);
+	return ft_model_open(path, NULL, flags);
+}
+
+static void check_case(const char *name, const json_t *want)
+{
+	struct ft_model *m = open_case(name, 0);
+	double worst = m ? worst_of(m, json_object_get(want, "outputs")) : INFINITY;
+	ok(worst < 2e-5, "%s: outputs, worst %.2g", name, worst);
+	if (!m)
+		return;
+	ft_model_plain(m, true);
+	ok(worst_of(m, json_object_get(want, "outputs")) > 1e-3, "%s: it is not the base that gives them", name);
+	ft_model_plain(m, false);
+	size_t trains = 0, base = 0;
+	for (size_t i = 0; i < ft_model_params(m); i++) {
+		const struct ft_param *p = ft_model_param(m, i);
+		trains += p->technique && p->trains;
+		base += p->trains && !p->technique && strncmp(p->name, "head.", 5) && strncmp(p->name, "pool.", 5);
+	}
+	ok(trains && !base, "%s: what was added would be trained, the base not", name);
+	int rc = ft_model_merge(m);
+	worst = rc == FT_OK ? worst_of(m, json_object_get(want, "outputs")) : 0;
+	ok(worst < 2e-5, "%s: merged, worst %.2g%s", name, worst, rc ? " (cannot be)" : "");
+	ft_model_free(m);
+}
+
+/* What was found is what the file says of the base's heads and ranks. */
+static void check_meta(void)
+{
+	struct ft_model *m = open_case("regex", FT_MODEL_READ);
+	const json_t *a = json_array_get(json_object_get(ft_model_meta(m), "adapt"), 0);
+	json_t *said = json_pack("[O?, O?, O?]", json_object_get(a, "rslora"), json_object_get(a, "patterns"), json_object_get(a, "sites"));
+	char *text = said ? ft_json_text(said) : NULL;
+	is_str(text, "[true,[[\"r\",\"layer.0.ffn.down\",2.0],[\"alpha\",\"layer.1.attn.k\",9.0],[\"r\",\"layer.1.ffn.down\",2.0]],"
+	             "[\"layer.*.attn.q\",\"layer.*.attn.k\",\"layer.*.ffn.down\"]]",
+	       "patterns and sites");
+	free(text);
+	json_decref(said);
+	is_str(ft_model_label(m, 2), "good", "labels are the base's, of which there are as many");
+	ft_model_free(m);
+}
+
+/* ---- files made to harm their reader ---- */
+
+static char scratch[64];
+
+static void put_file(const char *name, const void *data, size_t n)
+{
+	char path[200];
+	snprintf(path, sizeof path, "%s/%s", scratch, name);
+	FILE *f = fopen(path, "wb");
+	if (!f || fwrite(data, 1, n, f) != n || fclose(f))
+		perror(path);
+}
+
+static struct ft_buf get_file(const char *name)
+{
+	struct ft_buf b = { 0 };
+	char path[200];
+	snprintf(path, sizeof path, REF "%s", name);
+	FILE *f = fopen(path, "rb");
+	for (size_t n = 1; f && n && ft_buf_reserve(&b, 1 << 16) == FT_OK; b.len += n)
+		n = fread(b.data + b.len, 1, 1 << 16, f);
+	if (f)
+		fclose(f);
+	return b;
+}
+
+static int open_scratch(const char *base)
+{
+	struct ft_model *m = ft_model_open(scratch, base, 0);
+	int rc = m ? FT_OK : ft_last_error();
+	ft_model_free(m);
+	return rc;
+}
+
+/* Bytes of a file changed, cut out or doubled; what comes out is a model or a refusal with a reason. */
+static void check_mutations(const char *name, const char *base, const char *file, int count)
+{
+	char path[100], other[100];
+	snprintf(path, sizeof path, "%s/%s", name, file);
+	bool config = strcmp(file, "adapter_config.json") == 0;
+	snprintf(other, sizeof other, "%s/%s", name, config ? "adapter_model.safetensors" : "adapter_config.json");
+	struct ft_buf right = get_file(path), beside = get_file(other);
+	put_file(config ? "adapter_model.safetensors" : "adapter_config.json", beside.data, beside.len);
+	int refused = 0, bad = 0;
+	for (int i = 0; i < count; i++) {
+		struct ft_rng r;
+		ft_rng_init(&r, 7, (uint64_t)i);
+		size_t n = right.len, most = config ? n : 3000 < n ? 3000 : n;
+		unsigned char *p = malloc(n);
+		memcpy(p, right.data, n);
+		for (int k = 0; k < 1 + i % 3; k++) {
+			size_t at = (size_t)(ft_rng_uniform(&r) * (double)most);
+			p[at] = i % 2 ? (unsigned char)("0129.-\"{}[],:nt*(|"[(int)(ft_rng_uniform(&r) * 18)]) : (unsigned char)(p[at] ^ (1 << i % 7));
+		}
+		put_file(file, p, i % 10 == 9 ? (size_t)(ft_rng_uniform(&r) * (double)n) : n);
+		free(p);
+		int rc = open_scratch(base);
+		refused += rc < 0;
+		bad += rc < 0 && ((rc != FT_EFORMAT && rc != FT_EFAIL && rc != FT_EMATCH) || !*ft_message());
+	}
+	ok(!bad && refused > count / 4, "%s: %d changes of %s, %d refused, each with a reason", name, count, file, refused);
+	ft_buf_free(&right);
+	ft_buf_free(&beside);
+}
+
+static void refused(const char *config, int code, const char *reason, const char *what)
+{
+	put_file("adapter_config.json", config, strlen(config));
+	int rc = open_scratch("tests/ref/tiny-bert-classify");
+	int good = ok(rc == code && strstr(ft_message(), reason), "%s", what);
+	if (!good)
+		printf("# code %d, wanted %d, with '%s'\n", rc, code, reason);
+}
+#define REFUSED(text, reason, what) refused("{\"peft_type\":\"LORA\",\"task_type\":\"SEQ_CLS\",\"r\":4,\"lora_alpha\":16," text "}", \
+	                                    FT_EFORMAT, reason, what)
+#define TARGET "\"target_modules\":[\"query\",\"value\"],\"modules_to_save\":[\"classifier\"]"
+
+static void check_refusals(void)
+{
+	struct ft_buf tensors = get_file("list/adapter_model.safetensors");
+	put_file("adapter_model.safetensors", tensors.data, tensors.len);
+	ft_buf_free(&tensors);
+	REFUSED(TARGET ",\"use_dora\":true,\"r2\":1", "use_dora is set", "mathematics that is not here");
+	REFUSED(TARGET ",\"init_lora_weights\":\"pissa\"", "'pissa' changes the base", "another base");
+	REFUSED(TARGET ",\"layer_replication\":[[0,1]]", "layer_replication is set", "layers that are there twice");
+	REFUSED(TARGET ",\"bias\":\"some\"", "bias: 'some'", "biases of no kind");
+	REFUSED("\"modules_to_save\":[\"classifier\"]", "target_modules: missing", "no targets");
+	REFUSED("\"target_modules\":[\"nothing\"]", "none is a module", "targets that are not there");
+	REFUSED("\"target_modules\":[\"query\",7]", "number 1 is not a name", "a target that is a number");
+	REFUSED("\"target_modules\":\"(((\"", "target_modules", "a regular expression that is none");
+	REFUSED("\"target_modules\":\"(.*.*)*x(.*.*)*y\"", "target_modules", "one that would search without end");
+	REFUSED("\"target_modules\":[\"query\"]", "value.lora_A.weight': nothing in", "a tensor that belongs to nothing");
+	REFUSED("\"target_modules\":[\"query\",\"value\",\"key\"]", "no tensor for 'base_model.model.bert.encoder.layer.0.attention.self.key.lora_A.weight'",
+	        "a target without a tensor");
+	REFUSED(TARGET ",\"modules_to_save\":[\"pooler\"]", "duplicate", "a key that is there twice");
+	REFUSED("\"target_modules\":[\"query\",\"value\"],\"modules_to_save\":[\"pooler\"]", "no tensor for 'bert.pooler.dense.weight'",
+	        "a module that should be saved and is not");
+	REFUSED(TARGET ",\"rank_pattern\":{\"query\":2}", "asks for [2, 32]", "a rank that the tensor does not have");
+	REFUSED(TARGET ",\"rank_pattern\":{\"query\":\"2\"}", "rank_pattern: 'query': not a number", "a rank that is no number");
+	REFUSED(TARGET ",\"rank_pattern\":{\"query\":2000000}", "is not in 1 ..", "a rank beyond all");
+	REFUSED(TARGET ",\"alpha_pattern\":[]  ,\"lora_dropout\":\"x\"", "lora_dropout", "a dropout that is no number");
+	refused("{\"peft_type\":\"HRA\"," TARGET "}", FT_EFORMAT, "'HRA' is not supported", "a type that is not here");
+	refused("{\"peft_type\":\"LORA\",\"task_type\":\"QUESTION_ANS\"," TARGET "}", FT_EFORMAT, "'QUESTION_ANS' is not supported",
+	        "a task that is not here");
+	refused("[]", FT_EFORMAT, "not a JSON object", "a list");
+	refused("{}", FT_EFORMAT, "no peft_type", "an object of nobody");
+	put_file("ft.json", "{\"base\":{\"digest\":\"00\"}}", 24);
+	refused("{\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":16,\"task_type\":\"SEQ_CLS\"," TARGET "}", FT_EMATCH, "digest 00",
+	        "another base, by the note");
+	put_file("ft.json", "{\"head\":7}", 10);
+	refused("{\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":16,\"task_type\":\"SEQ_CLS\"," TARGET "}", FT_EFORMAT, "head: not an object",
+	        "a note of nonsense");
+	char path[100];
+	snprintf(path, sizeof path, "%s/ft.json", scratch);
+	unlink(path);
+	snprintf(path, sizeof path, "%s/adapter_model.safetensors", scratch);
+	unlink(path);
+	REFUSED(TARGET, "there is no adapter_model.safetensors", "no tensors");
+	put_file("adapter_model.bin", "x", 1);
+	REFUSED(TARGET, "adapter_model.bin is a pickle", "a pickle");
+}
+
+int main(void)
+{
+	const char *name;
+	json_t *want;
+	expected = ft_json_load(REF "expected.json");
+	json_object_foreach(json_object_get(expected, "cases"), name, want)
+		check_case(name, want);
+	ok(json_object_size(json_object_get(expected, "cases")) == 9, "there are nine cases");
+	check_meta();
+	snprintf(scratch, sizeof scratch, "/tmp/ft-peft.XXXXXX");
+	if (!ok(mkdtemp(scratch) != NULL, "a folder to work in"))
+		return tap_done();
+	check_mutations("regex", "tests/ref/tiny-bert-classify", "adapter_config.json", 200);
+	check_mutations("list", "tests/ref/tiny-bert-classify", "adapter_model.safetensors", 150);
+	check_mutations("gpt2", "tests/ref/decoders/gpt2/tiny-lm", "adapter_model.safetensors", 50);
+	check_refusals();
+	char command[100];
+	snprintf(command, sizeof command, "rm -rf %s", scratch);
+	ok(system(command) == 0, "tidied up");
+	json_decref(expected);
+	return tap_done();
+}
