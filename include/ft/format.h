@@ -76,6 +76,7 @@ void ft_outdir_free(struct ft_outdir *d); /* removes what was not committed; NUL
  * `const struct ft_format format_NAME`, and a line in lib/format/formats.def. ---- */
 struct ft_model;
 struct ft_param;
+struct ft_verified;
 struct ft_format {
 	const char *name, *summary; /* "hf", "a Hugging Face folder" */
 	const char *file;           /* it is one file, called like this: "model.gguf"; NULL: a folder */
@@ -87,6 +88,8 @@ struct ft_format {
 	/* What v[n], n <= FT_FORMAT_CHUNK, of the parameter p are when they are read again. NULL:
 	 * every weight is narrowed to dtype. Chunks are whole but for a parameter's last. */
 	int (*round)(const struct ft_model *m, const struct ft_param *p, enum ft_dtype dtype, float *v, size_t n);
+	/* Compares what was written with the model. NULL: it can be opened as one, and is (ft_export_verify). */
+	int (*verify)(struct ft_model *m, const char *path, enum ft_dtype dtype, struct ft_verified *v);
 };
 #define FT_FORMAT_CHUNK 256
 const struct ft_format *ft_format_find(const char *name); /* NULL: FT_EUSAGE, listing what there is */

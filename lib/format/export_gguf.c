@@ -46,7 +46,7 @@ struct place {
 	size_t bytes;
 };
 
-static const struct gguf_arch *arch_of(const struct ft_model *m)
+const struct gguf_arch *gguf_arch_of_model(const struct ft_model *m)
 {
 	const char *type = json_string_value(json_object_get(json_object_get(ft_model_meta(m), "config"), "model_type"));
 	return type ? gguf_arch_of(type) : NULL;
@@ -291,7 +291,7 @@ static int write_file(const struct ft_model *m, const struct gguf_arch *a, const
 
 static int write_gguf(const struct ft_model *m, const char *path, enum ft_dtype dtype)
 {
-	const struct gguf_arch *a = arch_of(m);
+	const struct gguf_arch *a = gguf_arch_of_model(m);
 	enum ft_task task = ft_model_task(m);
 	if (!a)
 		return ft_fail(FT_EUSAGE, "%s: a GGUF file is written of causal language models only", ft_model_name(m));
@@ -306,7 +306,7 @@ static int round_values(const struct ft_model *m, const struct ft_param *p, enum
 {
 	struct place at;
 	unsigned char narrow[FT_FORMAT_CHUNK * sizeof(float)];
-	int rc = find_place(arch_of(m), p, dtype, &at);
+	int rc = find_place(gguf_arch_of_model(m), p, dtype, &at);
 	if (rc < 0 || at.dtype == FT_F32) {
 		for (size_t i = 0; i < n && at.how == GGUF_NORM; i++) {
 			volatile float raised = v[i] + 1; /* in float32, as it lies in the file */

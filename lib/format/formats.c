@@ -1,5 +1,6 @@
 /* formats.c - the formats to export to, by name. */
 #include "ft/err.h"
+#include "ft/mem.h"
 #include "priv.h"
 
 #include <string.h>
@@ -15,11 +16,12 @@ const struct ft_format *ft_format_find(const char *name)
 	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
 		if (!strcmp(formats[i]->name, name))
 			return formats[i];
-	ft_fail(FT_EUSAGE, "--to: '%s' is not a format to export to; there is:"
-#define X(format) " " #format
-#include "formats.def"
-#undef X
-	        ,
-	        name);
+	struct ft_buf known = { 0 };
+	int rc = FT_OK;
+	for (size_t i = 0; rc == FT_OK && i < sizeof formats / sizeof *formats; i++)
+		rc = ft_buf_printf(&known, " %s", formats[i]->name);
+	if (rc == FT_OK)
+		ft_fail(FT_EUSAGE, "--to: '%s' is not a format to export to; there is:%.*s", name, (int)known.len, known.data);
+	ft_buf_free(&known);
 	return NULL;
 }

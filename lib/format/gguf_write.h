@@ -31,4 +31,8 @@ int gguf_write_head(const struct gguf_writer *w, int fd, const char *path);
 int gguf_write_data(int fd, const char *path, const void *data, size_t bytes);
 void gguf_writer_free(struct gguf_writer *w); /* leaves {0} */
 
+/* That of a model; NULL: there is none. */
+struct ft_model;
+const struct gguf_arch *gguf_arch_of_model(const struct ft_model *m);
+
 #endif

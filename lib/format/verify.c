@@ -303,6 +303,8 @@ int ft_export_verify(struct ft_model *m, const struct ft_format *f, const char *
                      struct ft_verified *v)
 {
 	*v = (struct ft_verified){ .params = ft_model_params(m) };
+	if (f->verify)
+		return f->verify(m, path, dtype, v);
 	struct ft_model *back = ft_model_open(path, f->adapter ? ft_model_dir(m) : NULL, 0);
 	if (!back)
 		return ft_context(ft_last_error(), "the exported model cannot be opened");

@@ -85,6 +85,16 @@ has 'gpt2 holds weights the other way around' lm-gpt2/adapter_config.json '"fan_
 has 'ends of names that mean nothing else' lm-gpt2/adapter_config.json '"target_modules":["attn.c_proj","c_attn","wte"]'
 like 'tables have names of their own' "$(names lm-gpt2 | tail -n 1)" '^base_model.model.transformer.wte.lora_embedding_B F32 \[16, 2\]$'
 
+# ---- for llama.cpp ----
+ok 'a head of its own is left alone' ft-freeze -q --freeze 'head.*' --lora r=2 "$ref/decoders/llama/tiny-lm" -o lm.ft
+like 'gguf-lora is read back' "$(ft-export -m lm.ft --to gguf-lora lm.gguf 2>&1)" 'lm.gguf: adapter of LlamaForCausalLM, 8 tensors as F32'
+is 'it is a GGUF file' "$(head -c 4 lm.gguf)" GGUF
+fails 'nothing added' 2 ft-export -m "$ref/decoders/llama/tiny-lm" --to gguf-lora bad.gguf
+fails 'what else was trained' 2 ft-export -m "$ref/peft/llama-brain" --to gguf-lora bad.gguf
+like 'with what to do' "$(cat .err)" "'layer.0.attn.norm.weight' was trained, too, .*--freeze 'layer.0.attn.norm.weight' leaves it alone.; --to gguf exports all of it"
+fails 'a classifier' 2 ft-export -m tuned.ft --to gguf-lora bad.gguf
+fails 'a name that llama.cpp does not look for' 2 ft-export -m lm.ft --to gguf-lora bad
+
 # ---- what cannot be ----
 fails 'a model without anything added' 2 ft-export -m "$ref/tiny-bert-classify" --to peft bad
 like 'says what would do it' "$(cat .err)" 'nothing has been added to it'

@@ -8,6 +8,7 @@ LLAMA_CPP is a source tree of llama.cpp; its convert_hf_to_gguf.py needs torch, 
 have no tokenizer, which the tiny models lack, too.  The same versions give the same bytes.
 """
 
+import glob
 import json
 import os
 import shutil
@@ -61,8 +62,9 @@ def convert(name, dtype, changes, out):
 
 def main():
     out = sys.argv[2] if len(sys.argv) > 2 else os.path.join(HERE, "gguf")
-    shutil.rmtree(out, ignore_errors=True)
-    os.makedirs(out)
+    for path in glob.glob(os.path.join(out, "*.*")):
+        os.remove(path)
+    os.makedirs(out, exist_ok=True)
     for name, (dtype, changes) in FAMILIES.items():
         convert(name, dtype, changes, out)
 
