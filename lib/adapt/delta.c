@@ -65,7 +65,7 @@ static int sum_of(const struct attached *a, const struct site *s, struct ft_delt
 	for (; a && rc == FT_OK; a = a->next) {
 		struct ft_delta d = { .weight = s->weight, .module = ft_strdup(s->file) };
 		if (!a->kind->delta || !s->weight)
-			rc = ft_fail(FT_EUSAGE, "%s at %s is not a matrix of low rank, which such an adapter holds", a->adapter->name, s->name);
+			rc = ft_fail(FT_EUSAGE, "%s at %s is not a matrix of low rank", a->adapter->name, s->name);
 		rc = rc ? rc : d.module ? a->kind->delta(a, &d) : FT_EFAIL;
 		rc = rc ? rc : add(sum, &d);
 		free_delta(&d);

@@ -38,11 +38,11 @@ static int attach(struct ft_model *m, struct attached *a, const struct site *s)
 	rc = rc       ? rc
 	     : table ? adapt_param(m, a, B, s, PARAM_NORMAL, "b", "lora_embedding_B", w->cols, r)
 	             : adapt_param(m, a, B, s, PARAM_ZERO, "b", "lora_B.weight", w->rows, r);
-	if (rc == FT_OK && table)
-		a->part[A]->turned = true;
-	if (rc == FT_OK)
-		a->part[B]->rate *= adapt_number(a, "ratio", s);
-	return rc == FT_OK && adapt_flag(a, "dora") ? dora_attach(m, a, s) : rc;
+	if (rc < 0)
+		return rc;
+	a->part[A]->turned = table; /* in PEFT's checkpoints */
+	a->part[B]->rate *= adapt_number(a, "ratio", s);
+	return adapt_flag(a, "dora") ? dora_attach(m, a, s) : FT_OK;
 }
 
 static int start(const struct ft_model *m, const struct attached *a)
@@ -70,7 +70,7 @@ static int delta(const struct attached *a, struct ft_delta *d)
 	const struct ft_param *left = a->part[A], *right = a->part[B];
 	struct site s = { .name = a->site, .file = d->module };
 	if (a->part[M])
-		return ft_fail(FT_EUSAGE, "%s at %s has lengths of rows (DoRA): not a matrix of low rank; --to hf merges it",
+		return ft_fail(FT_EUSAGE, "%s at %s: lengths of rows cannot be written beside the weights yet; --to hf merges them",
 		               a->adapter->name, a->site);
 	d->table = left->turned;
 	d->r = right->t.cols;

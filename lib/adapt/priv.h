@@ -50,7 +50,9 @@ struct attached {
 	struct ft_param *weight, *bias; /* of the base, at the site; the bias may be NULL */
 	const struct ft_embed_options *embed; /* the model's: of a table */
 	struct ft_param *part[ADAPT_PARTS]; /* its own, as the technique counts them */
-	float scale, dropout;       /* as the technique uses them */
+	float scale, dropout;       /* as the technique uses them; so are: */
+	unsigned options;
+	ft_activation *activation;
 	int64_t tokens;             /* that it puts before each row, and ... */
 	int64_t first;              /* ... how many the others put there before them: set by adapt.c */
 	int64_t keys;               /* that it puts before those of each row */
@@ -63,6 +65,7 @@ struct attached {
 /* ---- what can be said of a technique: "r=8,rslora,r:*.ffn.*=16" ---- */
 enum adapt_key_kind {
 	KEY_END = 0, KEY_INT, KEY_REAL, KEY_FLAG,
+	KEY_NAME, /* one of struct adapt_names */
 	KEY_TEXT, /* the last of what is said: commas are of it. It has no usual value */
 };
 struct adapt_key {
@@ -70,6 +73,11 @@ struct adapt_key {
 	enum adapt_key_kind kind;
 	double absent, least, most;
 	bool by_site; /* KEY:GLOB=VALUE is for the sites of a glob */
+};
+/* The names that a key may be, which has KEY_NAME, the usual one first; or which a number may be, too. Up to NULL. */
+struct adapt_names {
+	const char *key;
+	const char *const *names;
 };
 
 /* The end of a block, on one pass. */
@@ -87,11 +95,14 @@ struct ft_tensor *block_norm(struct ft_graph *g, const struct block *b, struct f
 struct technique {
 	const char *name;
 	const struct adapt_key *keys;
+	const struct adapt_names *names; /* of some of these, up to a key of NULL; or NULL */
 	const char *const *sites; /* globs of those it is for when none are given */
 	unsigned kinds;           /* of sites that it can be at */
 	bool everywhere;          /* at all sites of its kinds or at none */
 	double rate;              /* what its learning rate is multiplied by when nothing is said, ... */
 	double (*usual_rate)(const json_t *config); /* ... or NULL, where that depends on what else is said */
+	/* Adds to what was said those keys that follow from it. NULL: none do. */
+	int (*complete)(json_t *o);
 	/* Declares its parameters at a site, and sets a->scale and so on. */
 	int (*attach)(struct ft_model *m, struct attached *a, const struct site *s);
 	/* Gives its new parameters the values that they begin with when these are more than random: the base's
@@ -109,13 +120,18 @@ struct technique {
 	struct ft_tensor *(*prefix)(struct ft_graph *g, const struct attached *a);
 	/* Does to the weight and the bias, whose numbers are floats in memory, what it does on every pass. NULL: it cannot be. */
 	int (*merge)(const struct attached *a);
+	/* What PEFT holds of it at a site, beside that of others: its rows, with ld floats between them. NULL: it is
+	 * something else. */
+	int (*embeddings)(const struct attached *a, float *to, int64_t ld);
 	/* What it is as a matrix of low rank: all members of *d but weight and module. NULL: it is something else. */
 	int (*delta)(const struct attached *a, struct ft_delta *d);
+	const char *beside; /* the format that it is exported in without the weights; NULL: peft */
 };
 
 /* A key's number at a site. */
 double adapt_number(const struct attached *a, const char *key, const struct site *s);
 bool adapt_flag(const struct attached *a, const char *key);
+const char *adapt_name(const struct attached *a, const char *key); /* NULL: it is a number */
 /* The batch with every technique's tokens before each row that has none behind it (a cache): their ids are negative,
  * -1 the first. b itself when there are none; NULL: the pass has failed. */
 const struct ft_batch *extend_batch(struct ft_graph *g, const struct ft_batch *b, int64_t tokens);
@@ -127,12 +143,12 @@ int adapt_param(struct ft_model *m, struct attached *a, int i, const struct site
 int adapt_share(struct ft_model *m, struct adapter *r, int i, enum param_kind kind, const char *part, const char *file,
                 int64_t rows, int64_t cols);
 bool adapt_matches(const char *glob, const struct site *s);
-/* Whether something is attached at a site so far. */
-bool adapt_taken(const struct ft_model *m, const char *site);
 /* What is attached at a site, the first of it; NULL: nothing. */
 const struct attached *adapt_at(const struct ft_model *m, const char *site);
 /* A parameter of a technique that no plan has added and no file has given; NULL: there is none. */
 const struct ft_param *adapt_missing(const struct ft_model *m);
+/* Whether something is attached at a site so far. */
+bool adapt_taken(const struct ft_model *m, const char *site);
 
 /* ---- config.c ---- */
 /* The object of meta.adapt that a command line's "KEY=VALUE,…" means; new reference. */
