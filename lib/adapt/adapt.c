@@ -432,8 +432,8 @@ static int to_memory(struct ft_param *p)
 static int check_merge(const struct ft_model *m, const struct attached *a)
 {
 	if (!a->kind->merge)
-		return ft_fail(FT_EUSAGE, "%s: %s cannot be merged into the weights; --to peft exports it beside them", m->name,
-		               a->adapter->name);
+		return ft_fail(FT_EUSAGE, "%s: %s cannot be merged into the weights; --to %s exports it beside them", m->name,
+		               a->adapter->name, a->kind->beside ? a->kind->beside : "peft");
 	if (a->weight && a->weight->kind == PARAM_TABLE && ft_model_task(m) == FT_TASK_LM && m->shape.tied)
 		return ft_fail(FT_EUSAGE, "%s: %s changes the word embeddings, which also decode: merged it would change both", m->name,
 		               a->adapter->name);

@@ -5,6 +5,7 @@
 #include "ft/mem.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,15 @@ static const struct adapt_key *find_key(const struct technique *t, const char *n
 	for (const struct adapt_key *k = t->keys; k->kind != KEY_END; k++)
 		if (strlen(k->name) == n && memcmp(k->name, name, n) == 0)
 			return k;
+	return NULL;
+}
+
+/* The names that a key may be, or NULL. */
+static const char *const *names_of(const struct technique *t, const struct adapt_key *k)
+{
+	for (const struct adapt_names *n = t->names; n && n->key; n++)
+		if (strcmp(n->key, k->name) == 0)
+			return n->names;
 	return NULL;
 }
 
@@ -56,6 +66,19 @@ static int unknown_key(const struct technique *t, const char *item)
 		             known.len ? (const char *)known.data : "");
 	ft_buf_free(&known);
 	return rc;
+}
+
+/* 1: it is one of the names that the key may have; 0: none, which it may be, too. */
+static int check_name(const struct technique *t, const struct adapt_key *k, const char *name, int code)
+{
+	char known[200] = "";
+	size_t n = 0;
+	for (const char *const *s = names_of(t, k); s && *s; s++) {
+		if (strcmp(*s, name) == 0)
+			return 1;
+		n += (size_t)snprintf(known + n, sizeof known - n, " %s", *s);
+	}
+	return k->kind == KEY_NAME ? ft_fail(code, "%s: %s: '%.60s' is not known; there are:%s", t->name, k->name, name, known) : 0;
 }
 
 static int parse_number(const struct technique *t, const char *item, const char *value, double *v)
@@ -101,7 +124,10 @@ static int set_key(const struct technique *t, json_t *o, const char *key, const 
 		return set_text(t, o, k, value);
 	if (k->kind == KEY_FLAG)
 		return value ? ft_fail(FT_EUSAGE, "--%s: %s takes no value", t->name, key) : ft_json_set(o, k->name, json_true());
-	int rc = parse_number(t, key, value, &v);
+	int rc = check_name(t, k, value, FT_EUSAGE);
+	if (rc > 0)
+		return ft_json_set(o, k->name, json_string(value));
+	rc = rc ? rc : parse_number(t, key, value, &v);
 	rc = rc ? rc : check_number(t, k, v, FT_EUSAGE);
 	if (rc < 0)
 		return rc;
@@ -138,7 +164,7 @@ static int set_absent(const struct technique *t, json_t *o)
 	int rc = json_object_get(o, "rate") ? FT_OK : ft_json_set(o, "rate", json_real(usual));
 	for (const struct adapt_key *k = t->keys; rc == FT_OK && k->kind != KEY_END; k++)
 		if (k->kind != KEY_TEXT && !json_object_get(o, k->name))
-			rc = ft_json_set(o, k->name, number_json(k, k->absent));
+			rc = ft_json_set(o, k->name, k->kind == KEY_NAME ? json_string(names_of(t, k)[0]) : number_json(k, k->absent));
 	return rc;
 }
 
@@ -149,6 +175,8 @@ json_t *adapt_parse(const struct technique *t, const char *text)
 	int rc = o && copy ? FT_OK : FT_EFAIL;
 	while (rc == FT_OK && rest && *rest)
 		rc = parse_item(t, o, next_item(t, &rest));
+	if (rc == FT_OK && t->complete)
+		rc = t->complete(o);
 	rc = rc ? rc : set_absent(t, o);
 	free(copy);
 	if (rc == FT_OK)
@@ -189,7 +217,13 @@ static int check_key(const struct technique *t, const struct adapt_key *k, const
 {
 	int err = FT_OK;
 	double v = k->least;
+	const json_t *name = names_of(t, k) ? json_object_get(config, k->name) : NULL;
+	if (k->kind == KEY_NAME ? name != NULL : json_is_string(name)) {
+		int rc = check_name(t, k, json_is_string(name) ? json_string_value(name) : "?", FT_EFORMAT);
+		return rc > 0 ? FT_OK : rc < 0 ? rc : ft_fail(FT_EFORMAT, "%s: %s: neither a number nor a name of it", t->name, k->name);
+	}
 	switch (k->kind) {
+	case KEY_NAME: return FT_OK;
 	case KEY_FLAG: ft_json_bool(config, k->name, false, &err); return err;
 	case KEY_TEXT: ft_json_str(config, k->name, NULL, &err); return err;
 	case KEY_INT: v = (double)ft_json_int(config, k->name, (int64_t)k->absent, &err); break;
@@ -224,6 +258,13 @@ double adapt_number(const struct attached *a, const char *key, const struct site
 		    adapt_matches(json_string_value(json_array_get(p, 1)), s))
 			v = json_number_value(json_array_get(p, 2));
 	return v;
+}
+
+const char *adapt_name(const struct attached *a, const char *key)
+{
+	const struct adapt_key *k = find_key(a->kind, key, strlen(key));
+	const char *name = json_string_value(json_object_get(a->adapter->config, key));
+	return name || k->kind != KEY_NAME ? name : names_of(a->kind, k)[0];
 }
 
 bool adapt_flag(const struct attached *a, const char *key)

@@ -180,11 +180,14 @@ static void init_param(const struct ft_model *m, struct ft_param *p)
 		s.range = 1 / sqrtf((float)p->t.cols);
 	if (p->kind == PARAM_NORMAL)
 		s.range = 1;
+	if (p->kind == PARAM_BERT)
+		s.range = 0.02f;
 	switch (p->kind) {
 	case PARAM_WEIGHT:
 	case PARAM_TURNED:
 	case PARAM_UNIFORM:
 	case PARAM_NORMAL:
+	case PARAM_BERT:
 	case PARAM_TABLE: ft_parallel((size_t)p->t.rows, init_row, &s); break;
 	case PARAM_NORM:
 	case PARAM_ONE:

@@ -144,7 +144,8 @@ enum param_kind {
 	PARAM_WEIGHT, PARAM_BIAS, PARAM_NORM, PARAM_NORM_BIAS, PARAM_TABLE,
 	PARAM_NORM_PLUS, /* a norm's weight less 1 */
 	PARAM_TURNED,    /* a weight whose checkpoints hold it as [in, out] */
-	PARAM_ZERO, PARAM_ONE, PARAM_UNIFORM, PARAM_NORMAL, /* of techniques: 0; 1; within 1/sqrt(cols); deviation 1 */
+	PARAM_ZERO, PARAM_ONE, PARAM_UNIFORM, /* of techniques: 0; 1; within 1/sqrt(cols) */
+	PARAM_NORMAL, PARAM_BERT,             /* deviation 1; 0.02 */
 };
 /* Declares a parameter. `name` is ours, `file` the checkpoint's (without the
  * family's prefix when it begins with "@": a parameter of the head). `layer`
