@@ -34,4 +34,14 @@ int ft_model_deltas(const struct ft_model *m, struct ft_delta **deltas, size_t *
 void ft_delta_fold(struct ft_delta *d);
 void ft_deltas_free(struct ft_delta *deltas, size_t n);
 
+/* A prompt or a prefix as PEFT holds it, one matrix: a row for each virtual token. */
+struct ft_virtual {
+	bool keys;          /* a prefix: keys and values of every layer, side by side, layer by layer; else vectors */
+	int64_t rows, cols; /* cols: width, or 2 * layers * width */
+	int64_t width, heads, layers; /* of vectors or keys; heads of keys where these are */
+	float *data;        /* [rows, cols], from malloc */
+};
+/* 1: the one technique of m is such a one; 0: it is not. */
+int ft_model_virtual(const struct ft_model *m, struct ft_virtual *v);
+
 #endif

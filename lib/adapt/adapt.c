@@ -252,6 +252,38 @@ int adapt_start(struct ft_model *m)
 	return rc;
 }
 
+/* The numbers of all sites of the one technique side by side. */
+static int fill_virtual(const struct adapt *all, struct ft_virtual *v)
+{
+	int64_t one = v->cols / (int64_t)all->attached;
+	int rc = FT_OK;
+	v->data = ft_alloc((size_t)v->rows * (size_t)v->cols, sizeof *v->data);
+	for (size_t i = 0; v->data && rc == FT_OK && i < all->attached; i++)
+		rc = all->at[i]->kind->embeddings(all->at[i], v->data + (int64_t)i * one, v->cols);
+	if (v->data && rc == FT_OK)
+		return 1;
+	free(v->data);
+	v->data = NULL;
+	return rc ? rc : FT_EFAIL;
+}
+
+int ft_model_virtual(const struct ft_model *m, struct ft_virtual *v)
+{
+	const struct adapt *all = m->adapt;
+	const struct shape *s = &m->shape;
+	*v = (struct ft_virtual){ 0 };
+	if (!all || all->count != 1 || !all->list[0].kind->embeddings)
+		return 0;
+	bool own = s->kv_heads && s->head_size; /* keys of another width than states */
+	v->keys = all->keys > 0;
+	v->rows = v->keys ? all->keys : all->tokens;
+	v->width = v->keys && own ? s->kv_heads * s->head_size : s->width;
+	v->heads = v->keys && own ? s->kv_heads : s->heads;
+	v->layers = s->layers;
+	v->cols = v->keys ? 2 * v->layers * v->width : v->width;
+	return fill_virtual(all, v);
+}
+
 /* ---- plans ---- */
 
 /* "lora", or the first of lora2, lora3, … that is free. */

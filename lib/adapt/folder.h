@@ -64,4 +64,10 @@ int peft_pattern(struct peft_modules *p, const char *key, const char *module, do
 /* Whether modules_to_save names the module that a parameter belongs to. */
 bool peft_saves(const struct folder *f, const char *file);
 
+/* ---- peft_virtual.c: prompts and prefixes ---- */
+extern const char *const peft_known_virtual[];
+#define PEFT_EMBEDDINGS "prompt_embeddings"
+int peft_virtual(const struct folder *f, const struct technique *t, json_t *list);
+int peft_take_virtual(struct ft_model *m, const struct folder *f, const struct ft_stored *t);
+
 #endif

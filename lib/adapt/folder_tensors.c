@@ -86,6 +86,8 @@ static int load_tensor(struct ft_model *m, const struct folder *f, const struct 
 	bool turned = false;
 	if (strstr(t->name, ".original_module.")) /* what a module that was saved whole was before */
 		return FT_OK;
+	if (f->kind == &folder_peft && strcmp(t->name, PEFT_EMBEDDINGS) == 0)
+		return peft_take_virtual(m, f, t);
 	char *name = ft_format("%s%16s", t->name, "");
 	if (!name)
 		return FT_EFAIL;

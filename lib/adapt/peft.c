@@ -180,7 +180,13 @@ static int translate(const struct folder *f, const struct sites *s, json_t *list
 		return ft_context(err, "%s: " FOLDER_CONFIG, f->dir);
 	if (strcmp(type, type_lora) == 0)
 		return translate_lora(f, s, list);
-	return folder_fail(f, FT_EFORMAT, "peft_type: '%.40s' is not supported; %s is", type, type_lora);
+	const struct technique *t = strcmp(type, "PROMPT_TUNING") == 0   ? &technique_prompt
+	                            : strcmp(type, "PREFIX_TUNING") == 0 ? &technique_prefix : NULL;
+	if (!t)
+		return folder_fail(f, FT_EFORMAT, "peft_type: '%.40s' is not supported; %s, PROMPT_TUNING and PREFIX_TUNING are",
+		                   type, type_lora);
+	int rc = check_keys(f, peft_known_virtual, (const char *const[]){ NULL });
+	return rc ? rc : peft_virtual(f, t, list);
 }
 
 /* ---- names of tensors ---- */
@@ -210,9 +216,13 @@ static void cut_name(char *name)
 
 static void spell(char *name, bool *turned)
 {
-	static const char prefix[] = "base_model.model.";
-	if (strncmp(name, prefix, sizeof prefix - 1) == 0)
-		memmove(name, name + sizeof prefix - 1, strlen(name + sizeof prefix - 1) + 1);
+	/* Of a prompt or a prefix the base is not wrapped. */
+	static const char *const prefixes[] = { "base_model.model.", "base_model." };
+	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+		size_t n = strlen(prefixes[i]);
+		if (strncmp(name, prefixes[i], n) == 0)
+			memmove(name, name + n, strlen(name + n) + 1);
+	}
 	cut_out(name, ".modules_to_save.default");
 	cut_out(name, ".modules_to_save");
 	cut_out(name, ".base_layer");

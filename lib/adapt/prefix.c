@@ -56,6 +56,21 @@ static struct ft_tensor *prefix(struct ft_graph *g, const struct attached *a)
 	return ft_linear(g, ft_tanh(g, x), &a->part[KV]->t, &a->part[KV_BIAS]->t);
 }
 
+/* Also of what a network makes: PEFT keeps its result alone. */
+static int embeddings(const struct attached *a, float *to, int64_t ld)
+{
+	struct ft_graph *g = ft_graph_new();
+	if (!g)
+		return FT_EFAIL;
+	ft_graph_begin(g, FT_INFER, 0, 0);
+	const struct ft_tensor *x = prefix(g, a);
+	for (int64_t i = 0; x && i < x->rows; i++)
+		ft_tensor_floats(x, i, 1, to + i * ld);
+	int rc = x ? FT_OK : ft_graph_error(g);
+	ft_graph_free(g);
+	return rc;
+}
+
 const struct technique technique_prefix = {
 	.name = "prefix",
 	.keys = keys,
@@ -66,4 +81,5 @@ const struct technique technique_prefix = {
 	.usual_rate = usual_rate,
 	.attach = attach,
 	.prefix = prefix,
+	.embeddings = embeddings,
 };

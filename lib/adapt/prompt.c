@@ -114,6 +114,14 @@ static struct ft_tensor *table(struct ft_graph *g, const struct attached *a, con
 	return ft_add_rows(g, y, &a->part[VECTORS]->t, index);
 }
 
+static int embeddings(const struct attached *a, float *to, int64_t ld)
+{
+	const struct ft_tensor *v = &a->part[VECTORS]->t;
+	for (int64_t i = 0; i < v->rows; i++)
+		ft_tensor_floats(v, i, 1, to + i * ld);
+	return FT_OK;
+}
+
 const struct technique technique_prompt = {
 	.name = "prompt",
 	.keys = keys,
@@ -123,4 +131,5 @@ const struct technique technique_prompt = {
 	.attach = attach,
 	.start = start,
 	.table = table,
+	.embeddings = embeddings,
 };

@@ -310,7 +310,8 @@ static void free_tensors(struct tensors *t)
 }
 
 /* A parameter under another name, with data of its own. */
-static int add_tensor(struct tensors *all, const struct ft_param *p, const char *name, enum ft_dtype dtype)
+static int add_tensor(struct tensors *all, const struct ft_param *p, const char *prefix, const char *name,
+                      enum ft_dtype dtype)
 {
 	int rc = ft_grow(&all->at, &all->cap, all->count + 1, sizeof *all->at);
 	if (rc < 0)
@@ -321,7 +322,7 @@ static int add_tensor(struct tensors *all, const struct ft_param *p, const char 
 	if (copy && copy != t->data)
 		memcpy(copy, t->data, t->bytes);
 	t->data = copy;
-	t->name = ft_format(PREFIX "%s", name);
+	t->name = ft_format("%s%s", prefix, name);
 	all->count++;
 	return rc ? rc : t->name && copy ? FT_OK : FT_EFAIL;
 }
@@ -331,7 +332,7 @@ static int add_matrix(struct tensors *all, const char *module, const char *part,
 {
 	char *name = ft_format("%s.%s", module, part);
 	struct ft_param p = { .file = name, .rank = 2, .t = { .rows = rows, .cols = cols, .data = data } };
-	int rc = name ? add_tensor(all, &p, name, dtype) : FT_EFAIL;
+	int rc = name ? add_tensor(all, &p, PREFIX, name, dtype) : FT_EFAIL;
 	free(name);
 	return rc;
 }
@@ -343,6 +344,29 @@ static int add_delta(struct tensors *all, const struct ft_delta *d, enum ft_dtyp
 	return rc ? rc : add_matrix(all, d->module, d->table ? "lora_embedding_B" : "lora_B.weight", out, d->r, d->b, dtype);
 }
 
+/* Those of the head that are saved, to what is there. */
+static int add_saved(struct tensors *all, const struct ft_model *m, const char *prefix, const json_t *saved,
+                     enum ft_dtype dtype)
+{
+	int rc = FT_OK;
+	for (size_t i = 0; i < ft_model_params(m) && rc == FT_OK; i++) {
+		const struct ft_param *p = ft_model_param(m, i);
+		char *module = head_module(m, p, &rc);
+		if (module && is_listed(saved, module))
+			rc = add_tensor(all, p, prefix, p->file, dtype);
+		free(module);
+	}
+	return rc;
+}
+
+static int write_all(const struct tensors *all, const char *dir)
+{
+	char *path = ft_format("%s/adapter_model.safetensors", dir);
+	int rc = path ? ft_safetensors_write(path, all->at, all->count) : FT_EFAIL;
+	free(path);
+	return rc;
+}
+
 static int write_tensors(const struct ft_model *m, const char *dir, const struct ft_delta *d, size_t n,
                          const json_t *saved, enum ft_dtype dtype)
 {
@@ -350,35 +374,73 @@ static int write_tensors(const struct ft_model *m, const char *dir, const struct
 	int rc = FT_OK;
 	for (size_t i = 0; i < n && rc == FT_OK; i++)
 		rc = add_delta(&all, &d[i], dtype);
-	for (size_t i = 0; i < ft_model_params(m) && rc == FT_OK; i++) {
-		char *module = head_module(m, ft_model_param(m, i), &rc);
-		if (module && is_listed(saved, module))
-			rc = add_tensor(&all, ft_model_param(m, i), ft_model_param(m, i)->file, dtype);
-		free(module);
-	}
-	char *path = ft_format("%s/adapter_model.safetensors", dir);
-	rc = rc ? rc : path ? ft_safetensors_write(path, all.at, all.count) : FT_EFAIL;
-	free(path);
+	rc = rc ? rc : add_saved(&all, m, PREFIX, saved, dtype);
+	rc = rc ? rc : write_all(&all, dir);
 	free_tensors(&all);
+	return rc;
+}
+
+/* ---- prompts and prefixes ---- */
+
+static int write_virtual_config(const struct ft_model *m, const char *dir, const struct ft_virtual *v, const json_t *saved)
+{
+	const struct task *task = task_of(m);
+	json_t *o = json_pack("{s:n, s:s, s:b, s:O?, s:I, s:I, s:i, s:I, s:s, s:n, s:s?, s:I}", "auto_mapping",
+	                      "base_model_name_or_path", ft_model_dir(m), "inference_mode", true, "modules_to_save",
+	                      json_array_size(saved) ? saved : NULL, "num_attention_heads", (json_int_t)v->heads, "num_layers",
+	                      (json_int_t)v->layers, "num_transformer_submodules", 1, "num_virtual_tokens",
+	                      (json_int_t)v->rows, "peft_type", v->keys ? "PREFIX_TUNING" : "PROMPT_TUNING", "revision",
+	                      "task_type", task ? task->name : NULL, "token_dim", (json_int_t)v->width);
+	int rc = o ? FT_OK : ft_fail(FT_EFAIL, "out of memory for adapter_config.json");
+	rc = rc ? rc : ft_json_set(o, v->keys ? "prefix_projection" : "prompt_tuning_init",
+	                           v->keys ? json_false() : json_string("RANDOM"));
+	char *path = ft_format("%s/adapter_config.json", dir);
+	rc = rc ? rc : path ? ft_json_save(path, o) : FT_EFAIL;
+	free(path);
+	json_decref(o);
+	return rc;
+}
+
+static int write_virtual(const struct ft_model *m, const char *dir, const struct ft_virtual *v, enum ft_dtype dtype)
+{
+	static char name[] = "prompt_embeddings";
+	struct ft_param p = { .file = name, .rank = 2, .t = { .rows = v->rows, .cols = v->cols, .data = v->data } };
+	struct tensors all = { 0 };
+	json_t *saved = make_saved(m);
+	int rc = saved ? write_virtual_config(m, dir, v, saved) : ft_fail(FT_EFAIL, "out of memory for an adapter");
+	rc = rc ? rc : add_tensor(&all, &p, "", name, dtype);
+	rc = rc ? rc : add_saved(&all, m, "base_model.", saved, dtype);
+	rc = rc ? rc : write_all(&all, dir);
+	free_tensors(&all);
+	json_decref(saved);
+	return rc;
+}
+
+static int write_deltas(const struct ft_model *m, const char *dir, enum ft_dtype dtype)
+{
+	struct ft_delta *d = NULL;
+	json_t *saved = NULL;
+	size_t n = 0;
+	int rc = ft_model_deltas(m, &d, &n);
+	if (rc == FT_OK && !(saved = make_saved(m)))
+		rc = ft_fail(FT_EFAIL, "out of memory for an adapter");
+	rc = rc ? rc : write_config(m, dir, d, n, saved);
+	rc = rc ? rc : write_tensors(m, dir, d, n, saved, dtype);
+	ft_deltas_free(d, n);
+	json_decref(saved);
 	return rc;
 }
 
 static int write_peft(const struct ft_model *m, const char *dir, enum ft_dtype dtype)
 {
-	struct ft_delta *d = NULL;
-	json_t *saved = NULL;
-	size_t n = 0;
+	struct ft_virtual v = { 0 };
 	int rc = check_base(m);
-	rc = rc ? rc : ft_model_deltas(m, &d, &n);
-	if (rc == FT_OK && !(saved = make_saved(m)))
-		rc = ft_fail(FT_EFAIL, "out of memory for an adapter");
-	rc = rc ? rc : write_config(m, dir, d, n, saved);
-	rc = rc ? rc : write_tensors(m, dir, d, n, saved, dtype);
+	int is_virtual = rc ? rc : ft_model_virtual(m, &v);
+	rc = is_virtual < 0 ? is_virtual : is_virtual ? write_virtual(m, dir, &v, dtype) : write_deltas(m, dir, dtype);
 	rc = rc ? rc : write_note(m, dir);
 	rc = rc ? rc : tokenizer_export(m, dir);
 	rc = rc ? rc : card_write(m, dir, dtype);
-	ft_deltas_free(d, n);
-	json_decref(saved);
+	free(v.data);
 	return rc;
 }
 

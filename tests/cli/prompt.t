@@ -41,6 +41,11 @@ ok 'is measured' sh -c 'ft-tokenize -q -m "$T/two.ft" "$T/train.tsv" | ft-batch 
 fails 'cannot become weights' 2 ft-export -q -m "$T/tuned.ft" --to hf "$T/hf"
 like 'says what can be' "$(cat "$T/.err")" '--to peft'
 
+answers() { ft-predict -q -m "$1" "$T/train.tsv" | sed 's/\([0-9]\.[0-9]\{4\}\)[0-9]*/\1/g'; }
+ok 'is exported beside its base' ft-export -q -m "$T/tuned.ft" --to peft "$T/peft"
+is 'and answers from there' "$(answers "$T/peft")" "$(answers "$T/tuned.ft")"
+fails 'two of them cannot be' 2 ft-export -q -m "$T/two.ft" --to peft "$T/peft2"
+
 # ---- prefixes ----
 ok 'a plan with a prefix' freeze --prefix n=4 -o "$T/prefix.ft" "$M"
 ft-freeze --show --json "$T/prefix.ft" >"$T/prefix.jsonl"
@@ -58,6 +63,10 @@ ok 'trains' ft-train -q -m "$T/both.ft" -o "$T/tuned2.ft" "$T/train.bat"
 ok 'and goes on' ft-train -q -m "$T/tuned2.ft" -o "$T/more2.ft" "$T/train.bat"
 is 'and answers' "$(ft-predict -q -m "$T/more2.ft" "$T/train.tsv" | wc -l)" 4
 fails 'cannot become weights' 2 ft-export -q -m "$T/tuned2.ft" --to hf "$T/hf"
+ok 'one that a network makes' freeze --prefix n=4,projection=6 -o "$T/made.ft" "$M"
+ok 'trains' ft-train -q -m "$T/made.ft" -o "$T/made2.ft" "$T/train.bat"
+ok 'is exported as what is made' ft-export -q -m "$T/made2.ft" --to peft "$T/peft3"
+is 'and answers from there' "$(answers "$T/peft3")" "$(answers "$T/made2.ft")"
 
 # ---- going on from a text ----
 L=$SRC/tests/ref/decoders/gpt2/tiny-lm

@@ -43,6 +43,10 @@ MODELS = {
 }
 
 
+# Those that are also there as PEFT saves them.
+FOLDERS = [("bert", "prompt"), ("llama", "prefix"), ("gpt2", "projection")]
+
+
 def config(technique, task):
     common = {"task_type": TaskType.SEQ_CLS if task == CLASSIFY else TaskType.CAUSAL_LM, "num_virtual_tokens": TOKENS}
     if technique == "prompt":
@@ -93,7 +97,20 @@ def tensors_of(model, batch, task, technique):
     return out.loss.item(), logits
 
 
-def run(name, technique, seed):
+def save(model, base, folder):
+    model.save_pretrained(folder)
+    os.remove(os.path.join(folder, "README.md"))
+    path = os.path.join(folder, "adapter_config.json")
+    with open(path, encoding="utf-8") as f:
+        c = json.load(f)
+    c["base_model_name_or_path"] = os.path.join("..", "..", base)
+    if c["modules_to_save"]:
+        c["modules_to_save"] = sorted(set(c["modules_to_save"]))
+    encoders.write_json(path, c)
+    os.chmod(os.path.join(folder, "adapter_model.safetensors"), 0o644)
+
+
+def run(name, technique, seed, out):
     folder, file, task, _ = MODELS[name]
     with open(os.path.join(HERE, file), encoding="utf-8") as f:
         batch = json.loads(f.readline())
@@ -105,6 +122,8 @@ def run(name, technique, seed):
     for part, p in encoder.named_parameters():
         tensors[part] = p.detach().clone()
         tensors["grad." + part] = p.grad.clone()
+    if (name, technique) in FOLDERS:
+        save(model, folder, os.path.join(out, name + "-" + technique))
     return loss, {"%s.%s" % (technique, k): v for k, v in tensors.items()}
 
 
@@ -135,7 +154,7 @@ def main():
         tensors = {}
         losses[name] = {}
         for k, technique in enumerate(model[3]):
-            losses[name][technique], own = run(name, technique, 100 * i + k)
+            losses[name][technique], own = run(name, technique, 100 * i + k, folder)
             tensors.update(own)
         encoders.save_tensors(tensors, os.path.join(folder, name + ".safetensors"))
     encoders.write_line(os.path.join(folder, "expected.json"), {

@@ -1,5 +1,6 @@
 /* prompt.c - what stands before every row: prompts and prefixes against PEFT (tests/ref/README.md), and that neither the rest of the
  * program nor the base notices. */
+#include "ft/adapter.h"
 #include "ft/cache.h"
 #include "ft/optim.h"
 #include "tests/reference.h"
@@ -28,7 +29,7 @@ static const struct {
 	{ "mistral", "tests/ref/decoders/mistral/tiny-lm", "tests/ref/decoders/mistral/lm.jsonl", false, "prefix" },
 	{ "qwen3", "tests/ref/decoders/qwen3/tiny-lm", "tests/ref/decoders/qwen3/lm.jsonl", false, "prefix" },
 };
-enum { MODELS = sizeof models / sizeof *models, BERT = 0, LLAMA = 3 };
+enum { MODELS = sizeof models / sizeof *models, BERT = 0, GPT2 = 2, LLAMA = 3 };
 
 static const struct {
 	const char *name, *option, *said;
@@ -162,10 +163,40 @@ static void check_reference(int i, int k)
 	const struct ft_stored *logits = reference(want, what, "", "logits");
 	d = out.logits && logits && out.units * out.outputs == logits->bytes / 4 ? worst(out.logits, logits) : INFINITY;
 	ok(d < 1e-5, "%s, %s: logits, worst %.2g", name, what, d);
+	struct ft_virtual v;
+	const struct ft_stored *saved = reference(want, what, "", "saved");
+	d = ft_model_virtual(m, &v) == 1 && saved->shape[0] == v.rows && saved->shape[1] == v.cols ? worst(v.data, saved)
+	                                                                                       : INFINITY;
+	ok(d < 1e-6, "%s, %s: what PEFT saves, worst %.2g", name, what, d);
+	free(v.data);
 	json_decref(line);
 	ft_safetensors_close(want);
 	ft_graph_free(g);
 	ft_optim_free(optim);
+	ft_model_free(m);
+}
+
+/* What PEFT has saved is a model, with the same logits. */
+static void check_folder(int i, int k)
+{
+	static struct held h;
+	struct ft_output out = { 0 };
+	char path[100];
+	snprintf(path, sizeof path, FOLDER "%s-%s", models[i].name, techniques[k].name);
+	struct ft_model *m = ft_model_open(path, NULL, 0);
+	struct ft_graph *g = ft_graph_new();
+	snprintf(path, sizeof path, FOLDER "%s.safetensors", models[i].name);
+	struct ft_safetensors *want = ft_safetensors_open(path);
+	json_t *line = line_of(models[i].batch, 0);
+	take_batch(&h, line, false);
+	h.b.labels = NULL;
+	if (ok(m && ft_model_eval(m, g, &h.b, &out) == 0, "%s, %s: the folder of PEFT opens", models[i].name, techniques[k].name)) {
+		double d = worst(out.logits, reference(want, techniques[k].name, "", "logits"));
+		ok(d < 1e-5, "and gives its logits, worst %.2g", d);
+	}
+	json_decref(line);
+	ft_safetensors_close(want);
+	ft_graph_free(g);
 	ft_model_free(m);
 }
 
@@ -411,6 +442,9 @@ int main(void)
 		check_training(LLAMA, k);
 		check_tags(k);
 	}
+	check_folder(BERT, 0);
+	check_folder(GPT2, 2);
+	check_folder(LLAMA, 1);
 	check_start();
 	check_room();
 	return tap_done();
