@@ -17,7 +17,7 @@ static const struct ft_opt options[] = {
 	  0 },
 	{ "base", 0, FT_OPT_STR, &base, "DIR",
 	  "the folder of the base model, where the hint of the stream or the adapter does not lead", FT_OPT_QUIET },
-	{ "to", 't', FT_OPT_STR, &to, "FORMAT", "the format: hf, a Hugging Face folder; gguf, a file for llama.cpp; peft and gguf-lora, only what was added to the base, for PEFT and for llama.cpp (default: hf)", 0 },
+	{ "to", 't', FT_OPT_STR, &to, "FORMAT", "the format: hf, a Hugging Face folder; gguf, a file for llama.cpp; peft, adapterhub and gguf-lora, only what was added to the base, for PEFT, AdapterHub's library and llama.cpp (default: hf)", 0 },
 	{ "dtype", 'd', FT_OPT_STR, &dtype, "TYPE", "store weights as f32, f16 or bf16, and in a GGUF file also q8_0 or q4_0 (default: f32)", 0 },
 	{ "force", 'f', FT_OPT_FLAG, &force, NULL,
 	  "replace a model folder, an archive or a file that is there already", FT_OPT_QUIET },
@@ -156,7 +156,7 @@ static int run(int argc, char **argv)
 const struct ft_tool ft_tool = {
 	.name = "ft-export",
 	.summary = "write a model as files that other programs read",
-	.synopsis = "-m MODEL [--to hf] [OPTION]... DIR\n-m MODEL [--to hf] [OPTION]... FILE.tar[.zst|.gz]\n-m MODEL --to gguf [OPTION]... FILE.gguf\n-m MODEL --to gguf-lora [OPTION]... FILE.gguf\n-m MODEL --to peft [OPTION]... DIR",
+	.synopsis = "-m MODEL [--to hf] [OPTION]... DIR\n-m MODEL [--to hf] [OPTION]... FILE.tar[.zst|.gz]\n-m MODEL --to gguf [OPTION]... FILE.gguf\n-m MODEL --to gguf-lora [OPTION]... FILE.gguf\n-m MODEL --to peft|adapterhub [OPTION]... DIR",
 	.options = options,
 	.run = run,
 };

@@ -11,7 +11,7 @@
 
 #define JSON_MAX ((off_t)16 << 20) /* bytes of a configuration; a list of 100,000 labels has 5 MB */
 
-static const struct folder_kind *const kinds[] = { &folder_peft, &folder_mlx };
+static const struct folder_kind *const kinds[] = { &folder_peft, &folder_mlx, &folder_adapterhub };
 
 /* 1, 0, or <0 when the folder cannot be looked into. */
 static int has_file(const char *dir, const char *name, off_t *bytes)
@@ -58,8 +58,8 @@ static int find_kind(struct folder *f)
 			f->kind = kinds[i];
 			return FT_OK;
 		}
-	return folder_fail(f, FT_EFORMAT, "no %s, as PEFT writes it, and no %s, as mlx-lm does", folder_peft.mark,
-	                   folder_mlx.mark);
+	return folder_fail(f, FT_EFORMAT, "no %s, as PEFT writes it, no %s, as mlx-lm does, and no %s, as AdapterHub does",
+	                   folder_peft.mark, folder_mlx.mark, folder_adapterhub.mark);
 }
 
 static int open_tensors(struct folder *f)
@@ -69,12 +69,24 @@ static int open_tensors(struct folder *f)
 		return there;
 	if (there == 0 && f->kind->pickle && has_file(f->dir, f->kind->pickle, NULL) > 0)
 		return ft_fail(FT_EFORMAT, "%s: %s is a pickle, which is a program and not read; "
-		               "peft's save_pretrained() in Python writes %s", f->dir, f->kind->pickle, f->kind->weights);
+		               "%s writes %s", f->dir, f->kind->pickle, f->kind->writes, f->kind->weights);
 	if (there == 0)
 		return ft_fail(FT_EFORMAT, "%s: there is no %s", f->dir, f->kind->weights);
 	f->weights = ft_format("%s/%s", f->dir, f->kind->weights);
 	f->tensors = f->weights ? ft_safetensors_open(f->weights) : NULL;
 	return f->tensors ? FT_OK : ft_last_error();
+}
+
+static int open_head(struct folder *f)
+{
+	int there = f->kind->head_config ? load_object(f, f->kind->head_config, &f->head) : FT_OK;
+	there = there < 0 ? there : f->kind->head_weights ? has_file(f->dir, f->kind->head_weights, NULL) : 0;
+	if (there <= 0)
+		return there;
+	char *path = ft_format("%s/%s", f->dir, f->kind->head_weights);
+	f->more = path ? ft_safetensors_open(path) : NULL;
+	free(path);
+	return f->more ? FT_OK : ft_last_error();
 }
 
 void folder_free(struct ft_model *m)
@@ -84,7 +96,9 @@ void folder_free(struct ft_model *m)
 		return;
 	json_decref(f->config);
 	json_decref(f->note);
+	json_decref(f->head);
 	ft_safetensors_close(f->tensors);
+	ft_safetensors_close(f->more);
 	free(f->weights);
 	free(f->dir);
 	free(f);
@@ -100,6 +114,7 @@ int folder_open(struct ft_model *m, const char *path, const char **base)
 	rc = rc ? rc : load_object(f, FT_ADAPTER_NOTE, &f->note);
 	rc = rc ? rc : find_kind(f);
 	rc = rc ? rc : open_tensors(f);
+	rc = rc ? rc : open_head(f);
 	int err = FT_OK;
 	if (rc == FT_OK)
 		*base = ft_json_str(f->config, f->kind->base, NULL, &err);

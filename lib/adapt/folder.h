@@ -15,6 +15,8 @@ struct folder {
 	const struct folder_kind *kind;
 	struct ft_safetensors *tensors;
 	char *weights;                  /* their path */
+	json_t *head;                   /* the kind's head_config, or NULL */
+	struct ft_safetensors *more;    /* its head_weights, or NULL */
 };
 
 /* A program's way of writing adapters. */
@@ -23,6 +25,8 @@ struct folder_kind {
 	const char *mark;     /* a member that only its adapter_config.json has */
 	const char *weights;  /* its file of tensors */
 	const char *pickle;   /* what it may have instead, which is not read; or NULL */
+	const char *writes;   /* what would write the first instead */
+	const char *head_config, *head_weights; /* files that may be there for the head; or NULL */
 	const char *base;     /* the member that says what the base is */
 	/* The head that the adapter is for; *head stays NULL when it does not say. `last` is the weight of a
 	 * classifier when there is one; else NULL. */
@@ -35,7 +39,7 @@ struct folder_kind {
 	/* Whether it must hold this parameter of the base. NULL: none. */
 	bool (*saves)(const struct folder *f, const char *file);
 };
-extern const struct folder_kind folder_peft, folder_mlx;
+extern const struct folder_kind folder_peft, folder_mlx, folder_adapterhub;
 
 /* A failure in adapter_config.json. */
 #define folder_fail(f, code, fmt, ...) ft_fail(code, "%s: " FOLDER_CONFIG ": " fmt, (f)->dir __VA_OPT__(,) __VA_ARGS__)

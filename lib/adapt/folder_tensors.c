@@ -81,6 +81,17 @@ static int take(const struct folder *f, struct ft_param *p, const struct ft_stor
 	return rc;
 }
 
+/* Of an output layer that is the table of words, which transformers saves twice. */
+static bool is_tied(const struct ft_model *m, const char *name)
+{
+	static const char *const ends[] = { "lm_head.weight", ".decoder.weight", ".decoder.bias", "vocab_projector.weight" };
+	size_t n = strlen(name);
+	for (size_t i = 0; ft_task_of_words(ft_model_task(m)) && i < sizeof ends / sizeof *ends; i++)
+		if (n >= strlen(ends[i]) && strcmp(name + n - strlen(ends[i]), ends[i]) == 0)
+			return true;
+	return false;
+}
+
 static int load_tensor(struct ft_model *m, const struct folder *f, const struct named *all, const struct ft_stored *t)
 {
 	bool turned = false;
@@ -95,8 +106,9 @@ static int load_tensor(struct ft_model *m, const struct folder *f, const struct 
 	f->kind->spell(name, &turned);
 	struct ft_param *p = find_param(m, all, name);
 	bool replaced = m->new_head && (p ? strncmp(p->name, "head.", 5) == 0 : f->kind->saves && f->kind->saves(f, name));
+	bool passed = replaced || (!p && is_tied(m, name));
 	free(name);
-	if (replaced) /* of the head that a plan has put another in place of */
+	if (passed) /* of the head that a plan has put another in place of, or of none */
 		return FT_OK;
 	if (!p)
 		return ft_fail(FT_EFORMAT, "%s: tensor '%.120s': nothing in %s is called like that", f->weights, t->name, m->dir);
@@ -124,6 +136,8 @@ int folder_load(struct ft_model *m)
 	int rc = all ? FT_OK : FT_EFAIL;
 	for (size_t i = 0; rc == FT_OK && i < ft_safetensors_count(f->tensors); i++)
 		rc = load_tensor(m, f, all, ft_safetensors_at(f->tensors, i));
+	for (size_t i = 0; rc == FT_OK && f->more && i < ft_safetensors_count(f->more); i++)
+		rc = load_tensor(m, f, all, ft_safetensors_at(f->more, i));
 	free(all);
 	rc = rc ? rc : check_all(m, f);
 	for (size_t i = 0; rc == FT_OK && i < m->count; i++)

@@ -235,6 +235,7 @@ const struct folder_kind folder_peft = {
 	.mark = "peft_type",
 	.weights = "adapter_model.safetensors",
 	.pickle = "adapter_model.bin",
+	.writes = "peft's save_pretrained() in Python",
 	.base = "base_model_name_or_path",
 	.head = find_head,
 	.translate = translate,

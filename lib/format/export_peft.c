@@ -281,7 +281,7 @@ static int write_config(const struct ft_model *m, const char *dir, struct ft_del
 }
 
 /* What the files of PEFT cannot say: which base it was, and what the outputs mean. */
-static int write_note(const struct ft_model *m, const char *dir)
+int adapter_note_write(const struct ft_model *m, const char *dir)
 {
 	const json_t *meta = ft_model_meta(m);
 	json_t *o = json_pack("{s:{s:O}, s:O}", "base", "digest", json_object_get(json_object_get(meta, "base"), "digest"),
@@ -437,7 +437,7 @@ static int write_peft(const struct ft_model *m, const char *dir, enum ft_dtype d
 	int rc = check_base(m);
 	int is_virtual = rc ? rc : ft_model_virtual(m, &v);
 	rc = is_virtual < 0 ? is_virtual : is_virtual ? write_virtual(m, dir, &v, dtype) : write_deltas(m, dir, dtype);
-	rc = rc ? rc : write_note(m, dir);
+	rc = rc ? rc : adapter_note_write(m, dir);
 	rc = rc ? rc : tokenizer_export(m, dir);
 	rc = rc ? rc : card_write(m, dir, dtype);
 	free(v.data);

@@ -71,6 +71,8 @@ int check_finite(const struct ft_param *p, const float *wide, const void *narrow
 /* The parameter as it will be stored. For F32 the bytes are the parameter's own, where it has
  * floats that need not be turned; else memory of its own, also after a failure. */
 int stored_make(const struct ft_param *p, enum ft_dtype dtype, struct ft_stored *t);
+/* FT_ADAPTER_NOTE of an adapter's folder. */
+int adapter_note_write(const struct ft_model *m, const char *dir);
 /* The base's files of a tokenizer into `dir`. */
 int tokenizer_export(const struct ft_model *m, const char *dir);
 /* Writes the model card, README.md, into `dir`. */

@@ -136,7 +136,7 @@ fails 'no model' 2 ft-export out9
 fails 'no destination' 2 ft-export -m "$mlm"
 fails 'two destinations' 2 ft-export -m "$mlm" a9 b9
 fails 'a format that there is not' 2 ft-export --to onnx -m "$mlm" out9
-like 'lists what there is' "$(cat .err)" "'onnx' is not a format to export to; there is: hf gguf peft gguf-lora$"
+like 'lists what there is' "$(cat .err)" "'onnx' is not a format to export to; there is: hf gguf peft gguf-lora adapterhub$"
 fails 'a type that only a file has' 2 ft-export --dtype q8_0 -m "$mlm" out9
 fails 'a type that there is not' 2 ft-export --dtype i8 -m "$mlm" out9
 

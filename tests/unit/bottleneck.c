@@ -337,6 +337,28 @@ static void check_cache(const json_t *c)
 	ft_model_free(m);
 }
 
+/* ---- folders ---- */
+
+/* The folder that the library saved, as a model. */
+static void check_folder(const json_t *c)
+{
+	char path[160], base[160];
+	static struct held h;
+	snprintf(path, sizeof path, CASES "%s", text_of(c, "name"));
+	snprintf(base, sizeof base, "tests/ref/%s", text_of(c, "model"));
+	struct ft_model *m = ft_model_open(path, base, 0), *ours = open_case(c);
+	struct ft_graph *g = ft_graph_new();
+	take_batch(&h, c, false);
+	if (ok(m && ours && take_values(ours, c), "%s as a folder: %s", text_of(c, "name"), m ? "opens" : ft_message())) {
+		is_near(forward_loss(m, g, &h.b), json_number_value(json_object_get(c, "loss")), 1e-5, "the library's loss");
+		is_int((long long)ft_model_params(m), (long long)ft_model_params(ours), "as many parameters");
+		ok(same_losses(m, ours, &h.b), "the same numbers as by ft-freeze --bottleneck");
+	}
+	ft_graph_free(g);
+	ft_model_free(m);
+	ft_model_free(ours);
+}
+
 /* ---- what cannot be ---- */
 static void refuse(const char *options, const char *why)
 {
@@ -353,6 +375,7 @@ int main(void)
 		check_plain(c);
 		check_training(c);
 		check_stream(c);
+		check_folder(c);
 		if (strncmp(text_of(c, "model"), "decoders", 8) == 0)
 			check_cache(c);
 		json_decref(c);
