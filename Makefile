@@ -99,9 +99,10 @@ check-deps: deps
 
 # ---- running ----
 .PHONY: demo check check-all bench fuzz lint golden coverage
-demo: deps ## build, then fine-tune the embedded encoder on the embedded data
+demo: deps ## build, then fine-tune the embedded models on the embedded data
 	@$(MAKE) --no-print-directory -s -j2 all
 	@$(MAKE) --no-print-directory -s -C pipelines/sentiment demo BIN=$(abspath $(BUILD)/bin)
+	@$(MAKE) --no-print-directory -s -C pipelines/support-chat demo OUT=out/demo BIN=$(abspath $(BUILD)/bin)
 
 check: check-deps ## run the tests (under three minutes on two cores)
 	@$(MAKE) --no-print-directory -s -j2 all units
