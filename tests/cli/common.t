@@ -50,6 +50,7 @@ for tool in ft-tokenize ft-train ft-eval ft-predict ft-export; do
 	like "$tool: it is named" "$(cat .err)" "$T/nothing"
 done
 fails 'ft-freeze: no model' 2 ft-freeze
+fails 'ft-merge: models that are not there' 1 ft-merge "$T/nothing" "$T/nothing"
 fails 'ft-pull: no repository' 2 ft-pull
 
 # ---- numbers ----
@@ -67,7 +68,7 @@ ft-tokenize -q -m plan.ft a.tsv >a.tok
 ft-batch -e 2 a.tok >a.bat
 ft-train -q -m plan.ft a.bat >tuned.ft
 for command in "ft-freeze $M" 'ft-tokenize -q -m plan.ft a.tsv' 'ft-batch a.tok' 'ft-train -q -m plan.ft a.bat' \
-	'ft-eval -q -m tuned.ft a.bat' 'ft-predict -q -m tuned.ft a.tsv' 'ft-cat a.bat'; do
+	'ft-merge -q tuned.ft plan.ft' 'ft-eval -q -m tuned.ft a.bat' 'ft-predict -q -m tuned.ft a.tsv' 'ft-cat a.bat'; do
 	quiet "$command" $command
 	fails "$command, to a full disk" 1 sh -c "$command >/dev/full"
 	fails "$command, to a closed output" 1 sh -c "$command >&-"
