@@ -25,6 +25,7 @@ is 'a second one has a name of its own, and trains alone' \
 	"$(ft-freeze --show --json --lora r=1 "$T/plan.ft" | grep '"trains":true' | grep -o 'layer.1.attn.q[^"]*' | tr '\n' ' ')" \
 	'layer.1.attn.q.lora2.a layer.1.attn.q.lora2.b '
 
+ok 'IA3 needs nothing to be said' freeze --ia3 -o "$T/ia3.ft" "$M"
 fails 'a glob that matches nothing' 2 freeze --lora r=2,sites=*.nothing "$M"
 like 'names a site' "$(cat "$T/.err")" "'\*.nothing' matches no site .*layer\.1"
 fails 'a rank above the dimension' 2 freeze --lora r=1000 "$M"
