@@ -33,9 +33,7 @@ int op_sum_back(struct ft_graph *g, struct node *n)
 {
 	struct ft_tensor *a = n->in[0], *b = n->in[1];
 	int rc = b->needs_grad ? hand_back(g, n->out, b) : FT_OK;
-	if (rc < 0 || !a->needs_grad || graph_take_grad(n, a))
-		return rc;
-	return hand_back(g, n->out, a);
+	return rc == FT_OK && a->needs_grad ? graph_pass_grad(g, n, a) : rc;
 }
 
 /* ---- y = w x, of which w is a row or one number ---- */
