@@ -2,16 +2,12 @@
 #ifndef FT_TESTS_TAP_H
 #define FT_TESTS_TAP_H
 
-#include "ft/cli.h"
 #include "ft/err.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 static int tap_count, tap_failed;
-
-/* The library's notes name the tool; a test program is one too. */
-__attribute__((weak)) const struct ft_tool ft_tool = { .name = "test" };
 
 __attribute__((format(printf, 2, 3), unused)) static int ok(int good, const char *fmt, ...)
 {

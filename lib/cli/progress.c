@@ -2,6 +2,7 @@
 #include "ft/cli.h"
 #include "priv.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,7 +54,7 @@ void ft_progress_end(void)
 static void say(const char *kind, const char *fmt, va_list ap)
 {
 	ft_progress_end();
-	fprintf(stderr, "%s: %s", ft_tool.name, kind);
+	fprintf(stderr, "%s: %s", program_invocation_short_name, kind);
 	vfprintf(stderr, fmt, ap);
 	fputc('\n', stderr);
 }

@@ -3,6 +3,7 @@
 #include "ft/tensor.h"
 #include "priv.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -353,7 +354,7 @@ static int settle(struct run *r)
 static void leave_words(char words[160])
 {
 	snprintf(words, 160, "%s%s: stopped: nothing was written (--checkpoint FILE keeps what is done)\n",
-	         isatty(STDERR_FILENO) ? "\r\033[K" : "", ft_tool.name);
+	         isatty(STDERR_FILENO) ? "\r\033[K" : "", program_invocation_short_name);
 	if (!ft_quiet())
 		ft_signals_words(words);
 }

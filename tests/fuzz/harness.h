@@ -3,7 +3,6 @@
 #ifndef FT_TESTS_HARNESS_H
 #define FT_TESTS_HARNESS_H
 
-#include "ft/cli.h"
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,9 +10,6 @@
 
 /* Called with each input; what must not be, aborts. Returns 0. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* The library's notes name the tool; a harness is one too. */
-__attribute__((weak)) const struct ft_tool ft_tool = { .name = "fuzz" };
 
 /* As assert(), and never compiled out. */
 #define must(condition)                                                                  \

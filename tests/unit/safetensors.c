@@ -1,4 +1,5 @@
 /* The safetensors reader on good and bad files, and the writer. */
+#include "ft/cli.h"
 #include "ft/format.h"
 #include "ft/mem.h"
 #include "tests/tap.h"
