@@ -1,6 +1,6 @@
 /* step.c - how long a step of training takes, and what it spends it on.
  *
- *	step [-j THREADS] [-n STEPS] [-r ROWS] [-l LENGTH] [-b BATCHES] [-p] [-t still|keep] MODEL
+ *	step [-j THREADS] [-n STEPS] [-r ROWS] [-l LENGTH] [-b BATCHES] [-p] [-t still|keep] [-e STEPS] MODEL
  *
  * A step is what ft-train does with a batch: forward, backward, the gradients'
  * norm, clipping and AdamW. The batches are those of the stream BATCHES, or one of
@@ -10,8 +10,8 @@
  * With -p the products of one of the model's layers are timed before and after each step, and the step's rate is
  * held against theirs: a machine whose clock changes from second to second is the same for both.
  *
- * With -t the layers below all that trains are a trunk, which is kept or not (ft/trunk.h). As the batch is the same in
- * every step, n steps and the first one are n + 1 epochs. */
+ * With -t the layers below all that trains are a trunk, which is kept or not (ft/trunk.h). An epoch has the steps that
+ * -e says (1), each with tokens of its own, which the next epoch brings again. */
 #include "products.h"
 
 #include "ft/json.h"
@@ -31,7 +31,7 @@ struct bench {
 	struct ft_optim *optim;
 	struct ft_reader *data; /* NULL: the synthetic batch */
 	struct ft_batch batch;
-	int64_t steps;
+	int64_t steps, epoch, vocabulary;
 	struct ft_trunk *trunk; /* or NULL */
 	struct product products[LAYER_PRODUCTS]; /* with -p; else of no tokens */
 	/* results */
@@ -55,7 +55,7 @@ static void label_tokens(struct ft_batch *b, int32_t *labels)
 		labels[b->offsets[r + 1] - 1] = FT_IGNORE;
 }
 
-static int make_batch(struct ft_batch *b, bool by_token, int64_t vocabulary, int64_t rows, int64_t length)
+static int make_batch(struct ft_batch *b, bool by_token, int64_t rows, int64_t length)
 {
 	int64_t n = rows * length;
 	int32_t *ids = ft_alloc((size_t)n, sizeof *ids), *offsets = ft_alloc((size_t)rows + 1, sizeof *offsets);
@@ -64,23 +64,29 @@ static int make_batch(struct ft_batch *b, bool by_token, int64_t vocabulary, int
 	                        .rows = (size_t)rows, .nlabels = (size_t)(by_token ? n : rows) };
 	if (!ids || !offsets || !labels)
 		return FT_EFAIL;
-	struct ft_rng r;
-	ft_rng_init(&r, 1, 0);
-	for (int64_t i = 0; i < n; i++)
-		ids[i] = (int32_t)ft_rng_below(&r, (uint64_t)vocabulary);
 	for (int64_t i = 0; i < rows; i++) {
 		offsets[i + 1] = (int32_t)((i + 1) * length);
 		labels[i] = (int32_t)(i % 2);
 	}
-	if (by_token)
-		label_tokens(b, labels);
 	return FT_OK;
 }
 
-static int next_batch(struct bench *b)
+/* Tokens at random: those of the PLACE-th batch of an epoch. */
+static void fill_batch(struct bench *b, int64_t place)
+{
+	int32_t *ids = (int32_t *)b->batch.ids;
+	struct ft_rng r;
+	ft_rng_init(&r, 1, (uint64_t)place);
+	for (size_t i = 0; i < b->batch.tokens; i++)
+		ids[i] = (int32_t)ft_rng_below(&r, (uint64_t)b->vocabulary);
+	if (b->batch.nlabels == b->batch.tokens)
+		label_tokens(&b->batch, (int32_t *)b->batch.labels);
+}
+
+static int next_batch(struct bench *b, int64_t step)
 {
 	if (!b->data)
-		return FT_OK;
+		return fill_batch(b, step % b->epoch), FT_OK;
 	int rc = ft_batch_read(b->data, &b->batch);
 	return rc ? (rc < 0 ? rc : FT_OK)
 	          : ft_fail(FT_EUSAGE, "%s: fewer batches than steps", ft_reader_name(b->data));
@@ -184,7 +190,7 @@ static int run_steps(struct bench *b)
 {
 	double best = INFINITY, times[PHASES], before, after = 0;
 	for (int64_t i = -1; i < b->steps; i++) {
-		int rc = next_batch(b);
+		int rc = next_batch(b, i + 1);
 		double began = now();
 		rc = rc ? rc : run_step(b, i + 1, times);
 		if (rc < 0)
@@ -255,8 +261,8 @@ static int open_bench(struct bench *b, const char *model, const char *batches, i
 		return ft_last_error();
 	if (batches)
 		return (b->data = ft_reader_open(batches, "batches")) ? FT_OK : ft_last_error();
-	int64_t vocabulary = ft_json_int(json_object_get(ft_model_meta(b->m), "config"), "vocab_size", 1, NULL);
-	return make_batch(&b->batch, ft_model_task(b->m) == FT_TASK_LM, vocabulary, rows, length);
+	b->vocabulary = ft_json_int(json_object_get(ft_model_meta(b->m), "config"), "vocab_size", 1, NULL);
+	return make_batch(&b->batch, ft_model_task(b->m) == FT_TASK_LM, rows, length);
 }
 
 static void close_bench(struct bench *b)
@@ -292,12 +298,12 @@ static void take_products(struct bench *b)
 
 int main(int argc, char **argv)
 {
-	struct bench b = { .steps = 3 };
+	struct bench b = { .steps = 3, .epoch = 1 };
 	const char *batches = NULL, *trunk = NULL;
 	int64_t rows = 8, length = 128;
 	int threads = 0, c;
 	bool paired = false;
-	while ((c = getopt(argc, argv, "j:n:r:l:b:pt:")) != -1) {
+	while ((c = getopt(argc, argv, "j:n:r:l:b:pt:e:")) != -1) {
 		switch (c) {
 		case 'j': threads = atoi(optarg); break;
 		case 'n': b.steps = atoll(optarg); break;
@@ -305,12 +311,14 @@ int main(int argc, char **argv)
 		case 'l': length = atoll(optarg); break;
 		case 'b': batches = optarg; break;
 		case 't': trunk = optarg; break;
+		case 'e': b.epoch = atoll(optarg); break;
 		case 'p': paired = true; break;
 		default: return 2;
 		}
 	}
-	if (optind + 1 != argc || (paired && batches) || b.steps < 1 || rows < 1 || length < 1) {
-		fprintf(stderr, "usage: step [-j THREADS] [-n STEPS] [-r ROWS] [-l LENGTH] [-b BATCHES] [-p] [-t still|keep] MODEL\n");
+	if (optind + 1 != argc || (paired && batches) || b.steps < 1 || b.epoch < 1 || rows < 1 || length < 1) {
+		fprintf(stderr, "usage: step [-j THREADS] [-n STEPS] [-r ROWS] [-l LENGTH] [-b BATCHES] [-p] [-t still|keep] [-e STEPS] "
+		                "MODEL\n");
 		return 2;
 	}
 	ft_threads_set(threads);
