@@ -98,7 +98,7 @@ check-deps: deps
 	$(call install_packages,$(CHECK_PACKAGES))
 
 # ---- running ----
-.PHONY: demo check check-all bench fuzz lint golden coverage
+.PHONY: demo check check-all bench same fuzz lint golden coverage
 demo: deps ## build, then fine-tune the embedded models on the embedded data
 	@$(MAKE) --no-print-directory -s -j2 all
 	@$(MAKE) --no-print-directory -s -C pipelines/sentiment demo BIN=$(abspath $(BUILD)/bin)
@@ -124,6 +124,9 @@ $(BUILD)/fuzz/%-replay: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(B
 bench: all ## speed and memory as ratios (PYTHON=… with torch adds the comparison)
 	@$(MAKE) --no-print-directory units
 	@BIN=$(abspath $(BUILD)/bin) BUILD=$(abspath $(BUILD)) tests/bench/run
+
+same: all ## one job in many circumstances: a table of hashes, which must be equal
+	@BIN=$(abspath $(BUILD)/bin) tests/same/run
 
 FUZZ_SECONDS ?= 60
 fuzz: ## fuzz every harness for FUZZ_SECONDS with clang's libFuzzer
