@@ -160,6 +160,8 @@ struct ft_batch {
 };
 static inline size_t ft_batch_texts(const struct ft_batch *b) { return b->texts ? b->texts : 1; }
 static inline size_t ft_batch_examples(const struct ft_batch *b) { return b->rows / ft_batch_texts(b); }
+/* How many examples have labels all of which are FT_IGNORE, so that nothing is learnt of them. */
+size_t ft_batch_skipped(const struct ft_batch *b);
 /* Checked: offsets rise from 0 to tokens, ids >= 0, lengths agree. */
 int ft_batch_read(struct ft_reader *r, struct ft_batch *b);
 int ft_batch_write(struct ft_writer *w, const struct ft_batch *b);

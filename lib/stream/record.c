@@ -260,6 +260,19 @@ int ft_batch_read(struct ft_reader *r, struct ft_batch *b)
 	return rc < 0 ? rc : 1;
 }
 
+size_t ft_batch_skipped(const struct ft_batch *b)
+{
+	size_t skipped = 0, examples = ft_batch_examples(b), texts = ft_batch_texts(b);
+	bool by_token = b->nlabels == b->tokens;
+	for (size_t e = 0; b->labels && e < examples; e++) {
+		size_t i = by_token ? (size_t)b->offsets[e * texts] : e, end = by_token ? (size_t)b->offsets[(e + 1) * texts] : e + 1;
+		while (i < end && b->labels[i] == FT_IGNORE)
+			i++;
+		skipped += i == end;
+	}
+	return skipped;
+}
+
 int ft_batch_write(struct ft_writer *w, const struct ft_batch *b)
 {
 	struct ft_rec rec = { .count = 0 };

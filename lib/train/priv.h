@@ -34,6 +34,7 @@ struct run {
 	/* the step being accumulated */
 	double loss_sum, weight;
 	int64_t supervised, in_step, tokens;
+	int64_t skipped;       /* examples that nothing is learnt of */
 	struct ft_buf sources; /* names of its rows, for messages */
 	/* of the whole run */
 	int64_t all_tokens, all_units;

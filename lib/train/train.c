@@ -54,11 +54,18 @@ static int name_row(struct run *r, const struct ft_batch *b, size_t row)
 	return ft_buf_printf(&r->sources, "%s%.*s", r->sources.len ? ", " : "", (int)b->src[row].n, b->src[row].p);
 }
 
-static int not_finite(struct run *r, const char *what, double value)
+/* JSON has no such numbers. */
+static const char *name_of(double value) { return isnan(value) ? "nan" : value > 0 ? "inf" : "-inf"; }
+
+/* The log has it as it is, too. */
+static int not_finite(struct run *r, const char *key, const char *what, double value)
 {
-	return ft_fail(FT_ECRITERION, "step %lld: the %s is %s (rows: %s); the step was not applied",
-	               (long long)r->step + 1, what, isnan(value) ? "nan" : value > 0 ? "inf" : "-inf",
-	               r->sources.len ? (const char *)r->sources.data : "the stream does not name them");
+	const char *rows = r->sources.len ? (const char *)r->sources.data : NULL;
+	int rc = log_put(r->log, json_pack("{s:I, s:I, s:s, s:b, s:s?}", "step", (json_int_t)r->step + 1, "epoch",
+	                                   (json_int_t)r->epoch, key, name_of(value), "applied", 0, "rows", rows));
+	ft_optim_clear(r->optim);
+	return rc ? rc : ft_fail(FT_ECRITERION, "step %lld: the %s is %s (rows: %s); the step was not applied",
+	                         (long long)r->step + 1, what, name_of(value), rows ? rows : "the stream does not name them");
 }
 
 /* The rows whose own loss is not finite. */
@@ -73,16 +80,16 @@ static int bad_loss(struct run *r, const struct ft_batch *b, const struct ft_out
 	for (size_t i = 0; i < examples && !by_example; i++)
 		if (name_row(r, b, i) < 0)
 			return FT_EFAIL;
-	ft_optim_clear(r->optim);
-	return not_finite(r, "loss", out->loss_sum);
+	return not_finite(r, "loss", "loss", out->loss_sum);
 }
 
 /* ---- one step ---- */
 static int log_step(struct run *r, double norm, double rate, double penalty)
 {
-	json_t *entry = json_pack("{s:I, s:I, s:f, s:f, s:f, s:I, s:I}", "step", (json_int_t)r->step, "epoch",
+	json_t *entry = json_pack("{s:I, s:I, s:f, s:f, s:f, s:I, s:I, s:I}", "step", (json_int_t)r->step, "epoch",
 	                          (json_int_t)r->epoch, "loss", r->last_loss, "lr", rate, "norm", norm, "tokens",
-	                          (json_int_t)r->tokens, "supervised", (json_int_t)r->supervised);
+	                          (json_int_t)r->tokens, "supervised", (json_int_t)r->supervised, "skipped",
+	                          (json_int_t)r->skipped);
 	if (r->penalty && ft_json_set(entry, "penalty", json_real(penalty)) < 0) {
 		json_decref(entry);
 		return FT_EFAIL;
@@ -110,10 +117,8 @@ static int apply_step(struct run *r)
 		               ft_reader_name(r->data), (long long)(r->batch - r->in_step + 1), (long long)r->batch);
 	double penalty = r->penalty ? penalty_add(r->penalty, r->weight) : 0;
 	double scale = 1 / r->weight, norm = ft_optim_norm(r->optim) * scale;
-	if (!isfinite(norm)) {
-		ft_optim_clear(r->optim);
-		return not_finite(r, "gradient norm", norm);
-	}
+	if (!isfinite(norm))
+		return not_finite(r, "norm", "gradient norm", norm);
 	/* As torch.nn.utils.clip_grad_norm_. */
 	if (r->o->clip > 0 && norm > r->o->clip)
 		scale *= r->o->clip / (norm + 1e-6);
@@ -128,7 +133,7 @@ static int apply_step(struct run *r)
 	int rc = log_step(r, norm, rate, penalty);
 	show_progress(r);
 	r->loss_sum = r->weight = 0;
-	r->supervised = r->in_step = r->tokens = 0;
+	r->supervised = r->skipped = r->in_step = r->tokens = 0;
 	r->sources.len = 0;
 	if (r->o->steps && r->step >= r->o->steps)
 		r->stop = true;
@@ -195,6 +200,7 @@ static int take_batch(struct run *r, const struct ft_batch *b)
 	r->loss_sum += out.loss_sum;
 	r->weight += out.weight;
 	r->supervised += out.supervised;
+	r->skipped += (int64_t)ft_batch_skipped(b);
 	r->tokens += (int64_t)b->tokens;
 	if (r->in_step < r->o->accumulate)
 		return FT_OK;

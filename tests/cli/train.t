@@ -204,7 +204,8 @@ like 'is said, with the place' "$(cat .err)" 'none\.bat: batches 1 to 1: nothing
 edit train.bat '3s/"labels":\[[-0-9,]*\]/"labels":[-100,-100,-100,-100,-100,-100,-100,-100]/' >ignored.bat
 fails 'a step whose labels are all ignored' 65 ft-train -q -m plan.ft ignored.bat
 like 'is that of the batch' "$(cat .err)" 'batches 2 to 2'
-ok 'but not when another batch of the step has some' ft-train -q -m plan.ft --accumulate 2 -o x.ft ignored.bat
+ok 'but not when another batch of the step has some' ft-train -q -m plan.ft --accumulate 2 --log skip.log -o x.ft ignored.bat
+like 'and the log has how many examples were skipped' "$(head -n 1 skip.log)" '"supervised":8,"skipped":8}$'
 fails 'weights that leave nothing' 65 ft-train -q -m plan.ft --class-weight neg=0 --class-weight pos=0 train.bat
 edit train.bat '1s/"labels":\["neg","pos"\]/"labels":["pos","neg"]/' >swapped.bat
 fails 'other labels' 78 ft-train -q -m plan.ft swapped.bat
@@ -225,6 +226,9 @@ fails 'tokens, not batches' 65 ft-train -q -m plan.ft train.tok
 batch '"task":"regress","outputs":2' '"targets":[0.5,-1,3e30,0]' >huge.bat
 fails 'a loss that is not finite' 3 ft-train -q -m regress.ft -o none.ft huge.bat
 like 'names step and row' "$(cat .err)" 'step 1: the loss is inf \(rows: a:2\); the step was not applied'
+ft-train -q -m regress.ft --log huge.log -o none.ft huge.bat 2>.err
+is 'the log has it as it is' "$(cat huge.log)" '{"step":1,"epoch":0,"loss":"inf","applied":false,"rows":"a:2"}'
+ok 'which ft-report reads' ft-report huge.log
 fails 'a rate that is too high' 3 ft-train -q -m plan.ft --lr 1e3 --warmup 0 --clip 0 -o none.ft train.bat
 like 'ends in a loss that is not finite' "$(cat .err)" 'step [0-9]+: the (loss|gradient norm) is -?(nan|inf) \(rows: train\.tsv:[0-9]+'
 is 'nothing is written' "$(ls none.ft 2>/dev/null)" ''
