@@ -9,6 +9,8 @@
  *	ft_mask    hides tokens for masked-language modelling
  *	ft_pack    lays the rows of one batch end to end
  *
+ * and ft_batch_part() cuts one again.
+ *
  * All of it is a function of the options and the examples alone: the same
  * input and the same seed give the same batches.
  */
@@ -117,6 +119,22 @@ size_t ft_pack_tokens(const struct ft_pack *p);
 /* The batch so far; valid until the next add or clear. */
 int ft_pack_batch(struct ft_pack *p, struct ft_batch *b);
 void ft_pack_clear(struct ft_pack *p);
+
+/* ---- a batch in parts ----
+ * Examples from .. to - 1 of b: a view of b, valid while b is, but for its offsets, which are p's own. Dropout falls on
+ * them as it does in the whole batch, so that losses and gradients of parts sum up to those of the whole where a loss
+ * is a sum over examples. {0} is valid, and can be used again. FT_EMATCH: predictions of a teacher that are not as
+ * many for each supervised token, or row, of b. */
+struct ft_batch_part {
+	struct ft_batch batch;
+	struct ft_part place;
+	int32_t *offsets;
+	size_t cap;
+};
+int ft_batch_part(struct ft_batch_part *p, const struct ft_batch *b, size_t from, size_t to);
+void ft_batch_part_free(struct ft_batch_part *p);
+/* Where part i of n begins, an example: parts have about as many tokens each, and may have none. */
+size_t ft_batch_cut(const struct ft_batch *b, size_t i, size_t n);
 
 /* ---- meta of joined streams ----
  * The meta object of what is made from all of `r`: they must agree in

@@ -105,7 +105,7 @@ struct ft_kernels {
 	 * in place; sign -1 turns it back. */
 	void (*rotate)(float *x, const float *cosine, const float *sine, float sign, size_t pairs);
 
-	/* y[i] = keep(first + i) ? x[i] / (1-p) : 0. `first` is a multiple of 128. */
+	/* y[i] = keep(first + i) ? x[i] / (1-p) : 0 */
 	void (*dropout)(float *y, const float *x, const struct ft_dropout *d, uint64_t first, size_t n);
 	/* y[i] = residual[i] + dropout(x[i]) */
 	void (*dropout_add)(float *y, const float *x, const float *residual, const struct ft_dropout *d, uint64_t first,

@@ -138,6 +138,16 @@ int ft_example_write(struct ft_writer *w, const struct ft_example *e);
 /* ---- batches (records of a batches stream): padding-free ----
  * A row is a text. An example is one row, or `texts` of them in a row: example e is
  * the rows from e * texts on. */
+
+/* Where what a part of a batch has stands in the whole: number i is number first + i, and, where all of it comes
+ * a second time behind it, from n on, number first + jump + i. */
+struct ft_place {
+	int64_t first, n, jump;
+};
+struct ft_part {
+	struct ft_place tokens, rows, units; /* units: labels of tokens that are not FT_IGNORE */
+};
+
 struct ft_batch {
 	const int32_t *ids;      /* [tokens], rows end to end */
 	const uint8_t *types;    /* [tokens], or NULL: all 0 */
@@ -157,6 +167,7 @@ struct ft_batch {
 	size_t tokens, rows, nlabels, ntargets;
 	size_t texts;            /* of each example, alike; 0 is 1 */
 	int64_t epoch;           /* 0, 1, …; -1 when the stream does not say */
+	const struct ft_part *part; /* of which batch it is a part (ft_batch_part()); NULL: it is whole */
 };
 static inline size_t ft_batch_texts(const struct ft_batch *b) { return b->texts ? b->texts : 1; }
 static inline size_t ft_batch_examples(const struct ft_batch *b) { return b->rows / ft_batch_texts(b); }

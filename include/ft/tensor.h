@@ -47,6 +47,7 @@ int ft_widen(float *dest, const void *src, enum ft_dtype t, size_t n);
  * (not finite, or too large for a scale in float16) is FT_EFORMAT. */
 int ft_narrow(void *dest, const float *src, enum ft_dtype t, size_t n);
 
+struct ft_place; /* stream.h */
 struct ft_tensor {
 	float *data;      /* [rows, cols]; NULL when the numbers are only `stored` */
 	/* Or NULL. Numbers as they lie in a file that is mapped: [rows, cols] of type `dtype`,
@@ -64,6 +65,8 @@ struct ft_tensor {
 	 * gradient; also while `dense` (something else added to the table too). */
 	uint8_t *touched; /* [rows] or NULL */
 	bool dense;
+	/* Of which rows of a whole batch these are, so that dropout is that of the whole; NULL: of all of them. */
+	const struct ft_place *place;
 };
 /* Rows of a tensor as floats, wherever its numbers are: dest [n, cols]. */
 void ft_tensor_floats(const struct ft_tensor *t, int64_t row, int64_t n, float *dest);

@@ -34,6 +34,19 @@ static void fill_row(const struct ft_batch *b, size_t r, int32_t *ids, uint8_t *
 	memcpy(types + before, b->types + from, n);
 }
 
+/* Where the part of a batch stands in the whole, of which every row has as many tokens more. */
+static const struct ft_part *extend_part(struct ft_graph *g, const struct ft_part *p, int64_t tokens)
+{
+	struct ft_part *e = p ? ft_graph_alloc(g, sizeof *e) : NULL;
+	if (!e)
+		return NULL;
+	*e = *p;
+	e->tokens.first += tokens * p->rows.first;
+	e->tokens.n += tokens * p->rows.n;
+	e->tokens.jump += tokens * p->rows.jump;
+	return e;
+}
+
 const struct ft_batch *extend_batch(struct ft_graph *g, const struct ft_batch *b, int64_t tokens)
 {
 	if (tokens == 0)
@@ -56,5 +69,6 @@ const struct ft_batch *extend_batch(struct ft_graph *g, const struct ft_batch *b
 	e->offsets = offsets;
 	e->words = NULL; /* whoever wants tokens' own looks at b */
 	e->tokens = total;
-	return e;
+	e->part = extend_part(g, b->part, tokens);
+	return e->part || !b->part ? e : NULL;
 }

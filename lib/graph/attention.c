@@ -85,6 +85,13 @@ static void find_keys(const struct attention *a, size_t row, int head, struct he
 	}
 }
 
+/* The number of a row in the whole batch. */
+static int64_t place_of(const struct ft_batch *b, size_t row)
+{
+	const struct ft_place *p = graph_place_of_rows(b);
+	return p ? p->first + (int64_t)row + ((int64_t)row < p->n ? 0 : p->jump) : (int64_t)row;
+}
+
 static struct head get_head(const struct attention *a, size_t row, int head)
 {
 	struct head h = { .first = a->b->offsets[row], .head = head };
@@ -97,7 +104,7 @@ static struct head get_head(const struct attention *a, size_t row, int head)
 	if (a->o.window)
 		span = least(h.total, h.block + (a->o.causal ? 1 : 2) * (least(a->o.window, h.total) - 1));
 	h.stride = (span + 15) & ~(int64_t)15; /* rows of scores begin at whole vectors */
-	h.key = a->drop.key ^ (uint64_t)(row * (size_t)a->o.heads + (size_t)head) << 32;
+	h.key = a->drop.key ^ (uint64_t)(place_of(a->b, row) * a->o.heads + head) << 32;
 	return h;
 }
 

@@ -7,12 +7,26 @@ struct drop {
 	struct ft_dropout d;
 	float *y;
 	const float *x, *residual;
+	uint64_t first; /* number of the first element in the whole batch */
 };
 
 static void drop_range(void *ctx, size_t from, size_t n)
 {
 	const struct drop *s = ctx;
-	ft_kernels()->dropout_add(s->y + from, s->x + from, s->residual ? s->residual + from : NULL, &s->d, from, n);
+	ft_kernels()->dropout_add(s->y + from, s->x + from, s->residual ? s->residual + from : NULL, &s->d, s->first + from, n);
+}
+
+void graph_drop(float *y, const float *x, const float *residual, const struct ft_dropout *d, const struct ft_tensor *like)
+{
+	const struct ft_place *p = like->place;
+	size_t all = tensor_size(like), cols = (size_t)like->cols, n = p && p->n < like->rows ? (size_t)p->n * cols : all;
+	struct drop s = { .d = *d, .y = y, .x = x, .residual = residual, .first = p ? (uint64_t)p->first * cols : 0 };
+	graph_each(n, drop_range, &s);
+	if (n == all)
+		return;
+	struct drop again = { .d = *d, .y = y + n, .x = x + n, .residual = residual ? residual + n : NULL,
+	                      .first = (uint64_t)(p->first + p->jump + p->n) * cols };
+	graph_each(all - n, drop_range, &again);
 }
 
 static void add_range(void *ctx, size_t from, size_t n)
@@ -32,10 +46,10 @@ struct ft_tensor *ft_dropout_add(struct ft_graph *g, struct ft_tensor *x, struct
 	struct ft_tensor *y = graph_take_over(g, x);
 	if (!y)
 		return NULL;
-	struct drop s = { .d = d, .y = y->data, .x = y->data, .residual = residual ? residual->data : NULL };
-	if (d.p == 0)
-		s.x = residual->data;
-	graph_each(tensor_size(y), d.p > 0 ? drop_range : add_range, &s);
+	if (d.p > 0)
+		graph_drop(y->data, y->data, residual ? residual->data : NULL, &d, x);
+	else
+		graph_each(tensor_size(y), add_range, &(struct drop){ .y = y->data, .x = residual->data });
 	struct node *n = graph_record(g, OP_dropout_add, y, in, 2);
 	if (n)
 		n->drop = d;
@@ -49,19 +63,17 @@ static int masked_back(struct ft_graph *g, struct node *n, struct ft_tensor *x)
 	float *dy = n->out->grad, *dx = ft_grad(g, x, &fresh);
 	if (!dx)
 		return FT_EFAIL;
-	struct drop s = { .d = n->drop, .y = dx, .x = dy };
-	if (!fresh) { /* x was used elsewhere too: a gradient of its own, then the sum */
-		s.y = graph_floats(g, tensor_size(x));
-		if (!s.y)
-			return FT_EFAIL;
-	}
+	/* When x was used elsewhere too: a gradient of its own, then the sum. */
+	float *own = fresh ? dx : graph_floats(g, tensor_size(x));
+	if (!own)
+		return FT_EFAIL;
 	if (n->drop.p > 0)
-		graph_each(tensor_size(x), drop_range, &s);
+		graph_drop(own, dy, NULL, &n->drop, x);
 	else
-		memcpy(s.y, dy, tensor_size(x) * sizeof *dy);
+		memcpy(own, dy, tensor_size(x) * sizeof *dy);
 	if (!fresh) {
-		ft_kernels()->add(dx, s.y, tensor_size(x));
-		graph_release(g, s.y, tensor_size(x));
+		ft_kernels()->add(dx, own, tensor_size(x));
+		graph_release(g, own, tensor_size(x));
 	}
 	return FT_OK;
 }

@@ -56,7 +56,7 @@ static void embed_row(void *ctx, size_t r)
 /* Where a row of the batch came from, for messages. */
 static struct ft_span row_source(const struct ft_batch *b, size_t r)
 {
-	return b->src ? b->src[r] : (struct ft_span){ "a row", 5 };
+	return b->src ? b->src[r / ft_batch_texts(b)] : (struct ft_span){ "a row", 5 };
 }
 
 int graph_check_rows(const struct ft_graph *g, const struct ft_batch *b, int64_t most)
@@ -126,6 +126,7 @@ struct ft_tensor *ft_embed(struct ft_graph *g, const struct ft_batch *b, struct 
 	if (e.failed)
 		return ft_graph_fail(g, ft_fail(FT_EFAIL, "out of memory for embeddings")), NULL;
 	struct node *n = graph_record(g, OP_embed, y, in, 3);
+	y->place = b->part ? &b->part->tokens : NULL;
 	if (n) {
 		n->batch = b;
 		n->data[0] = place;

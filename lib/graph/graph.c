@@ -274,6 +274,7 @@ static struct node *push_node(struct ft_graph *g, enum op op, struct ft_tensor *
 struct node *graph_record(struct ft_graph *g, enum op op, struct ft_tensor *out, struct ft_tensor *const *in, int n)
 {
 	bool wanted = false;
+	out->place = in[0]->place; /* an operation whose rows are not those of its first operand sets it afterwards */
 	for (int i = 0; i < n; i++)
 		wanted = wanted || (in[i] && in[i]->needs_grad);
 	if (g->mode == FT_INFER || !wanted)

@@ -15,6 +15,8 @@ static struct ft_tensor *copy_tensor(struct ft_graph *g, const struct ft_tensor 
 	struct ft_tensor *y = ft_graph_tensor(g, x->rows, x->cols);
 	if (y)
 		memcpy(y->data, x->data, tensor_size(x) * sizeof *y->data);
+	if (y)
+		y->place = x->place;
 	return y;
 }
 
@@ -42,7 +44,8 @@ static struct ft_tensor *input_of(struct ft_graph *g, const struct ft_tensor *x)
 {
 	struct ft_tensor *in = ft_graph_alloc(g, sizeof *in);
 	if (in)
-		*in = (struct ft_tensor){ .data = x->data, .rows = x->rows, .cols = x->cols, .needs_grad = x->needs_grad };
+		*in = (struct ft_tensor){ .data = x->data, .rows = x->rows, .cols = x->cols, .needs_grad = x->needs_grad,
+		                          .place = x->place };
 	return in;
 }
 

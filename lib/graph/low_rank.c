@@ -4,28 +4,15 @@
 /* Members of the node: in = x, a or NULL, b, y; saved = u [T,r], the product with a, scaled; length = r;
  * real = scale; drop. */
 
-struct drop {
-	struct ft_dropout d;
-	float *y;
-	const float *x;
-};
-
-static void drop_range(void *ctx, size_t from, size_t n)
-{
-	const struct drop *s = ctx;
-	ft_kernels()->dropout(s->y + from, s->x + from, &s->d, from, n);
-}
-
 /* x as the product with a sees it: in memory to be given back, or x's own. */
 static float *dropped(struct ft_graph *g, const struct ft_tensor *x, const struct ft_dropout *d)
 {
-	struct drop s = { .d = *d, .x = x->data };
 	if (d->p == 0)
 		return x->data;
-	s.y = graph_floats(g, tensor_size(x));
-	if (s.y)
-		graph_each(tensor_size(x), drop_range, &s);
-	return s.y;
+	float *y = graph_floats(g, tensor_size(x));
+	if (y)
+		graph_drop(y, x->data, NULL, d, x);
+	return y;
 }
 
 static void give_back(struct ft_graph *g, const struct ft_tensor *x, float *seen)
@@ -135,8 +122,7 @@ static int input_back(struct ft_graph *g, const struct node *n, const float *du)
 	graph_count(g, a ? (double)tensor_size(x) * (double)n->length : 0);
 	if (!drops)
 		return FT_OK;
-	struct drop s = { .d = n->drop, .y = own, .x = own };
-	graph_each(tensor_size(x), drop_range, &s);
+	graph_drop(own, own, NULL, &n->drop, x);
 	if (fresh)
 		memcpy(dx, own, tensor_size(x) * sizeof *dx);
 	else

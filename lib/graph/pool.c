@@ -15,6 +15,7 @@ struct ft_tensor *ft_weighted_sum(struct ft_graph *g, const struct ft_batch *b, 
 		for (int32_t t = b->offsets[r]; t < b->offsets[r + 1]; t++)
 			ft_kernels()->axpy(y->data + (int64_t)r * x->cols, w[t], x->data + t * x->cols, (size_t)x->cols);
 	struct node *n = graph_record(g, OP_weighted_sum, y, &x, 1);
+	y->place = graph_place_of_rows(b);
 	if (n) {
 		n->batch = b;
 		n->data[0] = w;
@@ -54,6 +55,7 @@ struct ft_tensor *ft_max(struct ft_graph *g, const struct ft_batch *b, struct ft
 				}
 	}
 	struct node *n = graph_record(g, OP_max, y, &x, 1);
+	y->place = graph_place_of_rows(b);
 	if (n)
 		n->data[0] = from;
 	return y;

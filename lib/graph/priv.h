@@ -92,6 +92,15 @@ int graph_walk(struct ft_graph *g, size_t from);
 /* Records a layer, whose parameters train or below which something does. */
 struct node *graph_record_layer(struct ft_graph *g, struct ft_tensor *out, struct ft_tensor *x);
 
+/* The place of a tensor that has a row for each row of the batch. */
+static inline const struct ft_place *graph_place_of_rows(const struct ft_batch *b)
+{
+	return b->part ? &b->part->rows : NULL;
+}
+/* y = dropout(x) + residual, or without where that is NULL, of the shape of `like`, whose place says which numbers of
+ * the whole batch these are. */
+void graph_drop(float *y, const float *x, const float *residual, const struct ft_dropout *d, const struct ft_tensor *like);
+
 /* Runs f over [0, n) in runs of whole multiples of 64 elements. */
 #define RUN ((size_t)16384)
 typedef void graph_range(void *ctx, size_t from, size_t n);

@@ -11,6 +11,7 @@ struct ft_tensor *ft_gather(struct ft_graph *g, struct ft_tensor *x, const int32
 	for (int64_t i = 0; i < n; i++)
 		memcpy(y->data + i * x->cols, x->data + index[i] * x->cols, (size_t)x->cols * sizeof *y->data);
 	struct node *node = graph_record(g, OP_gather, y, &x, 1);
+	y->place = NULL;
 	if (node)
 		node->data[0] = index;
 	return y;
@@ -66,6 +67,7 @@ struct ft_tensor *ft_first(struct ft_graph *g, const struct ft_batch *b, struct 
 		memcpy(y->data + (int64_t)r * x->cols, x->data + b->offsets[r] * x->cols,
 		       (size_t)x->cols * sizeof *y->data);
 	struct node *n = graph_record(g, OP_first, y, &x, 1);
+	y->place = graph_place_of_rows(b);
 	if (n)
 		n->batch = b;
 	return y;
@@ -96,6 +98,7 @@ struct ft_tensor *ft_mean(struct ft_graph *g, const struct ft_batch *b, struct f
 			out[c] /= (float)len;
 	}
 	struct node *n = graph_record(g, OP_mean, y, &x, 1);
+	y->place = graph_place_of_rows(b);
 	if (n)
 		n->batch = b;
 	return y;

@@ -211,6 +211,8 @@ struct ft_tensor *trunk_replay(struct ft_trunk *t, struct ft_graph *g, const str
 {
 	struct ft_tensor *y = ft_graph_tensor(g, x->rows, x->cols);
 	t->inside = false;
+	if (y)
+		y->place = x->place;
 	for (size_t r = 0; y && r < t->batch->rows; r++) {
 		const struct kept *k = &t->texts[t->text[r]];
 		float *to = y->data + t->batch->offsets[r] * y->cols;

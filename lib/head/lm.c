@@ -54,7 +54,7 @@ static int run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
 	struct ft_tensor *w = decoder(m, g);
 	if (!index || !w || n == 0)
 		return ft_graph_error(g);
-	out->decoded = (struct ft_decoded){ ft_gather(g, hidden, index, n), w, NULL, m->shape.logit_cap };
+	out->decoded = (struct ft_decoded){ head_gather(g, b, hidden, index, n), w, NULL, m->shape.logit_cap };
 	return words_loss(g, labels, n, out);
 }
 

@@ -22,7 +22,7 @@ static int run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
 	int32_t *index = head_supervised(g, b, &labels, &n);
 	if (!index || n == 0)
 		return ft_graph_error(g);
-	struct ft_tensor *x = ft_gather(g, hidden, index, n);
+	struct ft_tensor *x = head_gather(g, b, hidden, index, n);
 	x = m->family->mlm(m, g, x);
 	struct ft_param *bias = ft_model_find(m, "head.bias"); /* not all have one */
 	out->decoded = (struct ft_decoded){ x, site_tensor(m, g, "embed.word.weight"), bias ? &bias->t : NULL, 0 };

@@ -31,7 +31,7 @@ static int run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
 	int32_t *index = head_supervised(g, b, &labels, &n);
 	if (!index || n == 0)
 		return ft_graph_error(g);
-	out->logits = logits(m, g, ft_gather(g, hidden, index, n));
+	out->logits = logits(m, g, head_gather(g, b, hidden, index, n));
 	out->loss = ft_cross_entropy(g, out->logits, labels, &m->loss);
 	out->supervised = n;
 	for (int64_t i = 0; i < n; i++)

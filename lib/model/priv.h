@@ -189,8 +189,22 @@ struct ft_tensor *vectors_make(struct ft_graph *g, const struct ft_batch *b, str
 /* [rows, width]: the last token of each row, as struct ft_family's rows(). */
 struct ft_tensor *last_tokens(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x);
 
+/* x, whose rows are said to stand there in a whole batch. */
+static inline struct ft_tensor *at_place(struct ft_tensor *x, const struct ft_place *place)
+{
+	if (x)
+		x->place = place;
+	return x;
+}
+
 /* The tokens that have a label, and their labels: [*n] each, of the pass. */
 int32_t *head_supervised(struct ft_graph *g, const struct ft_batch *b, int32_t **labels, int64_t *n);
+/* The states of these tokens, a row for each unit. */
+static inline struct ft_tensor *head_gather(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *hidden,
+                                            const int32_t *index, int64_t n)
+{
+	return at_place(ft_gather(g, hidden, index, n), b->part ? &b->part->units : NULL);
+}
 /* Of out->decoded, whose n units have these labels: the loss, unless nobody asks. */
 int words_loss(struct ft_graph *g, const int32_t *labels, int64_t n, struct head_output *out);
 

@@ -23,7 +23,7 @@ static struct ft_tensor *own_tokens(struct ft_graph *g, const struct ft_batch *b
 	for (size_t r = 0; index && r < b->rows; r++)
 		for (int32_t t = b->offsets[r]; t < b->offsets[r + 1]; t++)
 			index[t] = t + seen->offsets[r + 1] - b->offsets[r + 1];
-	return index ? ft_gather(g, x, index, (int64_t)b->tokens) : NULL;
+	return index ? at_place(ft_gather(g, x, index, (int64_t)b->tokens), b->part ? &b->part->tokens : NULL) : NULL;
 }
 
 /* A head of rows sees what a technique has put before them, as in PEFT; one of tokens has an answer for each

@@ -105,7 +105,7 @@ struct ft_tensor *last_tokens(struct ft_model *m, struct ft_graph *g, const stru
 	int32_t *index = ft_graph_alloc(g, b->rows * sizeof *index);
 	for (size_t r = 0; index && r < b->rows; r++)
 		index[r] = b->offsets[r + 1] - 1;
-	return index ? ft_gather(g, x, index, (int64_t)b->rows) : NULL;
+	return index ? at_place(ft_gather(g, x, index, (int64_t)b->rows), b->part ? &b->part->rows : NULL) : NULL;
 }
 
 static struct ft_tensor *pool_one(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x,

@@ -76,7 +76,7 @@ static int before(void *state, struct pass *p)
 		.labels = twice(d, b->labels, b->nlabels * sizeof *b->labels, &rc), .offsets = offsets,
 		.targets = twice(d, b->targets, b->ntargets * sizeof *b->targets, &rc),
 		.tokens = 2 * b->tokens, .rows = 2 * b->rows, .nlabels = 2 * b->nlabels, .ntargets = 2 * b->ntargets,
-		.texts = b->texts, .epoch = b->epoch,
+		.texts = b->texts, .epoch = b->epoch, .part = b->part,
 	};
 	for (size_t r = 0; offsets && r <= b->rows; r++) {
 		offsets[r] = b->offsets[r];

@@ -345,8 +345,8 @@ INLINE vf drop16(vf x, vu random, uint32_t least, float scale)
 }
 
 /* y = residual + dropout(x); residual NULL counts as 0. The probability is p to
- * the nearest 1/65536, and the scale is that of the probability used. */
-static void dropout_add(float *y, const float *x, const float *residual, const struct ft_dropout *d, uint64_t first,
+ * the nearest 1/65536, and the scale is that of the probability used. `first` is a multiple of 128. */
+static void drop_blocks(float *y, const float *x, const float *residual, const struct ft_dropout *d, uint64_t first,
                         size_t n)
 {
 	const uint32_t least = (uint32_t)(d->p * 65536.0f + 0.5f);
@@ -368,6 +368,24 @@ static void dropout_add(float *y, const float *x, const float *residual, const s
 			}
 		}
 	}
+}
+
+/* The same from any element on: what comes of the block that it stands in is laid out as the whole of it. */
+static void dropout_add(float *y, const float *x, const float *residual, const struct ft_dropout *d, uint64_t first,
+                        size_t n)
+{
+	size_t skip = first % 128, some = n < 128 - skip ? n : 128 - skip;
+	if (skip) {
+		float in[128] = { 0 }, kept[128] = { 0 }, out[128];
+		memcpy(in + skip, x, some * sizeof *x);
+		if (residual)
+			memcpy(kept + skip, residual, some * sizeof *x);
+		drop_blocks(out, in, residual ? kept : NULL, d, first - skip, skip + some);
+		memcpy(y, out + skip, some * sizeof *y);
+		first += some, n -= some, y += some, x += some;
+		residual = residual ? residual + some : NULL;
+	}
+	drop_blocks(y, x, residual, d, first, n);
 }
 
 static void dropout(float *y, const float *x, const struct ft_dropout *d, uint64_t first, size_t n)
