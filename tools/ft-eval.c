@@ -73,6 +73,7 @@ struct side {
 	struct ft_docs *docs;
 	struct ft_output out; /* of the last batch, by documents */
 	struct ft_batch batch;
+	size_t examples; /* of it, as the stream has them */
 };
 
 struct run {
@@ -207,11 +208,14 @@ static int eval_side(struct side *s, const struct ft_batch *b, size_t left)
 	s->batch = *b;
 	if (left && !combined)
 		cut(&s->batch, left);
+	s->examples = ft_batch_examples(&s->batch);
 	int rc = ft_docs_eval(s->docs, s->model, s->graph, &s->batch, &s->out);
 	if (rc == FT_OK && left && combined && s->batch.rows > left) {
 		cut(&s->batch, left);
 		s->out.units = left;
 	}
+	if (combined)
+		s->examples = s->batch.rows;
 	return rc == FT_OK ? ft_metric_add(s->metric, &s->out, &s->batch) : rc;
 }
 
@@ -228,7 +232,7 @@ static int eval_batch(struct run *r, const struct ft_batch *b)
 		rc = ft_tuner_add(r->tuner, &r->side[0].out, &r->side[0].batch);
 	if (rc < 0)
 		return ft_context(rc, "%s", ft_reader_name(r->data));
-	r->rows += (int64_t)ft_batch_examples(&r->side[0].batch);
+	r->rows += (int64_t)r->side[0].examples;
 	r->tokens += (int64_t)b->tokens;
 	return r->file ? put_predictions(r) : FT_OK;
 }

@@ -9,6 +9,7 @@
 #include "ft/docs.h"
 #include "ft/err.h"
 #include "ft/mem.h"
+#include "priv.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,7 @@ struct ft_docs {
 	float *x;               /* [done, outputs] */
 	size_t x_cap;
 	int64_t windows;
+	struct pairs pairs;
 };
 
 struct ft_docs *ft_docs_new(enum ft_task task, size_t outputs, enum ft_combine how)
@@ -70,6 +72,7 @@ void ft_docs_free(struct ft_docs *d)
 		free(d->doc[i].x);
 		free(d->doc[i].index);
 	}
+	pairs_free(&d->pairs);
 	ft_pack_free(d->done);
 	free(d->doc);
 	free(d->chain);
@@ -311,7 +314,9 @@ int ft_docs_add(struct ft_docs *d, struct ft_batch *b, const float **x)
 int ft_docs_eval(struct ft_docs *d, struct ft_model *m, struct ft_graph *g, struct ft_batch *b,
                  struct ft_output *out)
 {
-	int rc = ft_model_eval(m, g, b, out);
+	bool preferences = d->task == FT_TASK_LM && ft_batch_texts(b) == 2;
+	int rc = preferences ? pairs_open(&d->pairs, b) : FT_OK;
+	rc = rc ? rc : ft_model_eval(m, g, b, out);
 	const float *x = out->logits;
 	if (rc < 0 || !ft_docs_takes(d, b))
 		return rc;

@@ -165,4 +165,17 @@ json_t *metric_number(double v);
 /* The name of class i: from `labels`, else its number, printed into buf. */
 const char *metric_label(const json_t *labels, size_t i, char buf[24]);
 
+/* ---- pairs.c ---- */
+struct pairs {
+	struct ft_window *windows;
+	float *targets;
+	struct ft_span *src;
+	size_t windows_cap, targets_cap, src_cap;
+	int64_t seen;
+};
+/* Of a batch of two texts an example, the first of which is preferred, makes one of choices, valid until the next
+ * call. */
+int pairs_open(struct pairs *p, struct ft_batch *b);
+void pairs_free(struct pairs *p);
+
 #endif

@@ -105,6 +105,24 @@ is 'with the divergence from the model before' "$(log 'abs(S[0]["kl_base"]) < 1e
 # The mean of DPO's losses is at least that of the mean margin.
 is 'which adds to the losses of pairs' "$(log 'S[3]["kl_base"] > 0.1, all(s["loss"] - s["kl_base"] > math.log(1 + math.exp(-s["margin"])) - 1e-5 for s in S)')" '(True, True)'
 
+# ---- measuring ----
+# The preferred text is a choice, and the right one.
+ft-batch pairs.tok >all.bat
+value() { python3 -c 'import json, sys; r = json.load(sys.stdin); print(eval(sys.argv[1]))' "$1"; }
+is 'a preference is a question with two choices' "$(ft-eval -q --json -m lm.ft all.bat | value 'r["examples"], r["choices"]')" '(4, 8)'
+grep '"prompt"' pairs.jsonl >some.jsonl
+sed 's/"chosen"/"completion"/; s/"rejected"/"x"/' some.jsonl >chosen.jsonl
+loss() { ft-tokenize -q -m lm.ft "$1" | ft-batch | ft-eval -q --json -m lm.ft | value 'round(r["loss"], 5)'; }
+is 'its loss is that of the preferred texts' "$(loss some.jsonl)" "$(loss chosen.jsonl)"
+sed 's/"rejected"/"completion"/; s/"chosen"/"x"/' some.jsonl >rejected.jsonl
+sum_of() { sed -n "$2p" "$1.jsonl" | ft-tokenize -q -m lm.ft - --format jsonl | ft-batch | ft-eval -q --json -m "$3" | value 'r["loss"] * r["tokens"]'; }
+share() { for i in 1 2; do sum_of chosen $i "$1"; sum_of rejected $i "$1"; done | python3 -c 'a, b, c, d = map(float, open(0)); print(((a < b) + (c < d)) / 2)'; }
+acc() { ft-tokenize -q -m lm.ft some.jsonl | ft-batch | ft-eval -q --json -m "$1" | value 'r["acc"]'; }
+for m in lm dpo; do is "of $m the share whose preferred text is the likelier" "$(acc $m.ft)" "$(share $m.ft)"; done
+is 'fewer of them' "$(ft-eval -q --json --limit 3 -m lm.ft all.bat | value 'r["examples"], r["choices"]')" '(3, 6)'
+train -m lm.ft --dpo --lr 2e-3 --valid all.bat --metric acc pairs.bat >x.ft
+is 'training validates by them' "$(python3 -c 'import json; print([json.loads(l)["valid"]["acc"] for l in open("log.jsonl") if "valid" in l][-1])')" "$(ft-eval -q --json -m dpo.ft all.bat | value 'r["acc"]')"
+
 # KTO: what the log says, from losses of texts. constant: the first step of two runs is the same.
 kto() { train -m lm.ft --kto --dropout 0 --lr 1e-2 --schedule constant --warmup 0 --desirable 1.5 "$@" judged.bat; }
 kto --steps 1 >one.ft
