@@ -41,7 +41,7 @@ static const struct ft_opt options[] = {
 	{ "member", 0, FT_OPT_STR, &columns.member, "GLOB", "files to read of an archive (default: all)", 0 },
 	{ "max-line", 0, FT_OPT_INT, &max_line, "N",
 	  "refuse lines, and files that are one text, of more than N bytes (default: 16777216)", 0 },
-	{ "tokens", 0, FT_OPT_FLAG, &tokens_in, NULL, "stdin is a tokens stream (a file is looked at)", 0 },
+	{ "tokens", 0, FT_OPT_FLAG, &tokens_in, NULL, "the input is a tokens stream (default: a file is looked at, stdin is text)", 0 },
 	{ "max-length", 0, FT_OPT_INT, &max_length, "N",
 	  "most tokens of a row, with special tokens (default: as many as MODEL takes)", 0 },
 	{ "long", 0, FT_OPT_STR, &policy, "POLICY",
@@ -365,8 +365,7 @@ static int predict(struct run *r, int argc, char **argv)
 		rc = lm ? open_prompts(r) : open_rows(r);
 	for (int i = 0; (i < argc || i == 0) && rc == FT_OK; i++) {
 		const char *path = i < argc ? argv[i] : "-";
-		bool is_stdin = strcmp(path, "-") == 0;
-		bool stream = is_stdin ? tokens_in : ft_is_stream(path);
+		bool stream = tokens_in || (strcmp(path, "-") != 0 && ft_is_stream(path));
 		rc = stream ? predict_tokens(r, path) : predict_text(r, path);
 	}
 	ft_progress_end();

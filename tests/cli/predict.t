@@ -32,6 +32,7 @@ is "several inputs" "$(cut -d, -f1 both | tr '\n' ' ')" \
 ft-tokenize -q -m "$M" --no-labels in.txt >in.tok
 ok "a tokens stream in a file is recognised" sh -c "ft-predict -m '$M' in.tok | cmp - out"
 ok "--tokens on stdin" sh -c "ft-predict -m '$M' --tokens <in.tok | cmp - out"
+fails "--tokens, and a file that is none" 65 ft-predict -m "$M" --tokens in.txt
 fails "a tokens stream has no text" 2 ft-predict -m "$M" --keep-text in.tok
 
 # Vectors.
