@@ -377,6 +377,18 @@ static int find_classes(struct run *r)
 	return FT_OK;
 }
 
+/* Predictions get their name once the report, which report() has `reported`, has arrived. A criterion that was not met
+ * is a result, too. */
+static int keep(int reported, struct ft_outfile *file)
+{
+	if (reported != FT_OK && reported != FT_ECRITERION)
+		return reported;
+	int rc = ft_print_flush();
+	if (rc == FT_OK && file)
+		rc = ft_outfile_commit(file);
+	return rc ? rc : reported;
+}
+
 static int evaluate(struct run *r, const char *path)
 {
 	r->data = ft_reader_open(path, "batches");
@@ -405,14 +417,12 @@ static int evaluate(struct run *r, const char *path)
 		rc = eval_all(r);
 	if (rc == FT_OK)
 		rc = write_predictions(r, 1);
-	if (rc == FT_OK && r->file)
-		rc = ft_outfile_commit(r->file);
-	if (rc == FT_OK)
-		rc = write_thresholds(r);
 	if (rc < 0)
 		return rc;
 	json_t *result = result_of(r, 0), *baseline = result && r->sides == 2 ? result_of(r, 1) : NULL;
-	return report(result, baseline, r->side[0].metric, r->side[1].metric);
+	rc = keep(report(result, baseline, r->side[0].metric, r->side[1].metric), r->file);
+	int tuned = rc == FT_OK || rc == FT_ECRITERION ? write_thresholds(r) : FT_OK;
+	return tuned ? tuned : rc;
 }
 
 /* ---- Fisher information ---- */
@@ -458,10 +468,8 @@ static int eval_texts(const char *path)
 		rc = read_texts(baseline_path, &t[1], &result[1], NULL);
 	if (rc == FT_OK && file)
 		rc = ft_write_all(ft_outfile_fd(file), lines.data, lines.len, predictions);
-	if (rc == FT_OK && file)
-		rc = ft_outfile_commit(file);
 	if (rc == FT_OK) {
-		rc = report(result[0], result[1], t[0], t[1]);
+		rc = keep(report(result[0], result[1], t[0], t[1]), file);
 	} else {
 		json_decref(result[0]);
 		json_decref(result[1]);

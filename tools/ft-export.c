@@ -63,7 +63,7 @@ static int print_json(const struct ft_model *m, const char *dest, enum ft_dtype 
 		return ft_fail(FT_EFAIL, "%s: the name is not UTF-8", dest);
 	puts(text);
 	free(text);
-	return FT_OK;
+	return ft_print_flush();
 }
 
 static void report(const struct ft_model *m, const struct ft_format *f, const char *dest, enum ft_dtype t,
@@ -112,18 +112,18 @@ static int export_model(struct ft_model *m, const struct ft_format *format, enum
 	int rc = path ? format->write(m, path, t) : FT_EFAIL;
 	if (rc == FT_OK)
 		rc = ft_export_verify(m, format, path, t, &v);
-	if (rc == FT_OK)
-		rc = ft_outdir_commit(out);
-	else
+	if (rc < 0)
 		ft_context(rc, "%s", dest);
+	else if (json)
+		rc = print_json(m, dest, t, &v, merged);
+	rc = rc ? rc : ft_outdir_commit(out);
 	ft_outdir_free(out);
 	free(path);
 	if (rc < 0)
 		return rc;
 	warn_untrained(m);
-	if (json)
-		return print_json(m, dest, t, &v, merged);
-	report(m, format, dest, t, &v);
+	if (!json)
+		report(m, format, dest, t, &v);
 	return FT_OK;
 }
 

@@ -357,11 +357,12 @@ static int run(int argc, char **argv)
 	                   ? ft_model_open(argv[0], base, FT_MODEL_BARE) : ft_model_plan(argv[0], base, &plan, ft_base_is(argv[0]) ? FT_MODEL_BARE : 0);
 	int rc = m ? FT_OK : ft_last_error();
 	bool writes = !show || strcmp(output, "-") != 0;
-	if (rc == FT_OK && writes)
-		rc = write_plan(m);
 	if (rc == FT_OK && show)
 		rc = show_plan(stdout, m);
-	else if (rc == FT_OK && isatty(STDERR_FILENO) && !ft_quiet())
+	rc = rc ? rc : ft_print_flush();
+	if (rc == FT_OK && writes)
+		rc = write_plan(m);
+	if (rc == FT_OK && !show && isatty(STDERR_FILENO) && !ft_quiet())
 		rc = show_plan(stderr, m);
 	ft_model_free(m);
 	json_decref(new_head);

@@ -250,6 +250,7 @@ static int write_model(struct merge *m)
 	struct ft_writer *w = rc == FT_OK ? ft_writer_open(output, "model", ft_model_meta(m->out), parents, m->count) : NULL;
 	if (rc == FT_OK)
 		rc = w ? ft_model_write(m->out, w) : ft_last_error();
+	rc = rc ? rc : ft_print_flush();
 	rc = rc ? rc : ft_writer_close(w);
 	ft_writer_free(w);
 	free(parents);

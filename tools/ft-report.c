@@ -221,7 +221,7 @@ static int write_html(const struct ft_run *run, size_t runs)
 	if (rc == FT_OK && !(f = ft_outfile_open(html)))
 		rc = ft_last_error();
 	if (rc == FT_OK)
-		rc = ft_write_all(ft_outfile_fd(f), page.data, page.len, html);
+		rc = ft_write_all(ft_outfile_fd(f), page.data, page.len, strcmp(html, "-") ? html : "stdout");
 	if (rc == FT_OK)
 		rc = ft_outfile_commit(f);
 	ft_outfile_free(f);

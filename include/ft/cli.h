@@ -86,6 +86,10 @@ bool ft_quiet(void);
 /* True when stdout (1) or stderr (2) is a terminal that wants colour (NO_COLOR). */
 bool ft_colour(int fd);
 
+/* Whether all that was printed has arrived; main() asks at the end. A tool that also writes a file asks before
+ * that gets its name: it must not be there when the tool fails. */
+int ft_print_flush(void);
+
 /* Seconds from a clock that never goes back; for rates, never for output. */
 double ft_now(void);
 

@@ -36,8 +36,7 @@ static void print_version(const struct ft_tool *tool)
 	printf("Numerics: %s kernels, products by %s, %d threads\n", ft_isa(), ft_gemm_name(), ft_threads());
 }
 
-/* Whether what was printed has arrived: `/dev/full`, a closed stdout. */
-static int close_stdout(void)
+int ft_print_flush(void) /* `/dev/full`, a closed stdout */
 {
 	if (ferror(stdout) | (fflush(stdout) == EOF))
 		return ft_fail_errno("stdout");
@@ -72,7 +71,7 @@ int main(int argc, char **argv)
 	}
 	ft_progress_end();
 	if (rc >= 0)
-		rc = close_stdout();
+		rc = ft_print_flush();
 	if (rc < 0) {
 		/* Only an allocation inside another library fails without a word. */
 		fprintf(stderr, "%s: %s\n", tool->name, *ft_message() ? ft_message() : "out of memory");

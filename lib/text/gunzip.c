@@ -23,6 +23,7 @@
 
 struct raw {
 	int fd;
+	int error;    /* the errno of a read that failed: libarchive may take that for an end */
 	size_t ready; /* bytes in `block` that were read ahead */
 	unsigned char block[BLOCK];
 	/* of all bytes so far */
@@ -59,19 +60,25 @@ void raw_close(struct raw *r)
 	free(r);
 }
 
-static ssize_t read_again(int fd, void *p, size_t n)
+static ssize_t read_again(struct raw *r, size_t at)
 {
 	ssize_t got;
 	do {
-		got = read(fd, p, n);
+		got = read(r->fd, r->block + at, BLOCK - at);
 	} while (got < 0 && errno == EINTR);
+	r->error = got < 0 ? errno : r->error;
 	return got;
+}
+
+int raw_error(const struct raw *r)
+{
+	return r->error;
 }
 
 int raw_is_gzip(struct raw *r)
 {
 	ssize_t got = 1;
-	while (r->ready < 2 && (got = read_again(r->fd, r->block + r->ready, BLOCK - r->ready)) > 0)
+	while (r->ready < 2 && (got = read_again(r, r->ready)) > 0)
 		r->ready += (size_t)got;
 	if (got < 0)
 		return -1;
@@ -100,7 +107,7 @@ int raw_is_text(struct raw *r)
 {
 	ssize_t got = 1;
 	while (r->ready < 512 && !memchr(r->block, '\n', r->ready) &&
-	       (got = read_again(r->fd, r->block + r->ready, BLOCK - r->ready)) > 0)
+	       (got = read_again(r, r->ready)) > 0)
 		r->ready += (size_t)got;
 	if (got < 0)
 		return -1;
@@ -112,7 +119,7 @@ ssize_t raw_some(struct raw *r, const char **p)
 	ssize_t got = (ssize_t)r->ready;
 	r->ready = 0;
 	*p = (const char *)r->block;
-	return got ? got : read_again(r->fd, r->block, BLOCK);
+	return got ? got : read_again(r, 0);
 }
 
 bool raw_is_empty(const struct raw *r)
@@ -148,13 +155,23 @@ la_ssize_t raw_read(struct archive *a, void *ctx, const void **block)
 	ssize_t got = (ssize_t)r->ready;
 	r->ready = 0;
 	if (!got)
-		got = read_again(r->fd, r->block, BLOCK);
+		got = read_again(r, 0);
 	if (got < 0)
 		archive_set_error(a, errno, "%s", strerror(errno));
 	else
 		look(r, r->block, (size_t)got);
 	*block = r->block;
 	return got;
+}
+
+la_int64_t raw_seek(struct archive *a, void *ctx, la_int64_t offset, int whence)
+{
+	struct raw *r = ctx;
+	off_t at = lseek(r->fd, offset, whence);
+	r->ready = 0;
+	if (at < 0)
+		archive_set_error(a, r->error = errno, "%s", strerror(errno));
+	return at < 0 ? ARCHIVE_FATAL : at;
 }
 
 /* As archive_read_open(), which goes on when it has no memory for `ctx`. */

@@ -32,6 +32,8 @@ int raw_is_gzip(struct raw *r);
 int raw_is_text(struct raw *r);
 ssize_t raw_some(struct raw *r, const char **p); /* the next bytes as they come; 0 at the end, -1 */
 ssize_t raw_read(struct archive *a, void *raw, const void **block); /* a callback of libarchive */
+int64_t raw_seek(struct archive *a, void *raw, int64_t offset, int whence); /* another */
+int raw_error(const struct raw *r); /* the errno of a read that failed, or 0 */
 int raw_attach(struct archive *a, ssize_t (*read)(struct archive *, void *, const void **), void *ctx);
 bool raw_is_empty(const struct raw *r); /* after raw_is_gzip */
 void raw_close(struct raw *r);

@@ -46,6 +46,8 @@ static int fail(struct source *s)
 {
 	const char *name = s->name ? s->name : s->path, *reason = s->gunzip ? gunzip_reason(s->gunzip) : NULL;
 	reason = reason ? reason : archive_error_string(s->archive);
+	if (raw_error(s->raw))
+		return errno = raw_error(s->raw), ft_fail_errno("%s", name);
 	int e = archive_errno(s->archive), n = reason ? (int)strcspn(reason, "\n") : 0;
 	if (e == EILSEQ || e == EINVAL || e <= 0) /* malformed, unsupported, miscellaneous */
 		return ft_fail(FT_EFORMAT, "%s: damaged or cut short%s%.*s%s", name, n ? " (" : "", n,
@@ -71,17 +73,15 @@ static int open_archive(struct source *s)
 	if (archive_read_set_format_option(a, "tar", "read_concatenated_archives", "1") != ARCHIVE_OK)
 		return fail(s);
 	bool seeks = s->regular && lseek(s->fd, 0, SEEK_CUR) == 0; /* as zip wants it, from the start */
-	int gzip = raw_is_gzip(s->raw), rc;
+	int gzip = raw_is_gzip(s->raw), rc = ARCHIVE_OK;
 	if (gzip < 0)
 		return ft_fail_errno("%s", s->path);
 	if (gzip && !(s->gunzip = gunzip_open(s->raw)))
 		return FT_EFAIL;
-	if (gzip)
-		rc = raw_attach(a, gunzip_read, s->gunzip);
-	else if (seeks && lseek(s->fd, 0, SEEK_SET) == 0)
-		rc = archive_read_open_fd(a, s->fd, BLOCK);
-	else
-		rc = raw_attach(a, raw_read, s->raw);
+	if (!gzip && seeks && raw_seek(a, s->raw, 0, SEEK_SET) == 0)
+		rc = archive_read_set_seek_callback(a, raw_seek);
+	if (rc == ARCHIVE_OK)
+		rc = gzip ? raw_attach(a, gunzip_read, s->gunzip) : raw_attach(a, raw_read, s->raw);
 	return rc == ARCHIVE_OK ? FT_OK : fail(s);
 }
 
@@ -221,6 +221,8 @@ static int end_of_archive(struct source *s)
 {
 	int format = archive_format(s->archive);
 	s->done = true;
+	if (raw_error(s->raw))
+		return fail(s);
 	if (format == ARCHIVE_FORMAT_ZIP) {
 		int rc = check_zip_end(s);
 		if (rc < 0)

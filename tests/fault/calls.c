@@ -1,10 +1,11 @@
-/* calls.c - a library to preload: at the n-th call that changes a file something happens.
+/* calls.c - a library to preload: at the n-th call that changes a file something happens, or at all of them.
  *
  *	FT_CALL_AT=N        at which (from 1)
  *	FT_CALL=NAME        only calls of this name count: write, fsync, ftruncate, link, unlink, rename
  *	FT_CALL_SIGNAL=S    this signal comes (9: the process ends before the call)
  *	FT_CALL_ERRNO=E     the call fails so
  *	FT_CALL_COUNT=FILE  how many there were is written there
+ *	FT_CALL_MOST=N      no read or write moves more bytes, and every other one is interrupted
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static long count;
@@ -35,6 +37,17 @@ static int happens(const char *name)
 	return errno != 0;
 }
 
+/* How much of n bytes a read or write may move; 0: it is interrupted. */
+static size_t some(size_t n)
+{
+	static long turn;
+	size_t most = (size_t)number("FT_CALL_MOST");
+	if (!most)
+		return n;
+	errno = EINTR;
+	return __atomic_fetch_add(&turn, 1, __ATOMIC_RELAXED) % 2 ? (n < most ? n : most) : 0;
+}
+
 __attribute__((destructor)) static void end(void)
 {
 	FILE *f = getenv("FT_CALL_COUNT") ? fopen(getenv("FT_CALL_COUNT"), "w") : NULL;
@@ -50,9 +63,24 @@ __attribute__((destructor)) static void end(void)
 			next = (type (*) parameters)dlsym(RTLD_NEXT, #name);                \
 		return happens(#name) ? -1 : next(__VA_ARGS__);                             \
 	}
-WRAP(ssize_t, write, (int fd, const void *p, size_t n), fd, p, n)
 WRAP(int, fsync, (int fd), fd)
 WRAP(int, ftruncate, (int fd, off_t n), fd, n)
 WRAP(int, link, (const char *from, const char *to), from, to)
 WRAP(int, unlink, (const char *path), path)
 WRAP(int, rename, (const char *from, const char *to), from, to)
+
+/* With the system's own calls: these are made before there is anything to look names up with. */
+ssize_t read(int fd, void *p, size_t n)
+{
+	return n && !(n = some(n)) ? -1 : syscall(SYS_read, fd, p, n);
+}
+
+ssize_t pread(int fd, void *p, size_t n, off_t at)
+{
+	return n && !(n = some(n)) ? -1 : syscall(SYS_pread64, fd, p, n, at);
+}
+
+ssize_t write(int fd, const void *p, size_t n)
+{
+	return happens("write") || (n && !(n = some(n))) ? -1 : syscall(SYS_write, fd, p, n);
+}

@@ -11,7 +11,7 @@ for i in 1 2 3 4 5 6; do
 done >train.tsv
 {
 	ft-freeze -q --head classify:neg,pos "$model" >plan.ft && ft-tokenize -q -m plan.ft train.tsv >train.tok &&
-		ft-batch -q -r 4 -e 2 -s 1 train.tok >train.bat && ft-train -q -m plan.ft train.bat >tuned.ft &&
+		ft-batch -q -r 4 -e 2 -s 1 train.tok >train.bat && ft-train -q -m plan.ft --log train.log train.bat >tuned.ft &&
 		ft-cat train.tok >train.json
 } || { fail 'streams to write'; done_testing; }
 
@@ -23,6 +23,11 @@ each() {
 	"$@" ft-batch -q train.tok
 	"$@" ft-batch -q -s 1 train.tok
 	"$@" ft-train -q -m plan.ft train.bat
+	"$@" ft-teach -q -m tuned.ft train.bat
+	"$@" ft-merge -q tuned.ft plan.ft
+	"$@" ft-merge -q --show tuned.ft plan.ft
+	"$@" ft-report -a train.log
+	"$@" ft-report --html - train.log
 	"$@" ft-cat train.tok
 	"$@" ft-cat --verify train.bat
 	"$@" ft-cat --from-json train.json
@@ -62,6 +67,29 @@ ignored() {
 		{ echo "# $*: exit $(cat rc)"; sed 's/^/# /' err; }
 }
 is 'where SIGPIPE is ignored: 1 and one line' "$(each ignored)" ''
+
+# More than a pipe holds, of which a line is read.
+for i in 1 2 3 4 5 6 7 8 9; do cat train.tsv train.tsv train.tsv train.tsv; done | sed 's/$/ and night and day and night and day/' >long.tsv
+ft-tokenize -q -m plan.ft long.tsv | ft-batch -q -r 1 -e 9 -o long.bat
+first() { { rc=0; "$@" 2>err || rc=$?; echo $rc >rc; } | head -n 1 >line; echo "$(cat rc) $(wc -l <line) $(cat err)"; }
+is '| head -n 1 of ft-cat' "$(first ft-cat long.bat)" '141 1 '
+is '| head -n 1 of ft-predict' "$(first ft-predict -q --keep-text -g 1 -m tuned.ft long.tsv long.tsv long.tsv)" '141 1 '
+
+# ---- where something is printed and a file is written, the file is not there when nobody could be told ----
+silent() { # COMMAND...: writes the file or folder "printed" and prints
+	rm -rf printed
+	rc=0
+	"$@" >/dev/full 2>err || rc=$?
+	[ $rc = 1 ] && [ "$(wc -l <err)" = 1 ] && [ ! -e printed ] && [ -z "$(ls -A | grep '^\.printed')" ] ||
+		{ echo "# $*: exit $rc, $(ls -d printed)"; cat err; }
+	"$@" >stdout 2>err && [ -e printed ] && [ -s stdout ] || { echo "# $*: fails otherwise, too"; cat err; }
+}
+is 'a file beside what is printed' "$(
+	silent ft-freeze --show "$model" -o printed 2>&1
+	silent ft-merge -q --show tuned.ft plan.ft -o printed 2>&1
+	silent ft-eval -q --bootstrap 9 -m tuned.ft train.bat -p printed 2>&1
+	silent ft-export -q --json -m tuned.ft printed 2>&1
+)" ''
 
 # ---- -o ----
 echo old >old
