@@ -1,6 +1,6 @@
 #!/bin/sh
 # Killed at any moment and run again, ft-train ends with the same bytes, of the model
-# and of the log. FT_TEST_LONG=1 kills at every call, and 200 times at random.
+# and of the log. FT_TEST_LONG=1 kills at every system call of a save, and 200 times at random.
 . "$(dirname "$0")/../lib.sh"
 export OMP_WAIT_POLICY=passive
 cd "$T"
@@ -116,6 +116,32 @@ if [ "$preload" ]; then
 		done 2>&1
 		hook=''
 		again "$@" 2>&1)" ''
+fi
+
+# ---- at each system call of saves: when they are done, what is named is whole, and the run goes on ----
+if strace -o /dev/null true 2>/dev/null && ! ft-cat --version | grep -q sanitizer; then
+	set -- -m plan.ft --steps 4 train.bat
+	whole "$@"
+	fresh
+	strace -o saves ft-train -j 1 "$@" --log log --checkpoint ck --every 2 >got.ft 2>err
+	first=$(grep -n 'ck\.new' saves | head -n 1 | cut -d : -f 1) last=$(grep -n 'ck\.lock' saves | tail -n 1 | cut -d : -f 1)
+	step=9
+	[ -z "${FT_TEST_LONG:-}" ] || step=1
+	# Each as its name and how many of that name there were: "rename 2".
+	sed 's/(.*//' saves | awk -v from=$first -v to=$last -v step=$step '
+		{ n[$1]++ } NR >= from && NR <= to && (NR - from) % step == 0 { print $1, n[$1] }' >points
+	is "killed at $(wc -l <points) of $((last - first + 1)) system calls" "$(
+		while read -r name nth; do
+			fresh
+			strace -o trace -e trace=$name -e inject=$name:signal=KILL:when=$nth ft-train -j 1 "$@" --log log --checkpoint ck --every 2 \
+				>got.ft 2>err
+			grep -q '+++ killed by SIGKILL +++' trace || echo "# $name $nth: not killed"
+			for f in ck ck.1; do [ ! -e $f ] || ft-cat --verify $f >verify 2>&1 || echo "# $name $nth: $(cat verify)"; done
+			again "$@"
+		done <points 2>&1)" ''
+	like 'that is two saves, read back' "$(sed -n "${first},${last}p" saves | tr '\n' ' ')" 'ck\.new.*fsync.*rename.*fsync.*ck\.new.*fsync.*rename'
+else
+	skip 'system calls cannot be counted here'
 fi
 
 # ---- at random, in any state ----
