@@ -313,18 +313,29 @@ static int talk(struct run *r)
 	return rc < 0 ? rc : ft_talk(r->model, r->tok, &o);
 }
 
+/* Where a prompt is cut, without --max-length: what is left has room for all of the answer, unless that would take more
+ * than half of the model's places. */
+static size_t cut_limit(const struct run *r)
+{
+	size_t positions = r->limit.max + 1, answer = (size_t)generate.max_new;
+	return max_length ? r->limit.max : positions - (answer < positions / 2 ? answer : positions / 2);
+}
+
 static int open_prompts(struct run *r)
 {
 	int rc = choose_generate(r);
 	if (rc < 0)
 		return rc;
+	bool cut = policy && r->limit.policy == FT_TOK_TRUNCATE;
+	if (cut)
+		r->limit.max = cut_limit(r);
 	columns.label = reference;
 	columns.prompts = true;
 	struct ft_prompts_options o = { .generate = generate, .group = raw ? 1 : (size_t)group_rows, .raw = raw,
-	                                .limit = r->limit.max, .cut = policy && r->limit.policy == FT_TOK_TRUNCATE,
+	                                .limit = r->limit.max, .cut = cut,
 	                                .keep_text = keep_text, .reference = reference != NULL };
 	r->prompts = ft_prompts_new(r->model, r->tok, &o);
-	return r->prompts ? FT_OK : FT_EFAIL;
+	return r->prompts ? FT_OK : ft_last_error();
 }
 
 static int open_rows(struct run *r)

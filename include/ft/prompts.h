@@ -12,7 +12,7 @@ struct ft_prompts_options {
 	struct ft_generate_options generate;
 	size_t group;    /* rows that are answered side by side */
 	size_t limit;    /* most tokens of a prompt: less than the model takes */
-	bool cut;        /* a longer one loses its beginning; else it is FT_EFORMAT */
+	bool cut;        /* a longer one loses its beginning, behind what the tokenizer puts there; else it is FT_EFORMAT */
 	bool raw;        /* the answers alone, as they come, a line end behind each */
 	bool keep_text;  /* repeat the prompt */
 	bool reference;  /* repeat the row's label, what the answer should be */

@@ -24,11 +24,14 @@ struct ft_prompts {
 	struct ft_graph *g;
 	struct ft_pack *pack;
 	struct ft_chat *chat; /* when a row is a conversation */
+	struct ft_edges edges; /* what the tokenizer puts around a text */
 	struct kept *kept;
 	struct ft_answer *answer; /* [cap] */
 	size_t nkept, kept_cap, cap, answers;
 	struct ft_buf bytes, out;
 	struct ft_tok_text text, whole;
+	int32_t *cut;   /* a prompt that was too long */
+	size_t cut_cap;
 	struct ft_predict_counts count;
 	int64_t tokens; /* of all answers */
 };
@@ -41,7 +44,7 @@ struct ft_prompts *ft_prompts_new(struct ft_model *m, const struct ft_tok *t, co
 	*p = (struct ft_prompts){ .m = m, .t = t, .o = *o };
 	p->g = ft_graph_new();
 	p->pack = ft_pack_new();
-	if (p->g && p->pack)
+	if (p->g && p->pack && ft_edges_choose(&p->edges, t, NULL, "auto") == FT_OK)
 		return p;
 	ft_prompts_free(p);
 	return NULL;
@@ -59,6 +62,7 @@ void ft_prompts_free(struct ft_prompts *p)
 	ft_buf_free(&p->out);
 	ft_tok_text_free(&p->text);
 	ft_tok_text_free(&p->whole);
+	free(p->cut);
 	ft_chat_free(p->chat);
 	ft_pack_free(p->pack);
 	ft_graph_free(p->g);
@@ -158,6 +162,32 @@ static int keep_row(struct ft_prompts *p, const struct ft_prompt *q)
 	return rc;
 }
 
+/* How many of a prompt's first tokens are the tokenizer's. They stay where its beginning is cut: a model that has
+ * always read them first goes on badly without. */
+static size_t count_front(const struct ft_prompts *p, const struct ft_prompt *q)
+{
+	size_t n = p->edges.nbefore;
+	bool has = n && n < p->o.limit && n < q->n && memcmp(q->ids, p->edges.before, n * sizeof *q->ids) == 0;
+	return has ? n : 0;
+}
+
+/* Adds the prompt, or what fits of it. */
+static int add_cut(struct ft_prompts *p, const struct ft_prompt *q)
+{
+	size_t n = q->n < p->o.limit ? q->n : p->o.limit, front = count_front(p, q), rest = n - front;
+	struct ft_example e = { .ids = q->ids, .n = n, .src = q->src };
+	p->count.cut += q->n > n;
+	if (q->n > n) {
+		int rc = ft_grow(&p->cut, &p->cut_cap, n, sizeof *p->cut);
+		if (rc < 0)
+			return rc;
+		memcpy(p->cut, q->ids, front * sizeof *p->cut);
+		memcpy(p->cut + front, q->ids + q->n - rest, rest * sizeof *p->cut);
+		e.ids = p->cut;
+	}
+	return ft_pack_add(p->pack, &e);
+}
+
 int ft_prompts_add(struct ft_prompts *p, const struct ft_prompt *q)
 {
 	if (q->n == 0)
@@ -165,10 +195,7 @@ int ft_prompts_add(struct ft_prompts *p, const struct ft_prompt *q)
 	if (q->n > p->o.limit && !p->o.cut)
 		return ft_fail(FT_EFORMAT, "%.*s: %zu tokens, and a prompt may have %zu (--long truncate cuts its beginning)",
 		               (int)q->src.n, q->src.p, q->n, p->o.limit);
-	p->count.cut += q->n > p->o.limit;
-	size_t from = q->n > p->o.limit ? q->n - p->o.limit : 0;
-	struct ft_example e = { .ids = q->ids + from, .n = q->n - from, .src = q->src };
-	int rc = ft_pack_add(p->pack, &e);
+	int rc = add_cut(p, q);
 	rc = rc < 0 ? rc : keep_row(p, q);
 	return rc == FT_OK && ft_pack_examples(p->pack) >= p->o.group ? run_group(p) : rc;
 }

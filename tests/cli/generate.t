@@ -61,6 +61,29 @@ fails "a prompt that leaves no room" 65 ft-predict -q -m lm.ft long.txt
 like "its place is told" "$(cat .err)" 'long.txt:1: [0-9]+ tokens, and a prompt may have 63'
 like "--long truncate cuts its beginning, and says so" "$(ft-predict -m lm.ft -n 1 --long truncate long.txt 2>&1 >.out)" \
 	'1 of 1 rows were longer than 63 tokens and were cut'
+like "so that there is room for the answer" "$(ft-predict -m lm.ft -n 20 --long truncate long.txt 2>&1 >.out)" 'longer than 44 tokens'
+like "or for half of what the model takes" "$(ft-predict -m lm.ft --long truncate long.txt 2>&1 >.out)" 'longer than 32 tokens'
+
+# A tokenizer that puts a token before each text: it stays where the beginning is cut, as transformers' truncation_side has it.
+cp -r base front && cp "$SRC"/tests/ref/tokenizers/llama2/tokenizer.json front/
+sed -i 's/"vocab_size": [0-9]*/"vocab_size": 600/' front/config.json
+ft-freeze -q --init -o front.ft front
+cp -r front wide && sed -i 's/_embeddings": 64/_embeddings": 999/' wide/config.json
+ft-tokenize -q -m wide --task none long.txt | ft-cat >whole.jsonl
+# last N FRONT: the same stream with the first FRONT tokens of the text, and the last, N together.
+last() { python3 -c 'import json, sys
+n, front = map(int, sys.argv[1:])
+for line in open("whole.jsonl"):
+    r = json.loads(line)
+    if "ids" in r: r["ids"] = r["ids"][:front] + r["ids"][front - n:]
+    print(json.dumps(r))' "$@" | ft-cat --from-json; }
+answer() { ft-predict -q -m front.ft -n 20 "$@" | cut -d, -f2-; }
+last 44 1 >front.tok
+is "which has read that token as ever" "$(answer --long truncate long.txt)" "$(answer front.tok)"
+last 44 0 >bare.tok
+ok "without it the answer would be another" test "$(answer front.tok)" != "$(answer bare.tok)"
+ft-cat --from-json <whole.jsonl >long.tok
+is "of a stream of tokens, too" "$(answer --long truncate long.tok)" "$(answer front.tok)"
 
 # What cannot be.
 fails "a temperature below 0" 2 ft-predict -m lm.ft -T -1 in.txt
