@@ -18,7 +18,7 @@
 
 static const char *model_path, *base, *output, *format, *member;
 static const char *text_column, *pair_column, *negative_column, *label_column, *prompt_column, *completion_column,
-	*messages_member;
+	*messages_member, *choices_member;
 static const char *label_names, *task_name, *long_name = "truncate", *learn_name, *wrap_name;
 static bool header, no_header, no_labels, label_all;
 static int64_t max_length, stride = -1, max_line = 16 << 20, outputs = 1;
@@ -49,9 +49,12 @@ static const struct ft_opt options[] = {
 	  "lm: column of the text that is to follow the prompt (jsonl: 'completion' beside 'prompt')", 0 },
 	{ "messages", 0, FT_OPT_STR, &messages_member, "NAME",
 	  "lm, jsonl: the member that is a conversation (default: 'messages', where it is there)", 0 },
+	{ "choices", 0, FT_OPT_STR, &choices_member, "NAME",
+	  "lm, jsonl: the member that is a list of choices behind the text, of which --label is the right one (default: "
+	  "'choices', where it is there beside 'context')", 0 },
 	{ "label", 'l', FT_OPT_STR, &label_column, "COLUMN",
-	  "column of the label (default: 'label'; without a header 1, when there are two or more; conll: the last; "
-	  "embed: of the score, and without it none are read)", 0 },
+	  "column of the label (default: 'label', of choices 'answer'; without a header 1, when there are two or more; conll: "
+	  "the last; embed: of the score, and without it none are read)", 0 },
 	{ "member", 0, FT_OPT_STR, &member, "GLOB", "files to read of an archive (default: all)", 0 },
 	{ "max-line", 0, FT_OPT_INT, &max_line, "N",
 	  "refuse lines, and files that are one text, of more than N bytes (default: 16777216)", 0 },
@@ -97,6 +100,7 @@ struct run {
 	enum ft_learn learn; /* lm */
 	struct ft_edges edges;
 	struct ft_chat *chat; /* when rows are conversations */
+	bool questions;       /* or questions with choices */
 	struct ft_writer *out;
 	json_t *inputs;
 	int64_t blank, comments; /* lines passed over */
@@ -162,7 +166,7 @@ static int choose_lm(struct run *r)
 {
 	if (r->task != FT_TASK_LM) {
 		const char *given = prompt_column ? "prompt" : completion_column ? "completion" : messages_member ? "messages"
-			: learn_name ? "learn" : wrap_name ? "wrap" : strcmp(long_name, "turns") == 0 ? "long turns" : NULL;
+			: choices_member ? "choices" : learn_name ? "learn" : wrap_name ? "wrap" : strcmp(long_name, "turns") == 0 ? "long turns" : NULL;
 		return given ? ft_fail(FT_EUSAGE, "--%s is for the task lm", given) : FT_OK;
 	}
 	int learn = ft_learn_parse(learn_name ? learn_name : "replies");
@@ -172,8 +176,10 @@ static int choose_lm(struct run *r)
 		return ft_fail(FT_EUSAGE, "--pair: the task lm has --completion instead");
 	if (prompt_column && text_column)
 		return ft_fail(FT_EUSAGE, "--prompt and --text name the same column");
-	if (prompt_column && !completion_column)
-		return ft_fail(FT_EUSAGE, "--prompt needs --completion");
+	if (prompt_column && !completion_column && !choices_member)
+		return ft_fail(FT_EUSAGE, "--prompt needs --completion or --choices");
+	if (choices_member && (completion_column || messages_member))
+		return ft_fail(FT_EUSAGE, "--choices and --%s exclude each other", completion_column ? "completion" : "messages");
 	r->learn = (enum ft_learn)learn;
 	return ft_edges_choose(&r->edges, r->tok, json_object_get(ft_model_meta(r->model), "config"),
 	                       wrap_name ? wrap_name : "auto");
@@ -242,18 +248,32 @@ static int open_encoder(struct run *r)
 {
 	const struct ft_encode_options o = {
 		.tok = r->tok, .limit = r->limit, .task = r->task, .labels = r->labels, .targets = r->targets,
-		.rest = r->rest, .vocab = r->vocab, .learn = r->learn, .edges = r->edges, .chat = r->chat, .judged = !no_labels,
+		.rest = r->rest, .vocab = r->vocab, .learn = r->learn, .edges = r->edges, .chat = r->chat, .questions = r->questions,
+		.judged = !no_labels,
 		.prompt = r->task == FT_TASK_EMBED ? ft_model_pooling(r->model)->prompt : NULL,
 	};
 	r->encoder = ft_encoder_new(&o, r->out);
 	return r->encoder ? FT_OK : ft_last_error();
 }
 
+/* Rows are questions with choices, which are measured whole. */
+static int open_questions(struct run *r)
+{
+	r->questions = true;
+	if (no_labels)
+		return ft_fail(FT_EUSAGE, "--no-labels: questions with choices need their answers");
+	if (wrap_name && (strcmp(wrap_name, "eos") == 0 || strcmp(wrap_name, "both") == 0))
+		return ft_fail(FT_EUSAGE, "--wrap %s: nothing stands behind the choices of a question", wrap_name);
+	if (r->limit.policy != FT_TOK_TRUNCATE && r->limit.policy != FT_TOK_ERROR)
+		return ft_fail(FT_EUSAGE, "--long %s: a question keeps all of its choices; truncate cuts what stands before them", long_name);
+	return FT_OK;
+}
+
 /* What the rows are, the first one tells (NULL: there is none). */
 static int open_output(struct run *r, const struct ft_row *first)
 {
 	struct ft_reader *parent = ft_model_reader(r->model);
-	int rc = first && first->messages ? open_chat(r) : FT_OK;
+	int rc = first && first->messages ? open_chat(r) : first && first->choices ? open_questions(r) : FT_OK;
 	json_t *meta = rc == FT_OK ? make_meta(r) : NULL;
 	if (!meta)
 		return ft_last_error();
@@ -296,7 +316,7 @@ static int text_options(struct ft_text_options *o)
 		.format = (enum ft_text_format)f, .header = header ? 1 : no_header ? 0 : -1,
 		.text = prompt_column ? prompt_column : text_column,
 		.pair = completion_column ? completion_column : pair_column, .negative = negative_column, .label = no_labels ? NULL : label_column, .member = member,
-		.max_line = (size_t)max_line, .messages = messages_member,
+		.max_line = (size_t)max_line, .messages = messages_member, .choices = choices_member,
 	};
 	return FT_OK;
 }

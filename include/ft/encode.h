@@ -6,7 +6,8 @@
  * one by one, for the task embed.
  *
  * For the task lm a row is a text, a prompt and its completion, or a conversation; or a preference: two of them, an
- * example of two texts of which the first is better. A completion that is said to be good or not has that as its target. Its tokens are laid in windows such
+ * example of two texts of which the first is better. A completion that is said to be good or not has that as its target.
+ * A question is as many examples as it has choices, which are told by their windows. Tokens are laid in windows such
  * that each is learnt once: the label of a place is the token behind it, also where that one
  * is the first of the next window, and FT_IGNORE where a window repeats places of the one before.
  */
@@ -64,6 +65,7 @@ struct ft_encode_options {
 	enum ft_learn learn;      /* lm */
 	struct ft_edges edges;    /* lm */
 	bool judged;              /* lm: whether completions are good is kept, where rows say it */
+	bool questions;           /* lm: all rows are questions with choices; else none is */
 	const struct ft_chat *chat; /* lm, rows are conversations; else NULL, and none is */
 };
 

@@ -112,7 +112,8 @@ struct ft_window {
 struct ft_size {
 	int64_t bytes, characters, words; /* words: pieces between white space; -1 each: not known */
 };
-/* The number of a document of these ids, and those of its second text (n 0: none). */
+/* The number of a document: of its ids, and those of its second text (n 0: none); or of another hash. */
+int64_t ft_doc_of_hash(uint64_t hash);
 int64_t ft_window_doc(const int32_t *a, size_t na, const int32_t *b, size_t nb);
 struct ft_example {
 	const int32_t *ids;     /* [n], of all its texts end to end */

@@ -40,6 +40,7 @@ struct ft_text_options {
 	bool prompts;               /* JSONL may have conversations, and without column choices "prompt" and "completion", or
 	                               preferences: "chosen" and "rejected" */
 	const char *messages;       /* JSONL: the member that is a conversation; NULL: "messages" */
+	const char *choices;        /* JSONL with prompts: the member that is a list of choices; NULL: "choices", beside "context" */
 };
 
 struct ft_row {
@@ -56,6 +57,9 @@ struct ft_row {
 	/* Of a conversation whose last reply is preferred to another: it with the other. A text that is preferred to another is
 	 * `pair`, and the other `negative`. NULL: nothing is preferred. */
 	const json_t *rejected;
+	/* Of a question, which is `text`: a list of strings, two or more, and which is right. NULL: it is none. */
+	const json_t *choices;
+	size_t right;
 	bool judged;                      /* json is true or false: whether the completion, or the last reply, is good */
 };
 
@@ -92,6 +96,8 @@ void ft_text_close(struct ft_text *t);
 struct ft_size ft_text_size(struct ft_span text, size_t from, size_t to);
 /* White space as Python's str.isspace() has it. */
 bool ft_is_space(int32_t c);
+bool ft_is_space_at(struct ft_span text, size_t at); /* the character that begins there; false at the end */
+size_t ft_text_trimmed(struct ft_span text);         /* bytes of the text without white space at its end */
 
 /* ---- labels of rows ----
  * tag: words.h reads them. classify: the name of a class. multilabel: a JSON array of names, or names

@@ -62,12 +62,17 @@ static const int32_t *read_words(const struct ft_reader *r, const struct ft_rec 
 /* ---- windows: three int64 for each row, as struct ft_window lies in memory ---- */
 _Static_assert(sizeof(struct ft_window) == 3 * sizeof(int64_t), "a window is three numbers");
 
+int64_t ft_doc_of_hash(uint64_t hash)
+{
+	return (int64_t)(hash & ((1ull << JSON_BITS) - 1));
+}
+
 int64_t ft_window_doc(const int32_t *a, size_t na, const int32_t *b, size_t nb)
 {
 	uint64_t hash = ft_hash(a, na * sizeof *a, 0);
 	if (nb)
 		hash = ft_hash(b, nb * sizeof *b, hash);
-	return (int64_t)(hash & ((1ull << JSON_BITS) - 1));
+	return ft_doc_of_hash(hash);
 }
 
 /* The field `window` of `rows` rows; NULL when absent, or wrong (*err is set). */

@@ -1,6 +1,7 @@
 /* encode.c - rows in groups, encoded by as many threads as there are. */
 #include "encode.h"
 #include "ft/cli.h"
+#include "ft/digest.h"
 #include "ft/err.h"
 #include "ft/thread.h"
 
@@ -111,22 +112,40 @@ static int copy_span(struct group *g, struct ft_span from, const char *prompt, s
 	return FT_OK;
 }
 
-/* A prompt and its completion, one behind the other; or a text alone. */
-static int copy_joined(struct group *g, const struct ft_row *row, struct ft_span completion, struct item *it)
+/* A prompt and its completion, one behind the other, perhaps with a space between them; or a text alone. */
+static int copy_joined(struct group *g, struct ft_span prompt, bool apart, struct ft_span completion, struct item *it)
 {
-	size_t n;
-	char *p = ft_add(row->text.n, completion.n, &n) ? ft_arena_get(&g->arena, n) : NULL;
+	size_t from, n;
+	char *p = ft_add(prompt.n, apart, &from) && ft_add(from, completion.n, &n) ? ft_arena_get(&g->arena, n) : NULL;
 	if (!p)
 		return FT_EFAIL;
-	if (row->text.n)
-		memcpy(p, row->text.p, row->text.n);
+	if (prompt.n)
+		memcpy(p, prompt.p, prompt.n);
+	if (apart)
+		p[prompt.n] = ' ';
 	if (completion.n)
-		memcpy(p + row->text.n, completion.p, completion.n);
+		memcpy(p + from, completion.p, completion.n);
 	it->text = (struct ft_span){ p, n };
 	it->completes = completion.p != NULL;
-	it->prompt = row->text.n;
+	it->prompt = prompt.n;
+	it->said_from = from;
 	g->bytes += n;
 	return FT_OK;
+}
+
+/* A question with one of its choices. What sets them off is one space where neither has any, and of the choice's tokens,
+ * as lm-evaluation-harness has it. */
+static int copy_choice(struct group *g, const struct ft_row *row, struct item *it)
+{
+	const json_t *v = json_array_get(row->choices, (size_t)it->choice.index);
+	const struct ft_span choice = { json_string_value(v), json_string_length(v) };
+	size_t trimmed = ft_text_trimmed(row->text);
+	bool apart = trimmed == row->text.n && !ft_is_space_at(choice, 0);
+	int rc = copy_joined(g, row->text, apart, choice, it);
+	it->prompt = trimmed;
+	it->judged = true;
+	it->good = row->right == (size_t)it->choice.index;
+	return rc;
 }
 
 /* What a language model reads: a conversation, or texts. Of two sides what comes first is preferred. */
@@ -140,8 +159,13 @@ static int take_lm(struct ft_encoder *x, const struct ft_row *row, struct item *
 	if (!row->messages != !x->o.chat)
 		return ft_fail(FT_EFORMAT, "%.*s: is %s, unlike the rows before it", (int)row->src.n, row->src.p,
 		               row->messages ? "a conversation" : "no conversation");
+	if (!row->choices != !x->o.questions)
+		return ft_fail(FT_EFORMAT, "%.*s: is %s, unlike the rows before it", (int)row->src.n, row->src.p,
+		               row->choices ? "a question with choices" : "no question with choices");
+	if (row->choices)
+		return copy_choice(x->group, row, it);
 	if (!row->messages)
-		return copy_joined(x->group, row, worse ? row->negative : row->pair, it);
+		return copy_joined(x->group, row->text, false, worse ? row->negative : row->pair, it);
 	it->messages = json_incref((json_t *)(uintptr_t)(worse ? row->rejected : row->messages));
 	it->tools = json_incref((json_t *)(uintptr_t)row->tools);
 	x->group->bytes += row->text.n;
@@ -162,13 +186,13 @@ static int take_labels(struct ft_encoder *x, const struct ft_row *row, struct it
 	return o->labels ? ft_labels_read(o->labels, row, &it->label, it->targets) : FT_OK;
 }
 
-/* A row, or a side of one. */
-static int take_item(struct ft_encoder *x, const struct ft_row *row, enum side side)
+/* A row, or what `as` says of one: a side, or a choice. */
+static int take_item(struct ft_encoder *x, const struct ft_row *row, struct item as)
 {
 	struct group *g = x->group;
 	struct item *it = &g->item[g->count];
 	const char *prompt = x->o.prompt;
-	*it = (struct item){ .side = side };
+	*it = as;
 	int rc = take_labels(x, row, it);
 	if (rc < 0)
 		return rc;
@@ -185,18 +209,49 @@ static int take_item(struct ft_encoder *x, const struct ft_row *row, enum side s
 	return FT_OK;
 }
 
+/* There is always room for two items. */
+static int flush_full(struct ft_encoder *x)
+{
+	const struct group *g = x->group;
+	return g->count + 1 >= GROUP || g->bytes >= GROUP_BYTES ? ft_encoder_flush(x) : FT_OK;
+}
+
+/* One number for a question, its copies included. */
+static int64_t question_doc(const struct ft_row *row)
+{
+	uint64_t hash = ft_hash(row->text.p, row->text.n, 0);
+	const json_t *v;
+	size_t i;
+	json_array_foreach((json_t *)(uintptr_t)row->choices, i, v)
+		hash = ft_hash(json_string_value(v), json_string_length(v), hash);
+	return ft_doc_of_hash(hash);
+}
+
+static int add_question(struct ft_encoder *x, const struct ft_row *row)
+{
+	struct item as = { .choice = { .doc = question_doc(row), .count = (int64_t)json_array_size(row->choices) } };
+	int rc = FT_OK;
+	for (; as.choice.index < as.choice.count && rc == FT_OK; as.choice.index++) {
+		rc = take_item(x, row, as);
+		rc = rc < 0 ? rc : flush_full(x);
+	}
+	return rc;
+}
+
+static int add_text(struct ft_encoder *x, const struct ft_row *row)
+{
+	bool sides = x->o.task == FT_TASK_LM && (row->negative.p || row->rejected);
+	int rc = take_item(x, row, (struct item){ .side = sides ? CHOSEN : ALONE });
+	if (rc == FT_OK && sides)
+		rc = take_item(x, row, (struct item){ .side = REJECTED });
+	return rc < 0 ? rc : flush_full(x);
+}
+
 int ft_encoder_add(struct ft_encoder *x, const struct ft_row *row)
 {
-	struct group *g = x->group;
-	bool sides = x->o.task == FT_TASK_LM && (row->negative.p || row->rejected);
-	int rc = take_item(x, row, sides ? CHOSEN : ALONE);
-	if (rc == FT_OK && sides)
-		rc = take_item(x, row, REJECTED);
-	if (rc < 0)
-		return rc;
 	x->n.unread += !x->o.labels && (row->label.p || row->json);
 	x->n.rows++;
-	return g->count + 1 >= GROUP || g->bytes >= GROUP_BYTES ? ft_encoder_flush(x) : FT_OK;
+	return row->choices ? add_question(x, row) : add_text(x, row);
 }
 
 /* ---- life ---- */

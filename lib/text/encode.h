@@ -16,7 +16,9 @@ struct item {               /* a row */
 	                                                      text's stand behind the second's */
 	size_t invalid;         /* pieces that are not UTF-8 */
 	bool completes;         /* lm: text is a prompt of `prompt` bytes and a completion */
-	size_t prompt;
+	size_t prompt;          /* without white space at its end, when it is a question */
+	size_t said_from;       /* the byte that the completion, or the choice, begins with */
+	struct ft_window choice; /* lm: which choice of which question; count 0: of none */
 	size_t stretch, stretches; /* lm: the first of those of its chunk, and how many */
 	json_t *messages, *tools; /* lm: a conversation; or NULL */
 	size_t said, said_n;    /* its text among that of its chunk */

@@ -164,6 +164,8 @@ static int take_row(struct ft_text *t, struct ft_row *row)
 		return take_conversation(t, row);
 	if (!json_is_object(t->object))
 		return text_fail(t, FT_EFORMAT, "is not a JSON object");
+	if (choices_is(t))
+		return choices_take(t, row);
 	if (prefer_is(t)) {
 		int rc = prefer_take(t, row);
 		return rc < 0 || row->rejected || row->negative.p ? rc : take_label(t, row);

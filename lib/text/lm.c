@@ -13,7 +13,9 @@
  * A prompt and its completion are tokenised together, as the model has seen text, when
  * that leaves the prompt's own tokens as they are, and else apart. So the tokens of
  * a prompt are always those that ft-predict starts from, and where the two can stand
- * together a tokenizer that puts a space before each text puts none between them.
+ * together a tokenizer that puts a space before each text puts none between them. A question and its
+ * choice are always tokenised together, as lm-evaluation-harness does it, and the choice has all tokens
+ * behind as many as the question has alone.
  */
 #include "encode.h"
 #include "ft/err.h"
@@ -55,7 +57,7 @@ static int encode_completion(const struct ft_tok *t, const struct item *it, stru
 	*prompt = c->pair.n;
 	if (rc == FT_OK)
 		rc = ft_tok_encode(t, p, it->text.n, 0, &c->text);
-	if (rc < 0 || begins_with(&c->text, it->from, &c->pair))
+	if (rc < 0 || it->choice.count || begins_with(&c->text, it->from, &c->pair))
 		return rc;
 	c->text.n = it->from;
 	rc = ft_tok_encode(t, p, it->prompt, 0, &c->text);
@@ -67,10 +69,20 @@ static int encode_completion(const struct ft_tok *t, const struct item *it, stru
 	return rc;
 }
 
+static int check_choice(const struct ft_encode_options *o, const struct item *it, size_t prompt)
+{
+	if (prompt >= it->n)
+		return ft_fail(FT_EFORMAT, "choice %lld has no token of its own", (long long)it->choice.index);
+	if (!prompt && !o->edges.nbefore)
+		return ft_fail(FT_EFORMAT, "nothing stands before the choices, so their first tokens have no probability; --wrap bos "
+		               "says what does");
+	return FT_OK;
+}
+
 static int encode_text(const struct ft_encode_options *o, struct item *it, struct chunk *c)
 {
 	size_t prompt = 0;
-	if (it->completes && o->edges.endless)
+	if (it->completes && !it->choice.count && o->edges.endless)
 		return ft_fail(FT_EUSAGE, "a completion should end with the end of text, and the tokenizer names none; --wrap says "
 		               "what stands around texts");
 	int rc = it->completes ? encode_completion(o->tok, it, c, &prompt)
@@ -78,11 +90,13 @@ static int encode_text(const struct ft_encode_options *o, struct item *it, struc
 	if (rc < 0)
 		return rc;
 	it->n = c->text.n - it->from;
+	if (it->choice.count && (rc = check_choice(o, it, prompt)) < 0)
+		return rc;
 	bool part = it->completes && (o->learn != FT_LEARN_ALL || it->side || it->judged);
 	struct stretch s = { .from = part ? prompt : 0, .to = it->n, .end = it->text.n };
 	it->pair_from = prompt;
 	if (part)
-		s.base = s.begin = it->prompt;
+		s.base = s.begin = it->said_from;
 	else if (!o->edges.nbefore && it->n) /* nothing predicts the first token */
 		s.begin = it->n > 1 ? c->text.begin[it->from + 1] : it->text.n;
 	return lm_stretch(c, it, s);
@@ -95,7 +109,7 @@ int lm_encode(const struct ft_encode_options *o, struct item *it, struct chunk *
 	return it->messages ? dialogue_encode(o, it, c) : encode_text(o, it, c);
 }
 
-/* ---- examples of two rows ---- */
+/* ---- examples of two rows, and rows of several examples ---- */
 
 /* A row counts once, however many of its texts something is true of. */
 static void count_once(struct ft_encoder *x)
@@ -204,7 +218,7 @@ static int64_t write_window(struct ft_encoder *x, const struct item *it, struct 
 	if (!learnt)
 		return 0;
 	struct ft_example e = { .ids = l->ids + from, .n = n, .labels = x->label, .nlabels = n,
-	                        .window = w->count > 1 ? w : NULL, .size = &size,
+	                        .window = it->choice.count ? &it->choice : w->count > 1 ? w : NULL, .size = &size,
 	                        .targets = it->judged ? &it->good : NULL, .ntargets = it->judged };
 	rc = it->side ? pair_put(x, it, &e) : example_put(x, it, &e);
 	return rc < 0 ? rc : (int64_t)learnt;
@@ -268,12 +282,15 @@ static struct stretch skip_tokens(struct stretch s, size_t skip, const struct li
 	return s;
 }
 
-/* What stands around a row, but not around a conversation, whose template says it. */
+/* What stands around a row, but not around a conversation, whose template says it. A choice has no end: it is compared with
+ * others, which go on as little. */
 static struct ft_edges edges_of(const struct ft_encoder *x, const struct item *it)
 {
 	struct ft_edges e = x->o.edges;
 	if (it->messages)
 		e.nbefore = e.nafter = 0;
+	else if (it->choice.count)
+		e.nafter = 0;
 	else if (it->completes && !e.nafter && e.end >= 0)
 		e.after[e.nafter++] = e.end;
 	return e;
@@ -281,7 +298,8 @@ static struct ft_edges edges_of(const struct ft_encoder *x, const struct item *i
 
 int lm_write(struct ft_encoder *x, const struct item *it, const struct chunk *c)
 {
-	if (it->side == CHOSEN) {
+	bool first = it->side == CHOSEN || (it->choice.count && it->choice.index == 0);
+	if (first) {
 		ft_pack_clear(x->texts);
 		x->before = x->n;
 	}
@@ -298,6 +316,8 @@ int lm_write(struct ft_encoder *x, const struct item *it, const struct chunk *c)
 	                  .begin = n ? c->text.begin + it->from + skip : NULL,
 	                  .stretch = it->stretches ? c->stretch + it->stretch : NULL, .stretches = it->stretches };
 	struct stretch rest;
+	if (it->choice.count && x->o.limit.policy == FT_TOK_TRUNCATE && l.n > x->o.limit.max + 1)
+		return ft_fail(FT_EFORMAT, "choice %lld alone has more than %zu tokens", (long long)it->choice.index, x->o.limit.max);
 	if (it->messages)
 		l.text = (struct ft_span){ (const char *)c->said.data + it->said, it->said_n };
 	if (skip && l.stretch) {
@@ -309,7 +329,7 @@ int lm_write(struct ft_encoder *x, const struct item *it, const struct chunk *c)
 	x->n.shortened += it->shortened;
 	x->n.truncated += skip > 0 && l.n <= x->o.limit.max + 1;
 	rc = write_windows(x, it, &l);
-	if (it->side == REJECTED)
+	if (it->side == REJECTED || it->choice.count)
 		count_once(x);
 	return rc;
 }

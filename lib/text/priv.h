@@ -52,6 +52,10 @@ int jsonl_needs(const struct ft_text *t, const char *key, struct ft_span *out);
 bool prefer_is(const struct ft_text *t);
 int prefer_take(struct ft_text *t, struct ft_row *row);
 
+/* ---- choices.c: questions with choices in JSONL ---- */
+bool choices_is(const struct ft_text *t);
+int choices_take(struct ft_text *t, struct ft_row *row);
+
 /* ---- text.c ---- */
 enum { COLUMN_TEXT, COLUMN_PAIR, COLUMN_NEGATIVE, COLUMN_LABEL, COLUMNS };
 #define NO_COLUMN SIZE_MAX
@@ -88,6 +92,7 @@ struct ft_text {
 	bool as_words;         /* texts come in words */
 	bool prompts;          /* or may be a prompt and a completion, or a conversation: */
 	char *messages;        /* its member, or NULL */
+	char *choices;         /* the same of a question */
 	struct words words;    /* jsonl.c, conll.c */
 	int64_t comments;
 };

@@ -14,11 +14,24 @@ static bool continues(char byte)
 	return (byte & 0xc0) == 0x80;
 }
 
-static bool is_space_at(struct ft_span text, size_t at)
+bool ft_is_space_at(struct ft_span text, size_t at)
 {
 	utf8proc_int32_t c;
 	utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)text.p + at, (utf8proc_ssize_t)(text.n - at), &c);
 	return used > 0 && ft_is_space(c);
+}
+
+size_t ft_text_trimmed(struct ft_span text)
+{
+	size_t n = text.n, at = n;
+	while (at > 0) {
+		while (at > 0 && continues(text.p[--at]))
+			;
+		if (!ft_is_space_at(text, at))
+			break;
+		n = at;
+	}
+	return n;
 }
 
 struct ft_size ft_text_size(struct ft_span text, size_t from, size_t to)
@@ -27,12 +40,12 @@ struct ft_size ft_text_size(struct ft_span text, size_t from, size_t to)
 	size_t before = from; /* where the character before the part begins */
 	while (before > 0 && continues(text.p[--before]))
 		;
-	bool space = from > 0 && is_space_at(text, before);
+	bool space = from > 0 && ft_is_space_at(text, before);
 	for (size_t i = from; i < to; i++) {
 		if (continues(text.p[i]))
 			continue;
 		bool was = space;
-		space = is_space_at(text, i);
+		space = ft_is_space_at(text, i);
 		size.words += space && !was;
 		size.characters++;
 	}

@@ -47,6 +47,8 @@ static int copy_options(struct ft_text *t, const struct ft_text_options *o)
 	t->max_line = o->max_line ? o->max_line : (size_t)16 << 20;
 	if (o->messages && !(t->messages = ft_strdup(o->messages)))
 		return FT_EFAIL;
+	if (o->choices && !(t->choices = ft_strdup(o->choices)))
+		return FT_EFAIL;
 	for (int i = 0; i < COLUMNS; i++)
 		if (columns[i] && !(t->column[i] = ft_strdup(columns[i])))
 			return FT_EFAIL;
@@ -72,6 +74,7 @@ void ft_text_close(struct ft_text *t)
 	for (int i = 0; i < COLUMNS; i++)
 		free(t->column[i]);
 	free(t->messages);
+	free(t->choices);
 	ft_buf_free(&t->line);
 	ft_buf_free(&t->src);
 	free(t->fields);

@@ -125,6 +125,67 @@ bad "no template" 'plain: no chat template' <<'END'
 [{"role": "user", "content": "x"}]
 END
 
+# ---- questions with choices (against lm-evaluation-harness: tests/ref/choices.t) ----
+q() { printf '%s\n' "$@" >q.jsonl; }
+q '{"context": "The train was", "choices": ["good", " a", "it it"], "answer": 2}' \
+	'{"context": "and the ", "choices": ["film", "rest"], "answer": "rest"}'
+is "each choice is an example; a space sets it off" "$(shown q.jsonl)" "q.jsonl:1${tab}0${tab}The train was «good»
+q.jsonl:1${tab}0${tab}The train was «a»
+q.jsonl:1${tab}1${tab}The train was «it it»
+q.jsonl:2${tab}0${tab}and the «film»
+q.jsonl:2${tab}1${tab}and the «rest»"
+ft-tokenize -q -m base -o q.tok q.jsonl
+is "the size is that of the choice alone" "$(ft-cat q.tok | sed -n 's/.*"size":\(\[[0-9,]*\]\).*/\1/p' | tr '\n' ' ')" \
+	"[4,4,1] [2,2,2] [5,5,2] [4,4,1] [4,4,1] "
+is "the window says which of which" "$(ft-cat q.tok | sed -n 's/.*"window":\[[0-9]*,\([0-9,]*\)\].*/\1/p' | tr '\n' ' ')" "0,3 1,3 2,3 0,2 1,2 "
+sed 's/context/ask/; s/choices/of/; s/answer/is/' q.jsonl >named.jsonl
+is "other names" "$(shown --prompt ask --choices of --label is named.jsonl | cut -f 2-)" "$(shown q.jsonl | cut -f 2-)"
+is "what is before them loses its beginning" "$(shown --max-length 4 q.jsonl | sed -n '1p;3p')" "q.jsonl:1${tab}0${tab} «good»
+q.jsonl:1${tab}1${tab}s «it it»"
+like "a row counts once" "$(ft-tokenize -m base --max-length 4 q.jsonl 2>&1 >x.tok)" '2 of 2 rows were cut to 4 tokens'
+ok "copies of a question stay together" sh -c 'for i in 1 2 3 4 5 6 7 8; do sed "s/rest/rest $i/g" q.jsonl; done >many.jsonl
+	ft-tokenize -q -m base many.jsonl | ft-batch -q --split train:0.5 | ft-eval -q -m lm.ft'
+bad "choices that are no list" "bad.jsonl:1: 'choices' is not a list of two choices or more" <<'END'
+{"context": "x", "choices": "a", "answer": 0}
+END
+bad "one choice" "bad.jsonl:1: 'choices' is not a list of two choices or more" <<'END'
+{"context": "x", "choices": ["a"], "answer": 0}
+END
+bad "a choice that is no text" 'bad.jsonl:1: choice 1 is not a string' <<'END'
+{"context": "x", "choices": ["a", 1], "answer": 0}
+END
+bad "an empty choice" 'bad.jsonl:1: choice 0 is empty' <<'END'
+{"context": "x", "choices": ["", "a"], "answer": 0}
+END
+bad "a choice with a NUL" 'bad.jsonl:1: ' <<'END'
+{"context": "x", "choices": ["a\u0000", "a"], "answer": 0}
+END
+bad "no question" "bad.jsonl:1: has no 'context'" --choices choices <<'END'
+{"choices": ["a", "b"], "answer": 0}
+END
+bad "no answer" "bad.jsonl:1: has no 'answer'" <<'END'
+{"context": "x", "choices": ["a", "b"]}
+END
+for answer in 2 -1 '"c"' 0.5 '[0]' 18446744073709551615; do
+	echo '{"context": "x", "choices": ["a", "b"], "answer": '$answer'}' >bad.jsonl
+	fails "the answer $answer" 65 ft-tokenize -m base bad.jsonl
+done
+bad "a text among questions" 'bad.jsonl:2: is no question with choices, unlike the rows before it' <<'END'
+{"context": "x", "choices": ["a", "b"], "answer": 0}
+{"text": "x"}
+END
+q '{"context": " ", "choices": ["a", "b"], "answer": 0}'
+fails "nothing before the choices" 65 ft-tokenize -m base q.jsonl
+like "it is told" "$(cat .err)" 'q.jsonl:1: nothing stands before the choices'
+ok "with a token before them" ft-tokenize -q -m plain q.jsonl
+bad "a choice that has no room" 'bad.jsonl:1: choice 1 alone has more than 4 tokens' --max-length 4 <<'END'
+{"context": "x", "choices": ["a", "a a a a a a"], "answer": 0}
+END
+fails "choices that are dropped" 2 ft-tokenize -m base --long drop q.jsonl
+fails "an end behind choices" 2 ft-tokenize -m base --wrap eos q.jsonl
+fails "without answers" 2 ft-tokenize -m base --no-labels q.jsonl
+fails "choices and a completion" 2 ft-tokenize -m base --choices choices --completion answer q.jsonl
+
 # ---- batches ----
 awk 'BEGIN { split("the train and rest of it film was good", w, " ")
 	for (i = 0; i < 200; i++) { for (k = 0; k < 3 + i * 7 % 50; k++) printf "%s ", w[(i * i + k * (i % 5 + 1)) % 9 + 1]; print "" } }' >many.txt

@@ -14,6 +14,7 @@
 #define FORMAT(byte) ((enum ft_text_format)((byte) % 8 % 7))
 #define HEADER(byte) ((byte) / 8 % 4 - 1 > 1 ? -1 : (byte) / 8 % 4 - 1)
 #define TASK(byte) ((byte) / 32 % 4)
+#define PROMPTS(byte) (TASK(byte) == 1) /* as for language models */
 
 #define MAX_LINE 4096
 
@@ -52,7 +53,10 @@ static void check_row(const struct ft_row *r, const struct ft_text_options *o)
 	check_span(r->src);
 	must(r->src.n > 2 && memrchr(r->src.p, ':', r->src.n));
 	must(r->text.n <= MAX_LINE && r->pair.n <= MAX_LINE && (r->words || r->text.p));
-	must(!r->pair.p || o->pair);
+	must(!r->pair.p || o->pair || o->prompts);
+	must(!r->choices || (json_array_size(r->choices) > 1 && r->right < json_array_size(r->choices)));
+	for (size_t i = 0; i < json_array_size(r->choices); i++)
+		must(json_string_length(json_array_get(r->choices, i)) > 0);
 	for (size_t i = 0; i < r->nwords; i++) {
 		must(r->words[i].n > 0);
 		check_span(r->words[i]);
@@ -103,6 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	enum ft_task task = tasks[TASK(*data)];
 	struct ft_text_options o = {
 		.format = FORMAT(*data), .header = HEADER(*data), .max_line = MAX_LINE, .words = task == FT_TASK_TAG,
+		.prompts = PROMPTS(*data),
 		.pair = *data & 128 ? "3" : NULL,
 	};
 	json_t *names = json_pack("[s,s]", "O", "B");
