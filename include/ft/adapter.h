@@ -17,7 +17,7 @@ bool ft_adapter_is(const char *path);
 #define FT_ADAPTER_NOTE "ft.json"
 
 /* What techniques add to one module: a matrix of low rank, W + scale B A. Of several techniques at
- * the module it is the sum. */
+ * the module it is the sum. DoRA scales the rows of that sum, too. */
 struct ft_delta {
 	const struct ft_param *weight; /* of the base */
 	char *module;   /* its name in checkpoints, with the family's prefix where the model has a head */
@@ -27,6 +27,7 @@ struct ft_delta {
 	bool root;
 	double dropout; /* while it trains */
 	float *a, *b;   /* [r, in], [out, r] */
+	float *lengths; /* [out], that the rows of W + scale B A are brought to; NULL: they stay as they are */
 };
 /* All of them, in the order of the network. FT_EUSAGE when a technique does something else. */
 int ft_model_deltas(const struct ft_model *m, struct ft_delta **deltas, size_t *n);

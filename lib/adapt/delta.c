@@ -56,6 +56,7 @@ static void free_delta(struct ft_delta *d)
 	free(d->module);
 	free(d->a);
 	free(d->b);
+	free(d->lengths);
 }
 
 /* All that is attached at a site, as one. */
@@ -65,8 +66,12 @@ static int sum_of(const struct attached *a, const struct site *s, struct ft_delt
 	for (; a && rc == FT_OK; a = a->next) {
 		struct ft_delta d = { .weight = s->weight, .module = ft_strdup(s->file) };
 		if (!a->kind->delta || !s->weight)
-			rc = ft_fail(FT_EUSAGE, "%s at %s is not a matrix of low rank", a->adapter->name, s->name);
+			rc = ft_fail(FT_EUSAGE, "%s at %s is not a matrix of low rank, and a folder has one kind; --to hf merges them",
+			             a->adapter->name, s->name);
 		rc = rc ? rc : d.module ? a->kind->delta(a, &d) : FT_EFAIL;
+		if (rc == FT_OK && sum->r && d.lengths)
+			rc = ft_fail(FT_EUSAGE, "%s at %s scales rows (dora), which another technique stands above; --to hf merges them",
+			             a->adapter->name, s->name);
 		rc = rc ? rc : add(sum, &d);
 		free_delta(&d);
 	}

@@ -49,19 +49,32 @@ json_t *folder_technique(const struct technique *t);
 /* Sets its "sites": those of s that are `chosen`, in globs where these say the same. */
 int folder_sites(json_t *o, const struct sites *s, const bool *chosen);
 
+/* ---- peft.c: methods that adapter_config.json may be of ---- */
+struct peft_type {
+	const char *name; /* its peft_type */
+	const struct technique *technique;
+	const char *const *known;   /* members that are read here, or change nothing; up to NULL */
+	const char *const *neutral; /* that must not be set; or NULL */
+	/* Sets what it says in o, a meta.adapt object as folder_technique() makes it. */
+	int (*translate)(const struct folder *f, const struct sites *s, json_t *o);
+};
+extern const struct peft_type peft_lora, peft_ia3, peft_prompt, peft_prefix;
+bool peft_is_in(const char *key, const char *const *list);
+
 /* ---- peft_modules.c: which modules a configuration of PEFT means ---- */
 struct peft_modules {
 	const struct folder *f;
 	struct peft_list {
 		const json_t *list;      /* of ends of names, or NULL */
 		struct tok_regex *regex; /* of whole names, or NULL */
-	} target, exclude;
+	} target, exclude, inside;       /* inside: feedforward_modules */
 	const json_t *saved;         /* modules_to_save, or NULL */
 	bool all_linear;
 	void *store;
 };
 int peft_modules_open(struct peft_modules *p, const struct folder *f);
 int peft_modules_want(struct peft_modules *p, const struct site *s); /* 1, 0, <0 */
+int peft_modules_inside(struct peft_modules *p, const struct site *s); /* whether it is one of feedforward_modules */
 void peft_modules_close(struct peft_modules *p);
 /* The number that a pattern ({"regex": number}) gives the module, else `absent`. */
 int peft_pattern(struct peft_modules *p, const char *key, const char *module, double absent, double *number);
@@ -69,9 +82,7 @@ int peft_pattern(struct peft_modules *p, const char *key, const char *module, do
 bool peft_saves(const struct folder *f, const char *file);
 
 /* ---- peft_virtual.c: prompts and prefixes ---- */
-extern const char *const peft_known_virtual[];
 #define PEFT_EMBEDDINGS "prompt_embeddings"
-int peft_virtual(const struct folder *f, const struct technique *t, json_t *list);
 int peft_take_virtual(struct ft_model *m, const struct folder *f, const struct ft_stored *t);
 
 #endif

@@ -69,9 +69,6 @@ static int delta(const struct attached *a, struct ft_delta *d)
 {
 	const struct ft_param *left = a->part[A], *right = a->part[B];
 	struct site s = { .name = a->site, .file = d->module };
-	if (a->part[M])
-		return ft_fail(FT_EUSAGE, "%s at %s: lengths of rows cannot be written beside the weights yet; --to hf merges them",
-		               a->adapter->name, a->site);
 	d->table = left->turned;
 	d->r = right->t.cols;
 	d->alpha = adapt_number(a, "alpha", &s);
@@ -79,8 +76,10 @@ static int delta(const struct attached *a, struct ft_delta *d)
 	d->dropout = a->dropout;
 	d->a = ft_alloc((size_t)left->t.rows * (size_t)left->t.cols, sizeof *d->a);
 	d->b = ft_alloc((size_t)right->t.rows * (size_t)right->t.cols, sizeof *d->b);
-	if (!d->a || !d->b)
+	if (!d->a || !d->b || (a->part[M] && !(d->lengths = ft_alloc((size_t)right->t.rows, sizeof *d->lengths))))
 		return FT_EFAIL;
+	if (d->lengths)
+		ft_tensor_floats(&a->part[M]->t, 0, 1, d->lengths);
 	ft_tensor_floats(&right->t, 0, right->t.rows, d->b);
 	if (d->table)
 		return ft_param_turn(left, d->a);

@@ -1,6 +1,6 @@
-/* peft.c - what the adapter_config.json of PEFT's folders says (peft 0.21's LoraConfig; older files have fewer
- * members). What is known and changes nothing is passed over; what would change the mathematics and is not here is an
- * error; what nobody here has heard of is told. */
+/* peft.c - what the adapter_config.json of PEFT's folders says (as of peft 0.21; older files have fewer members). What is
+ * known and changes nothing is passed over; what would change the mathematics and is not here is an error; what nobody
+ * here has heard of is told. */
 #include "folder.h"
 
 #include "ft/cli.h"
@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char type_lora[] = "LORA";
-
 /* Of every type: read elsewhere here, or of no effect on what a trained adapter computes. */
 static const char *const known[] = {
 	"peft_type", "task_type", "base_model_name_or_path", "revision", "inference_mode", "auto_mapping", "peft_version",
@@ -18,22 +16,12 @@ static const char *const known[] = {
 	"fan_in_fan_out", /* how the base holds its weights, which we know */
 	NULL
 };
-static const char *const known_lora[] = {
-	"r", "lora_alpha", "lora_dropout", "rank_pattern", "alpha_pattern", "use_rslora", "bias", "init_lora_weights",
-	"eva_config", "loftq_config", "corda_config", "lora_ga_config", "megatron_core", "qalora_group_size", NULL
-};
-/* These must not be set. */
-static const char *const neutral_lora[] = {
-	"use_dora", "use_qalora", "use_bdlora", "lora_bias", "layer_replication", "target_parameters",
-	"trainable_token_indices", "alora_invocation_tokens", "megatron_config", "arrow_config", "kasa_config",
-	"velora_config", "monteclora_config", "ensure_weight_tying", "modules_to_tie", NULL
-};
 
-static bool is_in(const char *key, const char *const *list)
+bool peft_is_in(const char *key, const char *const *list)
 {
-	while (*list && strcmp(*list, key) != 0)
+	while (list && *list && strcmp(*list, key) != 0)
 		list++;
-	return *list != NULL;
+	return list && *list;
 }
 
 static bool is_neutral(const json_t *v)
@@ -42,15 +30,16 @@ static bool is_neutral(const json_t *v)
 	       (json_is_object(v) && json_object_size(v) == 0);
 }
 
-static int check_keys(const struct folder *f, const char *const *of_type, const char *const *neutral)
+static int check_keys(const struct folder *f, const struct peft_type *type)
 {
 	const char *key;
 	json_t *v;
 	json_object_foreach(f->config, key, v) {
-		if (is_in(key, neutral) && !is_neutral(v))
+		if (is_neutral(v) || peft_is_in(key, known) || peft_is_in(key, type->known))
+			continue;
+		if (peft_is_in(key, type->neutral))
 			return folder_fail(f, FT_EFORMAT, "%s is set, which is not supported", key);
-		if (!is_in(key, known) && !is_in(key, of_type) && !is_in(key, neutral) && !is_neutral(v))
-			ft_warn("%s: " FOLDER_CONFIG ": '%.60s' is not known, and passed over", f->dir, key);
+		ft_warn("%s: " FOLDER_CONFIG ": '%.60s' is not known, and passed over", f->dir, key);
 	}
 	return FT_OK;
 }
@@ -86,107 +75,42 @@ static int find_head(const struct folder *f, const struct ft_stored *last, json_
 	return FT_OK;
 }
 
-/* ---- LoRA ---- */
+/* ---- techniques ---- */
 
-static int check_lora(const struct folder *f)
-{
-	static const char *const as_is[] = { "gaussian", "orthogonal", "eva", NULL };
-	const json_t *init = json_object_get(f->config, "init_lora_weights");
-	int err = FT_OK;
-	const char *bias = ft_json_str(f->config, "bias", "none", &err);
-	int rc = check_keys(f, known_lora, neutral_lora);
-	if (rc < 0 || err < 0)
-		return rc ? rc : ft_context(err, "%s: " FOLDER_CONFIG, f->dir);
-	if (strcmp(bias, "none") && strcmp(bias, "all") && strcmp(bias, "lora_only"))
-		return folder_fail(f, FT_EFORMAT, "bias: '%.40s' is not none, all or lora_only", bias);
-	if (json_is_string(init) && !is_in(json_string_value(init), as_is))
-		return folder_fail(f, FT_EFORMAT, "init_lora_weights: '%.40s' changes the base, which is not supported; "
-		                   "peft's save_pretrained() with path_initial_model_for_weight_conversion writes a plain LoRA",
-		                   json_string_value(init));
-	return FT_OK;
-}
+static const struct peft_type *const types[] = { &peft_lora, &peft_ia3, &peft_prompt, &peft_prefix };
 
-/* A number of a site that is not the one of all. */
-static int add_pattern(json_t *o, const char *key, const struct site *s, double usual, double number)
+static int unknown_type(const struct folder *f, const char *name)
 {
-	json_t *patterns = json_object_get(o, "patterns");
-	if (number == usual)
-		return FT_OK;
-	if (!patterns && ft_json_set(o, "patterns", patterns = json_array()) < 0)
-		return FT_EFAIL;
-	return json_array_append_new(patterns, json_pack("[s,s,f]", key, s->name, number)) < 0
-	               ? ft_fail(FT_EFAIL, "out of memory for patterns") : FT_OK;
-}
-
-static int choose_sites(struct peft_modules *p, const struct sites *s, json_t *o, bool *chosen)
-{
-	double r = json_number_value(json_object_get(o, "r")), alpha = json_number_value(json_object_get(o, "alpha")), n = 0;
+	struct ft_buf names = { 0 };
 	int rc = FT_OK;
-	size_t count = 0;
-	for (size_t i = 0; rc >= 0 && i < s->count; i++) {
-		rc = s->at[i].kind & technique_lora.kinds ? peft_modules_want(p, &s->at[i]) : 0;
-		chosen[i] = rc > 0;
-		count += chosen[i];
-		if (rc <= 0)
-			continue;
-		rc = peft_pattern(p, "rank_pattern", s->at[i].file, r, &n);
-		rc = rc ? rc : add_pattern(o, "r", &s->at[i], r, n);
-		rc = rc ? rc : peft_pattern(p, "alpha_pattern", s->at[i].file, alpha, &n);
-		rc = rc ? rc : add_pattern(o, "alpha", &s->at[i], alpha, n);
-	}
-	if (rc >= 0 && count == 0)
-		return folder_fail(p->f, FT_EFORMAT, "target_modules: none is a module of the base that can have one");
-	return rc < 0 ? rc : folder_sites(o, s, chosen);
-}
-
-static int read_numbers(const struct folder *f, json_t *o)
-{
-	int err = FT_OK;
-	int64_t r = ft_json_int(f->config, "r", 8, &err);
-	double alpha = ft_json_real(f->config, "lora_alpha", 8, &err), p = ft_json_real(f->config, "lora_dropout", 0, &err);
-	bool root = ft_json_bool(f->config, "use_rslora", false, &err);
-	if (err < 0)
-		return ft_context(err, "%s: " FOLDER_CONFIG, f->dir);
-	if (r < 1)
-		return folder_fail(f, FT_EFORMAT, "r: %lld", (long long)r);
-	int rc = ft_json_set(o, "r", json_integer(r));
-	rc = rc ? rc : ft_json_set(o, "alpha", json_real(alpha));
-	rc = rc ? rc : ft_json_set(o, "dropout", json_real(p));
-	return rc ? rc : ft_json_set(o, "rslora", json_boolean(root));
-}
-
-static int translate_lora(const struct folder *f, const struct sites *s, json_t *list)
-{
-	struct peft_modules p = { 0 };
-	json_t *o = folder_technique(&technique_lora);
-	bool *chosen = ft_alloc(s->count, sizeof *chosen);
-	int rc = o && chosen ? check_lora(f) : FT_EFAIL;
-	rc = rc ? rc : read_numbers(f, o);
-	rc = rc ? rc : peft_modules_open(&p, f);
-	rc = rc ? rc : choose_sites(&p, s, o, chosen);
-	peft_modules_close(&p);
-	free(chosen);
-	if (rc == FT_OK && json_array_append(list, o) < 0)
-		rc = ft_fail(FT_EFAIL, "out of memory for an adapter");
-	json_decref(o);
+	for (size_t i = 0; rc == FT_OK && i < sizeof types / sizeof *types; i++)
+		rc = ft_buf_printf(&names, " %s", types[i]->name);
+	if (rc == FT_OK)
+		rc = folder_fail(f, FT_EFORMAT, "peft_type: '%.40s' is not supported; supported:%.*s", name, (int)names.len,
+		                 (const char *)names.data);
+	ft_buf_free(&names);
 	return rc;
 }
 
 static int translate(const struct folder *f, const struct sites *s, json_t *list)
 {
 	int err = FT_OK;
-	const char *type = ft_json_str(f->config, "peft_type", "", &err);
+	const char *name = ft_json_str(f->config, "peft_type", "", &err);
+	const struct peft_type *type = NULL;
 	if (err)
 		return ft_context(err, "%s: " FOLDER_CONFIG, f->dir);
-	if (strcmp(type, type_lora) == 0)
-		return translate_lora(f, s, list);
-	const struct technique *t = strcmp(type, "PROMPT_TUNING") == 0   ? &technique_prompt
-	                            : strcmp(type, "PREFIX_TUNING") == 0 ? &technique_prefix : NULL;
-	if (!t)
-		return folder_fail(f, FT_EFORMAT, "peft_type: '%.40s' is not supported; %s, PROMPT_TUNING and PREFIX_TUNING are",
-		                   type, type_lora);
-	int rc = check_keys(f, peft_known_virtual, (const char *const[]){ NULL });
-	return rc ? rc : peft_virtual(f, t, list);
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+		if (strcmp(name, types[i]->name) == 0)
+			type = types[i];
+	if (!type)
+		return unknown_type(f, name);
+	json_t *o = folder_technique(type->technique);
+	int rc = o ? check_keys(f, type) : FT_EFAIL;
+	rc = rc ? rc : type->translate(f, s, o);
+	if (rc == FT_OK && json_array_append(list, o) < 0)
+		rc = ft_fail(FT_EFAIL, "out of memory for an adapter");
+	json_decref(o);
+	return rc;
 }
 
 /* ---- names of tensors ---- */
@@ -204,6 +128,7 @@ static void cut_name(char *name)
 {
 	static const struct { const char *part, *end; } parts[] = {
 		{ ".lora_A.", ".weight" }, { ".lora_B.", ".weight" }, { ".lora_embedding_A.", "" }, { ".lora_embedding_B.", "" },
+		{ ".lora_magnitude_vector.", "" }, { ".ia3_l.", "" },
 	};
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
 		char *at = strstr(name, parts[i].part);

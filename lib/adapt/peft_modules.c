@@ -148,6 +148,7 @@ int peft_modules_open(struct peft_modules *p, const struct folder *f)
 	int rc = p->saved ? check_list(f, "modules_to_save", p->saved) : FT_OK;
 	rc = rc || p->all_linear ? rc : read_list(f, "target_modules", &p->target);
 	rc = rc ? rc : read_list(f, "exclude_modules", &p->exclude);
+	rc = rc ? rc : read_list(f, "feedforward_modules", &p->inside);
 	if (rc == FT_OK && !p->all_linear && !p->target.list && !p->target.regex)
 		rc = folder_fail(f, FT_EFORMAT, "target_modules: missing");
 	return rc;
@@ -157,6 +158,7 @@ void peft_modules_close(struct peft_modules *p)
 {
 	tok_regex_free(p->target.regex);
 	tok_regex_free(p->exclude.regex);
+	tok_regex_free(p->inside.regex);
 	tok_search_free(p->store);
 	*p = (struct peft_modules){ 0 };
 }
@@ -172,6 +174,25 @@ int peft_modules_want(struct peft_modules *p, const struct site *s)
 	if (rc > 0 && !p->all_linear)
 		rc = in_layers(p, s->file);
 	return rc < 0 ? ft_context(rc, "%s: " FOLDER_CONFIG ": target_modules", p->f->dir) : rc;
+}
+
+/* Ends of names are not whole components here, as PEFT has it. */
+int peft_modules_inside(struct peft_modules *p, const struct site *s)
+{
+	size_t i, n = strlen(s->file), k;
+	json_t *name;
+	if (!p->inside.list && !p->inside.regex)
+		return folder_fail(p->f, FT_EFORMAT, "feedforward_modules: missing");
+	if (p->inside.regex) {
+		int rc = matches_regex(p, p->inside.regex, s->file);
+		return rc < 0 ? ft_context(rc, "%s: " FOLDER_CONFIG ": feedforward_modules", p->f->dir) : rc;
+	}
+	json_array_foreach(p->inside.list, i, name) {
+		k = json_string_length(name);
+		if (k <= n && strcmp(s->file + n - k, json_string_value(name)) == 0)
+			return 1;
+	}
+	return 0;
 }
 
 int peft_pattern(struct peft_modules *p, const char *key, const char *module, double absent, double *number)

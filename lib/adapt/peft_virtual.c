@@ -7,15 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const peft_known_virtual[] = {
+static const char *const known[] = {
 	"num_virtual_tokens", "token_dim", "num_transformer_submodules", "num_attention_heads", "num_layers",
 	"prompt_tuning_init", "prompt_tuning_init_text", "tokenizer_name_or_path", "tokenizer_kwargs", /* how it began */
 	"prefix_projection", "encoder_hidden_size", "init_weights", /* what is in the file has gone through the network */
 	NULL
 };
 
-int peft_virtual(const struct folder *f, const struct technique *t, json_t *list)
+static int translate(const struct folder *f, const struct sites *s, json_t *o)
 {
+	(void)s;
 	int err = FT_OK;
 	int64_t n = ft_json_int(f->config, "num_virtual_tokens", 0, &err);
 	int64_t parts = json_is_null(json_object_get(f->config, "num_transformer_submodules"))
@@ -27,13 +28,21 @@ int peft_virtual(const struct folder *f, const struct technique *t, json_t *list
 	if (parts != 1)
 		return folder_fail(f, FT_EFORMAT, "num_transformer_submodules: %lld; networks of one part are supported",
 		                   (long long)parts);
-	json_t *o = folder_technique(t);
-	int rc = o ? ft_json_set(o, "n", json_integer(n)) : FT_EFAIL;
-	if (rc == FT_OK && json_array_append(list, o) < 0)
-		rc = ft_fail(FT_EFAIL, "out of memory for an adapter");
-	json_decref(o);
-	return rc;
+	return ft_json_set(o, "n", json_integer(n));
 }
+
+const struct peft_type peft_prompt = {
+	.name = "PROMPT_TUNING",
+	.technique = &technique_prompt,
+	.known = known,
+	.translate = translate,
+};
+const struct peft_type peft_prefix = {
+	.name = "PREFIX_TUNING",
+	.technique = &technique_prefix,
+	.known = known,
+	.translate = translate,
+};
 
 /* ---- prompt_embeddings ---- */
 

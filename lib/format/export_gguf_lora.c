@@ -98,6 +98,9 @@ static int make_pair(const struct ft_model *m, const struct gguf_arch *a, const 
 	char name[GGUF_NAME];
 	int layer;
 	size_t heads = 0;
+	if (d->lengths)
+		return ft_fail(FT_EUSAGE, "%s: its rows are scaled (dora), which a GGUF adapter cannot say; --to gguf merges it",
+		               d->weight->file);
 	if (!gguf_translate(a, d->weight->file, true, name, &layer, &how))
 		return ft_fail(FT_EUSAGE, "tensor '%s': a GGUF file of a %s has no place for it", d->weight->file, a->name);
 	if (how == GGUF_QUERY || how == GGUF_KEY)

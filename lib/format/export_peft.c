@@ -3,101 +3,14 @@
  * What peft's save_pretrained() would write: adapter_config.json and adapter_model.safetensors, in which heads are
  * modules that are saved whole. One thing more is ours, FT_ADAPTER_NOTE.
  */
-#include "ft/adapter.h"
+#include "export_peft.h"
 #include "ft/err.h"
 #include "ft/mem.h"
-#include "priv.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PREFIX "base_model.model."
-
-/* ---- names of modules ---- */
-
-/* A parameter's name without its last component. */
-static char *module_of(const struct ft_param *p)
-{
-	const char *dot = strrchr(p->file, '.');
-	return ft_strndup(p->file, dot ? (size_t)(dot - p->file) : strlen(p->file));
-}
-
-static bool ends_with(const char *module, const char *end)
-{
-	size_t n = strlen(module), k = strlen(end);
-	return n >= k && strcmp(module + n - k, end) == 0 && (n == k || module[n - k - 1] == '.');
-}
-
-/* Its last n components. */
-static const char *last_components(const char *module, int n)
-{
-	const char *at = module + strlen(module);
-	for (; at > module; at--)
-		if (at[-1] == '.' && --n == 0)
-			break;
-	return at;
-}
-
-static bool is_target(const struct ft_delta *d, size_t n, const char *module)
-{
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(d[i].module, module) == 0)
-			return true;
-	return false;
-}
-
-/* Whether PEFT would take the end of a name for nothing but modules that are targets: 1, 0, <0. */
-static int says_only(const struct ft_model *m, const struct ft_delta *d, size_t n, const char *end)
-{
-	for (size_t i = 0; i < ft_model_params(m); i++) {
-		const struct ft_param *p = ft_model_param(m, i);
-		char *module = module_of(p);
-		bool other = module && !p->technique && ends_with(module, end) && !is_target(d, n, module);
-		free(module);
-		if (!module || other)
-			return module ? 0 : FT_EFAIL;
-	}
-	return 1;
-}
-
-static int compare_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* A list of names, each once, sorted. */
-static json_t *sorted_list(const char **names, size_t n)
-{
-	json_t *list = json_array();
-	if (n)
-		qsort(names, n, sizeof *names, compare_text);
-	for (size_t i = 0; i < n; i++)
-		if ((i == 0 || strcmp(names[i - 1], names[i]) != 0) && json_array_append_new(list, json_string(names[i])) < 0) {
-			json_decref(list);
-			return NULL;
-		}
-	return list;
-}
-
-/* target_modules: the shortest ends of names that mean the same. */
-static json_t *make_targets(const struct ft_model *m, const struct ft_delta *d, size_t n)
-{
-	const char **ends = ft_alloc(n, sizeof *ends);
-	int rc = ends ? FT_OK : FT_EFAIL;
-	for (size_t i = 0; i < n && rc >= 0; i++) {
-		int parts = 0;
-		do {
-			ends[i] = last_components(d[i].module, ++parts);
-			rc = ends[i] == d[i].module ? 1 : says_only(m, d, n, ends[i]);
-		} while (rc == 0);
-	}
-	json_t *list = rc >= 0 ? sorted_list(ends, n) : NULL;
-	free(ends);
-	return list;
-}
-
-/* ---- adapter_config.json ---- */
+/* ---- heads ---- */
 
 /* PEFT adds these to modules_to_save of a task by itself, and loads nothing when one of them is missing. */
 static const struct task {
@@ -200,83 +113,41 @@ static int check_base(const struct ft_model *m)
 	return FT_OK;
 }
 
-/* The rank, or alpha, that most have. */
-static double usual(const struct ft_delta *d, size_t n, bool rank)
-{
-	double best = 0;
-	size_t most = 0;
-	for (size_t i = 0; i < n; i++) {
-		double v = rank ? (double)d[i].r : d[i].alpha;
-		size_t count = 0;
-		for (size_t k = 0; k < n; k++)
-			count += (rank ? (double)d[k].r : d[k].alpha) == v;
-		if (count > most) {
-			most = count;
-			best = v;
-		}
-	}
-	return best;
-}
+/* ---- adapter_config.json ---- */
 
-/* A number as Python would write it: 16, not 16.0. */
-static json_t *number_json(double v)
-{
-	return v == floor(v) && fabs(v) < 1e9 ? json_integer((json_int_t)v) : json_real(v);
-}
-
-/* rank_pattern and alpha_pattern: of the modules whose number is not the usual one. */
-static json_t *make_pattern(const struct ft_delta *d, size_t n, bool rank)
-{
-	json_t *o = json_object();
-	double absent = usual(d, n, rank);
-	for (size_t i = 0; i < n; i++) {
-		double v = rank ? (double)d[i].r : d[i].alpha;
-		if (v != absent && json_object_set_new(o, d[i].module, number_json(v)) < 0) {
-			json_decref(o);
-			return NULL;
-		}
-	}
-	return o;
-}
-
-/* All modules have one kind of scale: where they do not, b takes it. */
-static bool same_root(struct ft_delta *d, size_t n)
-{
-	bool root = n && d[0].root, same = true;
-	for (size_t i = 0; i < n; i++)
-		same = same && d[i].root == root;
-	for (size_t i = 0; i < n && !same; i++)
-		ft_delta_fold(&d[i]);
-	return same && root;
-}
-
-static int write_config(const struct ft_model *m, const char *dir, struct ft_delta *d, size_t n, const json_t *saved)
+/* What every method's says. */
+static json_t *begin_config(const struct ft_model *m, const json_t *saved)
 {
 	const struct task *task = task_of(m);
-	bool root = same_root(d, n), turned = false;
-	for (size_t i = 0; i < n; i++)
-		turned = turned || d[i].weight->turned;
-	json_t *targets = make_targets(m, d, n);
-	json_t *o = json_pack("{s:o, s:n, s:s, s:s, s:b, s:b, s:b, s:n, s:n, s:o, s:f}", "alpha_pattern",
-	                      make_pattern(d, n, false), "auto_mapping", "base_model_name_or_path", ft_model_dir(m), "bias",
-	                      "none", "fan_in_fan_out", turned, "inference_mode", true, "init_lora_weights", true,
-	                      "layers_pattern", "layers_to_transform", "lora_alpha", number_json(usual(d, n, false)),
-	                      "lora_dropout", n ? d[0].dropout : 0.0);
-	int rc = o ? FT_OK : ft_fail(FT_EFAIL, "out of memory for adapter_config.json");
-	rc = rc ? rc : ft_json_set(o, "modules_to_save", json_array_size(saved) ? json_deep_copy(saved) : json_null());
-	rc = rc ? rc : ft_json_set(o, "peft_type", json_string("LORA"));
-	rc = rc ? rc : ft_json_set(o, "r", number_json(usual(d, n, true)));
-	rc = rc ? rc : ft_json_set(o, "rank_pattern", make_pattern(d, n, true));
-	rc = rc ? rc : ft_json_set(o, "revision", json_null());
-	rc = rc ? rc : ft_json_set(o, "target_modules", json_incref(targets));
-	rc = rc ? rc : ft_json_set(o, "task_type", task ? json_string(task->name) : json_null());
-	rc = rc ? rc : ft_json_set(o, "use_dora", json_false());
-	rc = rc ? rc : ft_json_set(o, "use_rslora", json_boolean(root));
+	return json_pack("{s:n, s:s, s:b, s:O?, s:n, s:s?}", "auto_mapping", "base_model_name_or_path", ft_model_dir(m),
+	                 "inference_mode", true, "modules_to_save", json_array_size(saved) ? saved : NULL, "revision",
+	                 "task_type", task ? task->name : NULL);
+}
+
+static int compare_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* With its members sorted, as PEFT has them. */
+static int write_config(const json_t *config, const char *dir)
+{
+	size_t n = 0;
+	const char *key, **keys = ft_alloc(json_object_size(config), sizeof *keys);
+	json_t *v, *sorted = json_object();
+	int rc = keys && sorted ? FT_OK : FT_EFAIL;
+	json_object_foreach((json_t *)(uintptr_t)config, key, v)
+		if (keys)
+			keys[n++] = key;
+	if (n)
+		qsort(keys, n, sizeof *keys, compare_text);
+	for (size_t i = 0; rc == FT_OK && i < n; i++)
+		rc = ft_json_set(sorted, keys[i], json_incref(json_object_get(config, keys[i])));
 	char *path = ft_format("%s/adapter_config.json", dir);
-	rc = rc ? rc : path ? ft_json_save(path, o) : FT_EFAIL;
+	rc = rc ? rc : path ? ft_json_save(path, sorted) : FT_EFAIL;
 	free(path);
-	json_decref(targets);
-	json_decref(o);
+	free(keys);
+	json_decref(sorted);
 	return rc;
 }
 
@@ -295,153 +166,96 @@ int adapter_note_write(const struct ft_model *m, const char *dir)
 
 /* ---- adapter_model.safetensors ---- */
 
-struct tensors {
-	struct ft_stored *at;
-	size_t count, cap;
-};
-
-static void free_tensors(struct tensors *t)
+static void free_tensors(struct peft_out *o)
 {
-	for (size_t i = 0; i < t->count; i++) {
-		free((void *)(uintptr_t)t->at[i].name);
-		free((void *)(uintptr_t)t->at[i].data);
+	for (size_t i = 0; i < o->count; i++) {
+		free((void *)(uintptr_t)o->tensors[i].name);
+		free((void *)(uintptr_t)o->tensors[i].data);
 	}
-	free(t->at);
+	free(o->tensors);
 }
 
-/* A parameter under another name, with data of its own. */
-static int add_tensor(struct tensors *all, const struct ft_param *p, const char *prefix, const char *name,
-                      enum ft_dtype dtype)
+int peft_tensor(struct peft_out *o, const struct ft_param *p, const char *prefix, const char *name)
 {
-	int rc = ft_grow(&all->at, &all->cap, all->count + 1, sizeof *all->at);
+	int rc = ft_grow(&o->tensors, &o->cap, o->count + 1, sizeof *o->tensors);
 	if (rc < 0)
 		return rc;
-	struct ft_stored *t = &all->at[all->count];
-	rc = stored_make(p, dtype, t);
+	struct ft_stored *t = &o->tensors[o->count];
+	rc = stored_make(p, o->dtype, t);
 	void *copy = t->data && t->data == p->t.data ? ft_alloc(1, t->bytes) : (void *)(uintptr_t)t->data;
 	if (copy && copy != t->data)
 		memcpy(copy, t->data, t->bytes);
 	t->data = copy;
 	t->name = ft_format("%s%s", prefix, name);
-	all->count++;
+	o->count++;
 	return rc ? rc : t->name && copy ? FT_OK : FT_EFAIL;
 }
 
-static int add_matrix(struct tensors *all, const char *module, const char *part, int64_t rows, int64_t cols, float *data,
-                      enum ft_dtype dtype)
-{
-	char *name = ft_format("%s.%s", module, part);
-	struct ft_param p = { .file = name, .rank = 2, .t = { .rows = rows, .cols = cols, .data = data } };
-	int rc = name ? add_tensor(all, &p, PREFIX, name, dtype) : FT_EFAIL;
-	free(name);
-	return rc;
-}
-
-static int add_delta(struct tensors *all, const struct ft_delta *d, enum ft_dtype dtype)
-{
-	int64_t in = d->table ? d->weight->t.rows : d->weight->t.cols, out = d->table ? d->weight->t.cols : d->weight->t.rows;
-	int rc = add_matrix(all, d->module, d->table ? "lora_embedding_A" : "lora_A.weight", d->r, in, d->a, dtype);
-	return rc ? rc : add_matrix(all, d->module, d->table ? "lora_embedding_B" : "lora_B.weight", out, d->r, d->b, dtype);
-}
-
-/* Those of the head that are saved, to what is there. */
-static int add_saved(struct tensors *all, const struct ft_model *m, const char *prefix, const json_t *saved,
-                     enum ft_dtype dtype)
+/* Those of the head that are saved. */
+static int put_saved(struct peft_out *o, const char *prefix, const json_t *saved)
 {
 	int rc = FT_OK;
-	for (size_t i = 0; i < ft_model_params(m) && rc == FT_OK; i++) {
-		const struct ft_param *p = ft_model_param(m, i);
-		char *module = head_module(m, p, &rc);
+	for (size_t i = 0; i < ft_model_params(o->m) && rc == FT_OK; i++) {
+		const struct ft_param *p = ft_model_param(o->m, i);
+		char *module = head_module(o->m, p, &rc);
 		if (module && is_listed(saved, module))
-			rc = add_tensor(all, p, prefix, p->file, dtype);
+			rc = peft_tensor(o, p, prefix, p->file);
 		free(module);
 	}
 	return rc;
 }
 
-static int write_all(const struct tensors *all, const char *dir)
+static int write_tensors(const struct peft_out *o, const char *dir)
 {
 	char *path = ft_format("%s/adapter_model.safetensors", dir);
-	int rc = path ? ft_safetensors_write(path, all->at, all->count) : FT_EFAIL;
+	int rc = path ? ft_safetensors_write(path, o->tensors, o->count) : FT_EFAIL;
 	free(path);
 	return rc;
 }
 
-static int write_tensors(const struct ft_model *m, const char *dir, const struct ft_delta *d, size_t n,
-                         const json_t *saved, enum ft_dtype dtype)
+/* ---- all of it ---- */
+
+/* The one technique that there is, when it is of this type. */
+static bool is_only(const struct ft_model *m, const char *type)
 {
-	struct tensors all = { 0 };
-	int rc = FT_OK;
-	for (size_t i = 0; i < n && rc == FT_OK; i++)
-		rc = add_delta(&all, &d[i], dtype);
-	rc = rc ? rc : add_saved(&all, m, PREFIX, saved, dtype);
-	rc = rc ? rc : write_all(&all, dir);
-	free_tensors(&all);
-	return rc;
+	const json_t *list = json_object_get(ft_model_meta(m), "adapt");
+	const char *first = json_string_value(json_object_get(json_array_get(list, 0), "type"));
+	return json_array_size(list) == 1 && first && strcmp(first, type) == 0;
 }
 
-/* ---- prompts and prefixes ---- */
-
-static int write_virtual_config(const struct ft_model *m, const char *dir, const struct ft_virtual *v, const json_t *saved)
+/* What was added, and the head. Of a prompt or a prefix the base is not wrapped. */
+static int put_all(struct peft_out *o, const json_t *saved)
 {
-	const struct task *task = task_of(m);
-	json_t *o = json_pack("{s:n, s:s, s:b, s:O?, s:I, s:I, s:i, s:I, s:s, s:n, s:s?, s:I}", "auto_mapping",
-	                      "base_model_name_or_path", ft_model_dir(m), "inference_mode", true, "modules_to_save",
-	                      json_array_size(saved) ? saved : NULL, "num_attention_heads", (json_int_t)v->heads, "num_layers",
-	                      (json_int_t)v->layers, "num_transformer_submodules", 1, "num_virtual_tokens",
-	                      (json_int_t)v->rows, "peft_type", v->keys ? "PREFIX_TUNING" : "PROMPT_TUNING", "revision",
-	                      "task_type", task ? task->name : NULL, "token_dim", (json_int_t)v->width);
-	int rc = o ? FT_OK : ft_fail(FT_EFAIL, "out of memory for adapter_config.json");
-	rc = rc ? rc : ft_json_set(o, v->keys ? "prefix_projection" : "prompt_tuning_init",
-	                           v->keys ? json_false() : json_string("RANDOM"));
-	char *path = ft_format("%s/adapter_config.json", dir);
-	rc = rc ? rc : path ? ft_json_save(path, o) : FT_EFAIL;
-	free(path);
-	json_decref(o);
-	return rc;
+	struct ft_virtual v = { 0 };
+	int is_virtual = ft_model_virtual(o->m, &v);
+	int rc = is_virtual < 0            ? is_virtual
+	         : is_virtual              ? peft_put_virtual(o, &v)
+	         : is_only(o->m, "ia3")    ? peft_put_ia3(o) : peft_put_deltas(o);
+	free(v.data);
+	return rc ? rc : put_saved(o, is_virtual ? "base_model." : PEFT_PREFIX, saved);
 }
 
-static int write_virtual(const struct ft_model *m, const char *dir, const struct ft_virtual *v, enum ft_dtype dtype)
+static int write_adapter(const struct ft_model *m, const char *dir, enum ft_dtype dtype)
 {
-	static char name[] = "prompt_embeddings";
-	struct ft_param p = { .file = name, .rank = 2, .t = { .rows = v->rows, .cols = v->cols, .data = v->data } };
-	struct tensors all = { 0 };
+	struct peft_out o = { .m = m, .dtype = dtype };
 	json_t *saved = make_saved(m);
-	int rc = saved ? write_virtual_config(m, dir, v, saved) : ft_fail(FT_EFAIL, "out of memory for an adapter");
-	rc = rc ? rc : add_tensor(&all, &p, "", name, dtype);
-	rc = rc ? rc : add_saved(&all, m, "base_model.", saved, dtype);
-	rc = rc ? rc : write_all(&all, dir);
-	free_tensors(&all);
-	json_decref(saved);
-	return rc;
-}
-
-static int write_deltas(const struct ft_model *m, const char *dir, enum ft_dtype dtype)
-{
-	struct ft_delta *d = NULL;
-	json_t *saved = NULL;
-	size_t n = 0;
-	int rc = ft_model_deltas(m, &d, &n);
-	if (rc == FT_OK && !(saved = make_saved(m)))
-		rc = ft_fail(FT_EFAIL, "out of memory for an adapter");
-	rc = rc ? rc : write_config(m, dir, d, n, saved);
-	rc = rc ? rc : write_tensors(m, dir, d, n, saved, dtype);
-	ft_deltas_free(d, n);
+	o.config = saved ? begin_config(m, saved) : NULL;
+	int rc = o.config ? put_all(&o, saved) : ft_fail(FT_EFAIL, "out of memory for an adapter");
+	rc = rc ? rc : write_config(o.config, dir);
+	rc = rc ? rc : write_tensors(&o, dir);
+	free_tensors(&o);
+	json_decref(o.config);
 	json_decref(saved);
 	return rc;
 }
 
 static int write_peft(const struct ft_model *m, const char *dir, enum ft_dtype dtype)
 {
-	struct ft_virtual v = { 0 };
 	int rc = check_base(m);
-	int is_virtual = rc ? rc : ft_model_virtual(m, &v);
-	rc = is_virtual < 0 ? is_virtual : is_virtual ? write_virtual(m, dir, &v, dtype) : write_deltas(m, dir, dtype);
+	rc = rc ? rc : write_adapter(m, dir, dtype);
 	rc = rc ? rc : adapter_note_write(m, dir);
 	rc = rc ? rc : tokenizer_export(m, dir);
-	rc = rc ? rc : card_write(m, dir, dtype);
-	free(v.data);
-	return rc;
+	return rc ? rc : card_write(m, dir, dtype);
 }
 
 const struct ft_format format_peft = {

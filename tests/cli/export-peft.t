@@ -75,6 +75,28 @@ has 'and all their modules' sum/adapter_config.json '"target_modules":["key","qu
 is 'and the same answers' "$(answers -m sum)" "$(answers -m two.ft)"
 ok 'one of another kind of scale among them' sh -c 'ft-freeze -q --lora r=2,rslora,sites=*.ffn.up tuned.ft -o mixed.ft && ft-export -q -m mixed.ft --to peft mixed'
 
+# ---- DoRA and IA3 ----
+ok 'DoRA, tuned' tune dora.ft --lora r=2,dora,sites=*.attn.* base
+ok 'exports' ft-export -q -m dora.ft --to peft dora
+has 'says what it is' dora/adapter_config.json '"use_dora":true'
+like 'with the lengths of rows' "$(names dora)" 'layer.1.attention.self.value.lora_magnitude_vector F32 \[32\]'
+is 'and the same answers' "$(answers -m dora)" "$(answers -m dora.ft)"
+ft-freeze -q --lora r=1 dora.ft -o above.ft
+fails 'LoRA above it' 2 ft-export -m above.ft --to peft bad
+like 'names the place' "$(cat .err)" 'lora at layer.0.attn.q scales rows \(dora\), which another technique stands above'
+ft-freeze -q --lora r=1,sites=*.ffn.up dora.ft -o beside.ft
+fails 'LoRA beside it' 2 ft-export -m beside.ft --to peft bad
+like 'names both places' "$(cat .err)" 'layer.0.attention.self.query.weight: rows are scaled \(dora\), those of .*intermediate.dense.weight are not'
+ok 'IA3, tuned' tune ia3.ft '--ia3=input:*.1.attn.v=1' base
+ok 'exports' ft-export -q -m ia3.ft --to peft ia3
+is 'adapter_config.json' "$(tr -d ' \n' <ia3/adapter_config.json)" '{"auto_mapping":null,"base_model_name_or_path":"base","fan_in_fan_out":false,"feedforward_modules":["0.output.dense","1.attention.self.value","1.output.dense"],"inference_mode":true,"init_ia3_weights":true,"modules_to_save":["pooler","classifier"],"peft_type":"IA3","revision":null,"target_modules":["0.attention.self.value","key","0.output.dense","1.attention.self.value","1.output.dense"],"task_type":"SEQ_CLS"}'
+like 'vectors of what is given lie' "$(names ia3)" 'layer.1.output.dense.ia3_l F32 \[1, 64\]'
+like 'vectors of what comes out stand' "$(names ia3)" 'layer.1.attention.self.key.ia3_l F32 \[32, 1\]'
+is 'and the same answers' "$(answers -m ia3)" "$(answers -m ia3.ft)"
+ft-freeze -q --lora r=1,sites=*.ffn.up ia3.ft -o above.ft
+fails 'two kinds of technique' 2 ft-export -m above.ft --to peft bad
+like 'names one and the place' "$(cat .err)" 'ia3 at layer.0.attn.k is not a matrix of low rank, and a folder has one kind; --to hf merges them'
+
 # ---- other bases ----
 for kind in gpt2 llama; do
 	ok "$kind: a language model" ft-freeze -q --lora 'r=2,rslora,sites=*.attn.*,sites=embed.word' "$ref/decoders/$kind/tiny-lm" -o lm.ft
@@ -93,6 +115,9 @@ fails 'nothing added' 2 ft-export -m "$ref/decoders/llama/tiny-lm" --to gguf-lor
 fails 'what else was trained' 2 ft-export -m "$ref/peft/llama-brain" --to gguf-lora bad.gguf
 like 'with what to do' "$(cat .err)" "'layer.0.attn.norm.weight' was trained, too, .*--freeze 'layer.0.attn.norm.weight' leaves it alone.; --to gguf exports all of it"
 fails 'a classifier' 2 ft-export -m tuned.ft --to gguf-lora bad.gguf
+ok 'DoRA' ft-freeze -q --freeze 'head.*' --lora r=2,dora "$ref/decoders/llama/tiny-lm" -o dora-lm.ft
+fails 'is not for llama.cpp' 2 ft-export -m dora-lm.ft --to gguf-lora bad.gguf
+like 'says why' "$(cat .err)" 'layers.0.self_attn.q_proj.weight: its rows are scaled \(dora\).*--to gguf merges'
 fails 'a name that llama.cpp does not look for' 2 ft-export -m lm.ft --to gguf-lora bad
 
 # ---- what cannot be ----

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Check with peft what ft-export --to peft writes: every family, heads, kinds of LoRA, several of them.
+"""Check with peft what ft-export --to peft writes: every family, heads, techniques, several of them.
 
 Usage: export-peft-check.py FOLDER        (empty, for what is made on the way; the tools are on PATH)
 
 A line a case, "ok" or "not ok" first. A case is ok when PEFT loads the folder beside its base without a complaint, finds
-every tensor, and computes what ft-eval prints: losses and probabilities to 1e-5.
+every tensor, computes what ft-eval prints (losses to 1e-5), and saves the configuration again as it was.
 """
 
 import importlib.util
@@ -26,20 +26,22 @@ from safetensors.torch import load_file
 ENCODERS = {"bert": "tiny-bert", "roberta": "encoders/roberta/tiny-mlm", "distilbert": "encoders/distilbert/tiny-mlm",
             "modernbert": "encoders/modernbert/tiny-mlm"}
 DECODERS = ["gpt2", "llama", "qwen2", "qwen3", "gemma2", "gemma3"]
-KINDS = {"plain": ["r=2"], "ranks": ["r=3,alpha=5,sites=layer.*,r:*.1.*=2,alpha:*.attn.*=7"], "root": ["r=4,rslora"],
-         "words": ["r=2,sites=embed.word"], "two": ["r=2,sites=layer.*", "r=3,rslora"]}
+KINDS = {"plain": ["--lora=r=2"], "ranks": ["--lora=r=3,alpha=5,sites=layer.*,r:*.1.*=2,alpha:*.attn.*=7"],
+         "root": ["--lora=r=4,rslora"], "words": ["--lora=r=2,sites=embed.word"],
+         "two": ["--lora=r=2,sites=layer.*", "--lora=r=3,rslora"], "dora": ["--lora=r=3,alpha=5,dora,r:*.1.*=2,sites=layer.*"],
+         "ia3": ["--ia3"], "ia3-all": ["--ia3=sites=layer.*,input:*.attn.*=1"]}
 IDS = [[3, 17, 5, 20, 9, 11], [2, 8], [21, 4, 4, 12, 7, 19, 23, 1, 22]]
 
 
 def make(base, head, options, task, labels, case):
-    """A plan with each LoRA, trained until what it adds is no longer nothing."""
+    """A plan with each technique, trained until what it adds is no longer nothing."""
     there = base
     batch = {"ids": IDS}
     names = head.partition(":")[2].split(",") if ":" in head and task != "regress" else []
     check.batches(case + ".bat", task, names, batch, labels)
-    for i, lora in enumerate(options):
+    for i, technique in enumerate(options):
         plan, tuned = "%s-%d.plan" % (case, i), "%s-%d.ft" % (case, i)
-        check.tool("ft-freeze", "-q", "-H", head, "--seed", "5", "--lora", lora, "-o", plan, there)
+        check.tool("ft-freeze", "-q", "-H", head, "--seed", "5", technique, "-o", plan, there)
         check.tool("ft-train", "-q", "--lr", "0.05", "--schedule", "constant", "--warmup", "0", "-m", plan, "-o", tuned, case + ".bat")
         there = tuned
     return there
@@ -59,6 +61,24 @@ def load(auto, base, folder, outputs):
     whole = all(k in state and torch.equal(state[k], v) for k, v in file.items())
     told = [str(w.message) for w in said if issubclass(w.category, UserWarning) and "tie_word" not in str(w.message)]
     return model, whole and not told
+
+
+def same_config(model, folder):
+    """What PEFT would save is what was there: lists as sets, and to modules_to_save it adds what a task usually has."""
+    again = os.path.join(folder, "again")
+    model.save_pretrained(again)
+    with open(os.path.join(folder, "adapter_config.json"), encoding="utf-8") as f, \
+            open(os.path.join(again, "adapter_config.json"), encoding="utf-8") as g:
+        ours, theirs = json.load(f), json.load(g)
+    for config in (ours, theirs):
+        config["modules_to_save"] = None
+        config.update({k: sorted(v) for k, v in config.items() if isinstance(v, list)})
+    return all(theirs.get(k, "missing") == v for k, v in ours.items())
+
+
+def moved_by(name, tensor):
+    """How far a tensor of a technique is from one that changes nothing; A of words and other B begin as 0."""
+    return ((tensor - 1) if "ia3_l" in name else tensor).abs().max().item()
 
 
 def compare(name, base, auto, head, options, scratch):
@@ -88,9 +108,9 @@ def compare(name, base, auto, head, options, scratch):
         theirs = check.run(model, batch, labels=wanted).loss.item()
     plain = json.loads(check.tool("ft-eval", "-q", "-m", tuned, "--bootstrap", "0", "--json", case + ".bat"))
     tensors = load_file(os.path.join(case, "adapter_model.safetensors"))
-    moved = min(v.abs().max().item() for k, v in tensors.items() if "lora_" in k)  # A of words and other B begin as 0
+    moved = min(moved_by(k, v) for k, v in tensors.items() if "lora_" in k or "ia3_" in k)
     worst = max(abs(ours["loss"] - theirs), abs(ours["loss"] - plain["loss"]))
-    check.say(good and moved > 0.01 and worst < 1e-5, name, type(model.get_base_model()).__name__, "%.2g" % worst)
+    check.say(good and moved > 0.01 and worst < 1e-5 and same_config(model, case), name, type(model.get_base_model()).__name__, "%.2g" % worst)
 
 
 def main():
@@ -103,14 +123,14 @@ def main():
         base = os.path.join(HERE, folder)
         for kind, options in KINDS.items():
             compare("%s-%s" % (family, kind), base, rows, "classify:a,b,c,d", options, scratch)
-        compare(family + "-multilabel", base, rows, "multilabel:a,b", ["r=2"], scratch)
-        compare(family + "-regress", base, rows, "regress", ["r=2"], scratch)
-        compare(family + "-tag", base, "AutoModelForTokenClassification", "tag:O,B-X,I-X", ["r=2,sites=layer.*"], scratch)
+        compare(family + "-multilabel", base, rows, "multilabel:a,b", ["--lora=r=2"], scratch)
+        compare(family + "-regress", base, rows, "regress", ["--lora=r=2"], scratch)
+        compare(family + "-tag", base, "AutoModelForTokenClassification", "tag:O,B-X,I-X", ["--lora=r=2,sites=layer.*"], scratch)
     for family in DECODERS:
         base = os.path.join(HERE, "decoders", family, "tiny-lm")
         for kind, options in KINDS.items():
             compare("%s-%s" % (family, kind), base, "AutoModelForCausalLM", "lm", options, scratch)
-        compare(family + "-classify", base, rows, "classify:a,b,c", ["r=2"], scratch)
+        compare(family + "-classify", base, rows, "classify:a,b,c", ["--lora=r=2"], scratch)
 
 
 if __name__ == "__main__":

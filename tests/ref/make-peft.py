@@ -38,6 +38,16 @@ CASES = {
                                   task_type="CAUSAL_LM"), None),
     "llama-brain": (LLAMA, CAUSAL, dict(r=2, target_modules=["v_proj"], bias="all", modules_to_save=["norm"],
                                         task_type="CAUSAL_LM"), "brain"),
+    "dora": (BERT, ROWS, dict(r=3, lora_alpha=5, use_dora=True, target_modules=["query", "intermediate.dense"],
+                              rank_pattern={"query": 2}, task_type="SEQ_CLS"), None),
+    "dora-gpt2": (GPT2, CAUSAL, dict(r=2, use_dora=True, use_rslora=True, target_modules=["c_attn", "mlp.c_proj"],
+                                     fan_in_fan_out=True, task_type="CAUSAL_LM"), "half"),
+    "ia3": (BERT, ROWS, dict(target_modules=["key", "value", "output.dense"], feedforward_modules=["output.dense"],
+                             modules_to_save=["pooler"], task_type="SEQ_CLS"), None),
+    "ia3-gpt2": (GPT2, CAUSAL, dict(target_modules=["c_attn", "mlp.c_proj"], feedforward_modules=["mlp.c_proj"],
+                                    fan_in_fan_out=True, task_type="CAUSAL_LM"), "older"),
+    "ia3-llama": (LLAMA, CAUSAL, dict(target_modules=r".*\.1\..*(k|v|up|down)_proj", feedforward_modules=r".*(v|down)_proj",
+                                      task_type="CAUSAL_LM"), None),
 }
 IDS = [[3, 17, 5, 20, 9, 11], [2, 8], [21, 4, 4, 12, 7, 19, 23, 1, 22]]
 
@@ -51,18 +61,21 @@ def change(path, how):
         tensors = {k: v.bfloat16() for k, v in tensors.items()}
     if how == "older":
         tensors = {k.replace("lora_A.", "lora_A.default.").replace("lora_B.", "lora_B.default.")
-                   .replace("classifier.", "classifier.modules_to_save.default."): v for k, v in tensors.items()}
+                   .replace("ia3_l", "ia3_l.default").replace("classifier.", "classifier.modules_to_save.default."): v for k, v in tensors.items()}
     save_file(tensors, path, metadata={"format": "pt"})
     return tensors
 
 
 def shake(model, seed):
-    """Random values for all that is saved, exact in bfloat16."""
+    """Random values for all that is saved, exact in bfloat16; what multiplies is near where it begins."""
     g = torch.Generator().manual_seed(seed)
     for name, p in model.named_parameters():
-        saved = "lora_" in name or "modules_to_save" in name or (p.requires_grad and name.endswith(".bias"))
+        saved = ("lora_" in name or "ia3_l" in name or "modules_to_save" in name
+                 or (p.requires_grad and name.endswith(".bias")))
         if saved:
-            p.data = (torch.randn(p.shape, generator=g) * 0.2).bfloat16().float()
+            value = torch.randn(p.shape, generator=g) * 0.2
+            near = p.data * (1 + value) if "magnitude" in name else 1 + value if "ia3_l" in name else value
+            p.data = near.half().float() if "magnitude" in name else near.bfloat16().float()
 
 
 def logits_of(model, auto, ids):
@@ -77,7 +90,9 @@ def make(name, seed):
     base, auto, options, how = CASES[name]
     folder = os.path.join(OUT, name)
     model = getattr(transformers, auto).from_pretrained(os.path.join(HERE, base), dtype=torch.float32).eval()
-    model = peft.get_peft_model(model, peft.LoraConfig(init_lora_weights=False, **options)).eval()
+    config = (peft.IA3Config(**options) if name.startswith("ia3")
+              else peft.LoraConfig(init_lora_weights=bool(options.get("use_dora")), **options))
+    model = peft.get_peft_model(model, config).eval()
     shake(model, seed)
     model.save_pretrained(folder)
     os.remove(os.path.join(folder, "README.md"))
@@ -85,13 +100,14 @@ def make(name, seed):
     with open(path, encoding="utf-8") as f:
         config = json.load(f)
     config["base_model_name_or_path"] = os.path.join("..", "..", base)
-    for key in ("target_modules", "modules_to_save", "exclude_modules"):  # sets, in no order
-        if isinstance(config[key], list):
+    for key in ("target_modules", "modules_to_save", "exclude_modules", "feedforward_modules"):  # sets, in no order
+        if isinstance(config.get(key), list):
             config[key].sort()
     if how == "older":  # as version 0.4 had it
         for key in set(config) - {"base_model_name_or_path", "bias", "fan_in_fan_out", "inference_mode", "lora_alpha",
                                   "init_lora_weights", "lora_dropout", "modules_to_save", "peft_type", "r",
-                                  "target_modules", "task_type", "layers_to_transform", "layers_pattern", "revision"}:
+                                  "target_modules", "task_type", "layers_to_transform", "layers_pattern", "revision",
+                                  "feedforward_modules"}:
             del config[key]
     with open(path, "w", encoding="utf-8") as f:
         json.dump(config, f, indent=1)

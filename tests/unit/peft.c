@@ -175,6 +175,7 @@ static void refused(const char *config, int code, const char *reason, const char
 }
 #define REFUSED(text, reason, what) refused("{\"peft_type\":\"LORA\",\"task_type\":\"SEQ_CLS\",\"r\":4,\"lora_alpha\":16," text "}", \
 	                                    FT_EFORMAT, reason, what)
+#define REFUSED_IA3(text, reason, what) refused("{\"peft_type\":\"IA3\",\"task_type\":\"SEQ_CLS\"," text "}", FT_EFORMAT, reason, what)
 #define TARGET "\"target_modules\":[\"query\",\"value\"],\"modules_to_save\":[\"classifier\"]"
 
 static void check_refusals(void)
@@ -182,7 +183,10 @@ static void check_refusals(void)
 	struct ft_buf tensors = get_file("list/adapter_model.safetensors");
 	put_file("adapter_model.safetensors", tensors.data, tensors.len);
 	ft_buf_free(&tensors);
-	REFUSED(TARGET ",\"use_dora\":true,\"r2\":1", "use_dora is set", "mathematics that is not here");
+	REFUSED(TARGET ",\"use_qalora\":true,\"r2\":1", "use_qalora is set", "mathematics that is not here");
+	REFUSED(TARGET ",\"use_dora\":true", "no tensor for 'base_model.model.bert.encoder.layer.0.attention.self.query.lora_magnitude_vector'",
+	        "lengths of rows that are not there");
+	REFUSED("\"use_dora\":true,\"target_modules\":[\"word_embeddings\"]", "dora at embed.word, which is a table", "DoRA at a table");
 	REFUSED(TARGET ",\"init_lora_weights\":\"pissa\"", "'pissa' changes the base", "another base");
 	REFUSED(TARGET ",\"layer_replication\":[[0,1]]", "layer_replication is set", "layers that are there twice");
 	REFUSED(TARGET ",\"bias\":\"some\"", "bias: 'some'", "biases of no kind");
@@ -201,6 +205,9 @@ static void check_refusals(void)
 	REFUSED(TARGET ",\"rank_pattern\":{\"query\":\"2\"}", "rank_pattern: 'query': not a number", "a rank that is no number");
 	REFUSED(TARGET ",\"rank_pattern\":{\"query\":2000000}", "is not in 1 ..", "a rank beyond all");
 	REFUSED(TARGET ",\"alpha_pattern\":[]  ,\"lora_dropout\":\"x\"", "lora_dropout", "a dropout that is no number");
+	REFUSED_IA3("\"target_modules\":[\"key\"]", "feedforward_modules: missing", "vectors of nobody knows what");
+	REFUSED_IA3("\"target_modules\":[\"key\"],\"feedforward_modules\":\"((\"", "feedforward_modules", "a regular expression that is none");
+	REFUSED_IA3(TARGET ",\"feedforward_modules\":[7]", "feedforward_modules: number 0 is not a name", "a module that is a number");
 	refused("{\"peft_type\":\"HRA\"," TARGET "}", FT_EFORMAT, "'HRA' is not supported", "a type that is not here");
 	refused("{\"peft_type\":\"LORA\",\"task_type\":\"QUESTION_ANS\"," TARGET "}", FT_EFORMAT, "'QUESTION_ANS' is not supported",
 	        "a task that is not here");
@@ -229,12 +236,14 @@ int main(void)
 	expected = ft_json_load(REF "expected.json");
 	json_object_foreach(json_object_get(expected, "cases"), name, want)
 		check_case(name, want);
-	ok(json_object_size(json_object_get(expected, "cases")) == 9, "there are nine cases");
+	ok(json_object_size(json_object_get(expected, "cases")) == 14, "there are fourteen cases");
 	check_meta();
 	snprintf(scratch, sizeof scratch, "/tmp/ft-peft.XXXXXX");
 	if (!ok(mkdtemp(scratch) != NULL, "a folder to work in"))
 		return tap_done();
 	check_mutations("regex", "tests/ref/tiny-bert-classify", "adapter_config.json", 200);
+	check_mutations("ia3", "tests/ref/tiny-bert-classify", "adapter_config.json", 50);
+	check_mutations("dora", "tests/ref/tiny-bert-classify", "adapter_model.safetensors", 50);
 	check_mutations("list", "tests/ref/tiny-bert-classify", "adapter_model.safetensors", 150);
 	check_mutations("gpt2", "tests/ref/decoders/gpt2/tiny-lm", "adapter_model.safetensors", 50);
 	check_refusals();
