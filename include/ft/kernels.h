@@ -139,4 +139,9 @@ void ft_gemm_one(const struct ft_gemm *g);
  * library wants aligned floats. */
 bool ft_gemm_takes(enum ft_dtype type, const void *b);
 
+/* The r greatest singular values of w [rows, cols], in descending order, and their vectors: of the rows `left` [r, rows],
+ * of the columns `right` [r, cols]. On the calling thread, so that the result does not depend on how many there are.
+ * FT_EFORMAT: w has a value that is not finite. FT_EFAIL: it does not converge; or there is no LAPACK. */
+int ft_svd(const struct ft_tensor *w, int64_t r, float *left, float *values, float *right);
+
 #endif

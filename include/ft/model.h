@@ -34,6 +34,7 @@ struct ft_param {
 	bool turned;      /* a checkpoint holds it as [cols, rows] */
 	bool stored;      /* came from the model stream: differs from the base */
 	bool technique;   /* a technique's: no part of the network that config.json describes */
+	bool constant;    /* never trains, whatever a plan says */
 	int kind;         /* for initialisation; private to lib/model */
 	double rate;      /* multiplier of the learning rate */
 	void *own;        /* what t.stored points to when it is no file's; or NULL */

@@ -156,9 +156,22 @@ static bool is_meant(const struct adapter *r, const struct site *s)
 	return false;
 }
 
+/* What its sites share, before it comes to them. */
+static int share(struct ft_model *m, struct adapter *r, const struct sites *s)
+{
+	int64_t out = 0, in = 0;
+	for (size_t k = 0; k < s->count; k++) {
+		const struct ft_param *w = is_meant(r, &s->at[k]) ? s->at[k].weight : NULL;
+		out = w && w->t.rows > out ? w->t.rows : out;
+		in = w && w->t.cols > in ? w->t.cols : in;
+	}
+	return r->kind->share(m, r, out, in);
+}
+
 static int attach_all(struct ft_model *m, struct adapter *r, const struct sites *s)
 {
 	int rc = json_object_get(r->config, "sites") ? check_sites(m, r, s) : usual_sites(m, r, s);
+	rc = rc == FT_OK && r->kind->share ? share(m, r, s) : rc;
 	for (size_t k = 0; rc == FT_OK && k < s->count; k++) {
 		if (is_meant(r, &s->at[k]))
 			rc = attach(m, r, &s->at[k]);
@@ -224,6 +237,9 @@ void adapt_free(struct ft_model *m)
 		free(all->at[i]->site);
 		free(all->at[i]);
 	}
+	for (size_t i = 0; i < all->count; i++)
+		if (all->list[i].kind && all->list[i].kind->forget)
+			all->list[i].kind->forget(&all->list[i]);
 	free(all->at);
 	free(all->newest);
 	free(all->list);
@@ -349,6 +365,9 @@ const struct ft_param *adapt_missing(const struct ft_model *m)
 		for (int k = 0; k < ADAPT_PARTS && (size_t)(a->adapter - m->adapt->list) < m->old_adapters; k++)
 			if (a->part[k] && !a->part[k]->stored)
 				return a->part[k];
+		for (int k = 0; k < ADAPT_SHARED && (size_t)(a->adapter - m->adapt->list) < m->old_adapters; k++)
+			if (a->adapter->shared[k] && !a->adapter->shared[k]->stored)
+				return a->adapter->shared[k];
 	}
 	return NULL;
 }

@@ -58,7 +58,7 @@ struct peft_type {
 	/* Sets what it says in o, a meta.adapt object as folder_technique() makes it. */
 	int (*translate)(const struct folder *f, const struct sites *s, json_t *o);
 };
-extern const struct peft_type peft_lora, peft_ia3, peft_prompt, peft_prefix;
+extern const struct peft_type peft_lora, peft_vera, peft_ia3, peft_prompt, peft_prefix;
 bool peft_is_in(const char *key, const char *const *list);
 
 /* ---- peft_modules.c: which modules a configuration of PEFT means ---- */

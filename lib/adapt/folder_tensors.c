@@ -6,7 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char prefix[] = "base_model.model.";
+/* What a name of a technique's parameter begins with: at a module of the base, or at none. */
+static const char *const prefixes[] = { "base_model.model.", "base_model." };
+
+static const char *without_prefix(const char *file)
+{
+	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+		if (strncmp(file, prefixes[i], strlen(prefixes[i])) == 0)
+			return file + strlen(prefixes[i]);
+	return file;
+}
 
 /* Parameters by their names in checkpoints. */
 struct named {
@@ -22,11 +31,8 @@ static int compare_named(const void *a, const void *b)
 static struct named *index_params(const struct ft_model *m)
 {
 	struct named *all = ft_alloc(m->count + 1, sizeof *all);
-	for (size_t i = 0; all && i < m->count; i++) {
-		const char *file = m->params[i]->file;
-		bool own = strncmp(file, prefix, sizeof prefix - 1) == 0;
-		all[i] = (struct named){ own ? file + sizeof prefix - 1 : file, m->params[i] };
-	}
+	for (size_t i = 0; all && i < m->count; i++)
+		all[i] = (struct named){ without_prefix(m->params[i]->file), m->params[i] };
 	if (all)
 		qsort(all, m->count, sizeof *all, compare_named);
 	return all;

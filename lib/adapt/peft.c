@@ -77,7 +77,7 @@ static int find_head(const struct folder *f, const struct ft_stored *last, json_
 
 /* ---- techniques ---- */
 
-static const struct peft_type *const types[] = { &peft_lora, &peft_ia3, &peft_prompt, &peft_prefix };
+static const struct peft_type *const types[] = { &peft_lora, &peft_vera, &peft_ia3, &peft_prompt, &peft_prefix };
 
 static int unknown_type(const struct folder *f, const char *name)
 {
@@ -128,7 +128,8 @@ static void cut_name(char *name)
 {
 	static const struct { const char *part, *end; } parts[] = {
 		{ ".lora_A.", ".weight" }, { ".lora_B.", ".weight" }, { ".lora_embedding_A.", "" }, { ".lora_embedding_B.", "" },
-		{ ".lora_magnitude_vector.", "" }, { ".ia3_l.", "" },
+		{ ".lora_magnitude_vector.", "" }, { ".ia3_l.", "" }, { ".vera_lambda_b.", "" },
+		{ ".vera_lambda_d.", "" },
 	};
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
 		char *at = strstr(name, parts[i].part);

@@ -130,6 +130,42 @@ const struct peft_type peft_lora = {
 	.translate = translate_lora,
 };
 
+/* ---- VeRA ---- */
+
+static const char *const known_vera[] = {
+	"r", "vera_dropout", "d_initial", "bias", "save_projection", "projection_prng_key", "init_weights", NULL
+};
+
+static int read_vera(const struct folder *f, json_t *o)
+{
+	int err = FT_OK;
+	int64_t r = ft_json_int(f->config, "r", 256, &err);
+	double p = ft_json_real(f->config, "vera_dropout", 0, &err), d = ft_json_real(f->config, "d_initial", 0.1, &err);
+	bool saved = ft_json_bool(f->config, "save_projection", true, &err);
+	if (err < 0)
+		return ft_context(err, "%s: " FOLDER_CONFIG, f->dir);
+	if (!saved)
+		return folder_fail(f, FT_EFORMAT, "save_projection: false; vera_A and vera_B are not in the folder, and only PyTorch's "
+		                   "random numbers would make them");
+	int rc = ft_json_set(o, "r", json_integer(r));
+	rc = rc ? rc : ft_json_set(o, "dropout", json_real(p));
+	return rc ? rc : ft_json_set(o, "initial", json_real(d));
+}
+
+static int translate_vera(const struct folder *f, const struct sites *s, json_t *o)
+{
+	int rc = check_bias(f, "vera_only");
+	rc = rc ? rc : read_vera(f, o);
+	return rc ? rc : translate_sites(f, &technique_vera, s, o, NULL);
+}
+
+const struct peft_type peft_vera = {
+	.name = "VERA",
+	.technique = &technique_vera,
+	.known = known_vera,
+	.translate = translate_vera,
+};
+
 /* ---- IA3 ---- */
 
 static const char *const known_ia3[] = { "feedforward_modules", "init_ia3_weights", NULL };

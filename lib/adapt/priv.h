@@ -40,6 +40,7 @@ struct adapter {
 	const char *name; /* in config */
 	bool planned;     /* by the plan that is being made: it is not in a stream yet */
 	struct ft_param *shared[ADAPT_SHARED]; /* parameters that are at none of its sites */
+	void *state;      /* what else the technique keeps for all of them; forget() frees it */
 };
 /* It, at one site. */
 #define ADAPT_PARTS 9
@@ -103,6 +104,9 @@ struct technique {
 	double (*usual_rate)(const json_t *config); /* ... or NULL, where that depends on what else is said */
 	/* Adds to what was said those keys that follow from it. NULL: none do. */
 	int (*complete)(json_t *o);
+	/* Declares what its sites share, of whose linear layers the largest sizes are [out, in]. NULL: nothing. */
+	int (*share)(struct ft_model *m, struct adapter *r, int64_t out, int64_t in);
+	void (*forget)(struct adapter *r); /* frees r->state; or NULL */
 	/* Declares its parameters at a site, and sets a->scale and so on. */
 	int (*attach)(struct ft_model *m, struct attached *a, const struct site *s);
 	/* Gives its new parameters the values that they begin with when these are more than random: the base's

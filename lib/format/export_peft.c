@@ -228,9 +228,10 @@ static int put_all(struct peft_out *o, const json_t *saved)
 {
 	struct ft_virtual v = { 0 };
 	int is_virtual = ft_model_virtual(o->m, &v);
-	int rc = is_virtual < 0            ? is_virtual
-	         : is_virtual              ? peft_put_virtual(o, &v)
-	         : is_only(o->m, "ia3")    ? peft_put_ia3(o) : peft_put_deltas(o);
+	int rc = is_virtual < 0           ? is_virtual
+	         : is_virtual             ? peft_put_virtual(o, &v)
+	         : is_only(o->m, "ia3")   ? peft_put_ia3(o)
+	         : is_only(o->m, "vera")  ? peft_put_vera(o) : peft_put_deltas(o);
 	free(v.data);
 	return rc ? rc : put_saved(o, is_virtual ? "base_model." : PEFT_PREFIX, saved);
 }

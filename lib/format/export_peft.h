@@ -29,7 +29,7 @@ bool peft_turned(const struct ft_model *m, char *const *modules, size_t n);
 
 /* ---- what a folder holds: its members of the configuration, and its tensors ---- */
 int peft_put_deltas(struct peft_out *o);                               /* export_peft_lora.c */
-int peft_put_ia3(struct peft_out *o);                                  /* export_peft_ia3.c */
+int peft_put_ia3(struct peft_out *o), peft_put_vera(struct peft_out *o); /* export_peft_vectors.c */
 int peft_put_virtual(struct peft_out *o, const struct ft_virtual *v);  /* export_peft_virtual.c */
 
 #endif

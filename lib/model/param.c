@@ -159,7 +159,7 @@ void params_free(struct ft_model *m)
 struct init {
 	struct ft_param *p;
 	uint64_t seed;
-	float range; /* deviation; of PARAM_UNIFORM the most */
+	float range; /* deviation; of PARAM_UNIFORM and PARAM_KAIMING the most */
 };
 
 static void init_row(void *ctx, size_t row)
@@ -168,8 +168,9 @@ static void init_row(void *ctx, size_t row)
 	struct ft_rng r;
 	ft_rng_init(&r, s->seed, row);
 	float *x = s->p->t.data + (int64_t)row * s->p->t.cols;
+	bool uniform = s->p->kind == PARAM_UNIFORM || s->p->kind == PARAM_KAIMING;
 	for (int64_t c = 0; c < s->p->t.cols; c++)
-		x[c] = s->range * (float)(s->p->kind == PARAM_UNIFORM ? 2 * ft_rng_uniform(&r) - 1 : ft_rng_normal(&r));
+		x[c] = s->range * (float)(uniform ? 2 * ft_rng_uniform(&r) - 1 : ft_rng_normal(&r));
 }
 
 static void init_param(const struct ft_model *m, struct ft_param *p)
@@ -178,6 +179,8 @@ static void init_param(const struct ft_model *m, struct ft_param *p)
 	struct init s = { .p = p, .seed = ft_mix((uint64_t)seed, name_hash(p->name)), .range = m->shape.init_range };
 	if (p->kind == PARAM_UNIFORM)
 		s.range = 1 / sqrtf((float)p->t.cols);
+	if (p->kind == PARAM_KAIMING)
+		s.range = sqrtf(6 / (float)p->t.cols);
 	if (p->kind == PARAM_NORMAL)
 		s.range = 1;
 	if (p->kind == PARAM_BERT)
@@ -188,6 +191,7 @@ static void init_param(const struct ft_model *m, struct ft_param *p)
 	case PARAM_UNIFORM:
 	case PARAM_NORMAL:
 	case PARAM_BERT:
+	case PARAM_KAIMING:
 	case PARAM_TABLE: ft_parallel((size_t)p->t.rows, init_row, &s); break;
 	case PARAM_NORM:
 	case PARAM_ONE:

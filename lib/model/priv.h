@@ -146,6 +146,7 @@ enum param_kind {
 	PARAM_TURNED,    /* a weight whose checkpoints hold it as [in, out] */
 	PARAM_ZERO, PARAM_ONE, PARAM_UNIFORM, /* of techniques: 0; 1; within 1/sqrt(cols) */
 	PARAM_NORMAL, PARAM_BERT,             /* deviation 1; 0.02 */
+	PARAM_KAIMING,                        /* within sqrt(6 / cols) */
 };
 /* Declares a parameter. `name` is ours, `file` the checkpoint's (without the
  * family's prefix when it begins with "@": a parameter of the head). `layer`

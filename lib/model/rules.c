@@ -132,6 +132,7 @@ int rules_apply(struct ft_model *m)
 		}
 		for (int64_t l = p->layer; l < m->shape.layers; l++)
 			p->rate *= decay;
+		p->trains = p->trains && !p->constant;
 		p->t.needs_grad = p->trains;
 	}
 	return FT_OK;

@@ -26,6 +26,20 @@ is 'a second one has a name of its own, and trains alone' \
 	'layer.1.attn.q.lora2.a layer.1.attn.q.lora2.b '
 
 ok 'IA3 needs nothing to be said' freeze --ia3 -o "$T/ia3.ft" "$M"
+ok 'VeRA needs nothing to be said' freeze --vera -o "$T/vera.ft" "$M"
+is 'its vectors train, what they share does not' "$(ft-freeze --show --json "$T/vera.ft" | grep 'embed.vera\|layer.0.*vera' | sed 's/.*"name":"\([^"]*\)".*"trains":\([a-z]*\).*/\1 \2/' | tr '\n' ' ')" \
+	'embed.vera.a false embed.vera.b false layer.0.attn.q.vera.d true layer.0.attn.q.vera.b true layer.0.attn.v.vera.d true layer.0.attn.v.vera.b true '
+ok 'LoRA may begin as the principal part of a weight' freeze --lora r=3,init=pissa -o "$T/pissa.ft" "$M"
+fails 'init of nothing known' 2 freeze --lora init=svd "$M"
+like 'lists what is' "$(cat "$T/.err")" "init: 'svd' is not known; there are: zero pissa"
+fails 'more than a weight has singular values' 2 freeze --lora 'r=33,init=pissa,sites=*.ffn.up' "$M"
+like 'names the site' "$(cat "$T/.err")" 'r=33 at layer.0.ffn.up, which has 32 singular values'
+fails 'PiSSA at a table' 2 freeze --lora r=2,init=pissa,sites=embed.word "$M"
+like 'names it' "$(cat "$T/.err")" 'init=pissa at embed.word, which is a table'
+fails 'PiSSA and DoRA' 2 freeze --lora r=2,init=pissa,dora "$M"
+like 'name the site' "$(cat "$T/.err")" 'init=pissa and dora at layer.0.attn.q'
+fails 'PiSSA without a scale' 2 freeze --lora r=2,init=pissa,alpha=0 "$M"
+like 'names the site' "$(cat "$T/.err")" 'alpha at layer.0.attn.q'
 fails 'a glob that matches nothing' 2 freeze --lora r=2,sites=*.nothing "$M"
 like 'names a site' "$(cat "$T/.err")" "'\*.nothing' matches no site .*layer\.1"
 fails 'a rank above the dimension' 2 freeze --lora r=1000 "$M"
@@ -54,6 +68,17 @@ ok 'goes on from there' ft-train -q -m "$T/tuned.ft" -o "$T/more.ft" "$T/train.b
 ok 'a second one on it' sh -c 'ft-freeze -q --lora r=1,sites=*.ffn.up "$T/tuned.ft" -o "$T/plan2.ft" && ft-train -q -m "$T/plan2.ft" -o "$T/two.ft" "$T/train.bat"'
 first() { ft-cat "$1" | grep '"tensor":"layer.0.attn.q.lora.b"'; }
 is 'leaves the first as it was' "$(first "$T/two.ft")" "$(first "$T/tuned.ft")"
+
+# ---- PiSSA and VeRA: what never trains stays, and is the same with any number of threads ----
+kept() { ft-cat "$1" | grep '"tensor":"\(layer.1.attn.q.lora.[ab]0\|embed.vera.[ab]\)"'; }
+for kind in pissa vera; do
+	OMP_NUM_THREADS=1 ft-train -q --lr 0.01 -m "$T/$kind.ft" -o "$T/$kind-one.ft" "$T/train.bat"
+	ok "$kind: the same bytes" sh -c 'ft-train -q --lr 0.01 --threads 3 -m "$1.ft" -o "$1-three.ft" "$2" && cmp "$1-one.ft" "$1-three.ft"' - "$T/$kind" "$T/train.bat"
+	ok 'goes on from there' ft-train -q --lr 0.01 -m "$T/$kind-one.ft" -o "$T/$kind-more.ft" "$T/train.bat"
+	is 'with what does not train as it was' "$(kept "$T/$kind-more.ft")" "$(kept "$T/$kind-one.ft")"
+	is 'which is two tensors' "$(kept "$T/$kind-more.ft" | wc -l)" 2
+done
+like 'and A has moved from where it began' "$(ft-cat "$T/pissa-more.ft" | grep '"tensor":"layer.1.attn.q.lora.a0\?"' | cut -c 1-200 | sed 's/.*data/data/' | sort -u | wc -l)" '^2$'
 
 # ---- merged ----
 answers() { ft-predict -q -m "$1" "$T/train.tsv" | sed 's/\([0-9]\.[0-9]\{4\}\)[0-9]*/\1/g'; }

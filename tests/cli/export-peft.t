@@ -87,6 +87,16 @@ like 'names the place' "$(cat .err)" 'lora at layer.0.attn.q scales rows \(dora\
 ft-freeze -q --lora r=1,sites=*.ffn.up dora.ft -o beside.ft
 fails 'LoRA beside it' 2 ft-export -m beside.ft --to peft bad
 like 'names both places' "$(cat .err)" 'layer.0.attention.self.query.weight: rows are scaled \(dora\), those of .*intermediate.dense.weight are not'
+ok 'PiSSA, tuned' tune pissa.ft --lora r=3,init=pissa base
+ok 'exports' ft-export -q -m pissa.ft --to peft pissa
+has 'as a plain LoRA of twice the rank' pissa/adapter_config.json '"init_lora_weights":true'
+like 'and size' "$(names pissa)" 'layer.1.attention.self.value.lora_B.weight F32 \[32, 6\]'
+is 'with the same answers' "$(answers -m pissa)" "$(answers -m pissa.ft)"
+ok 'VeRA, tuned' tune vera.ft '--vera=r=6,sites=*.attn.*,sites=*.ffn.up' base
+ok 'exports' ft-export -q -m vera.ft --to peft vera
+is 'adapter_config.json' "$(tr -d ' \n' <vera/adapter_config.json)" '{"auto_mapping":null,"base_model_name_or_path":"base","bias":"none","d_initial":0.1,"fan_in_fan_out":false,"inference_mode":true,"init_weights":true,"layers_pattern":null,"layers_to_transform":null,"modules_to_save":["pooler","classifier"],"peft_type":"VERA","projection_prng_key":0,"r":6,"revision":null,"save_projection":true,"target_modules":["attention.output.dense","intermediate.dense","key","query","value"],"task_type":"SEQ_CLS","vera_dropout":0.0}'
+like 'with what all modules share' "$(names vera)" 'base_model.vera_A F32 \[6, 32\]'
+is 'and the same answers' "$(answers -m vera)" "$(answers -m vera.ft)"
 ok 'IA3, tuned' tune ia3.ft '--ia3=input:*.1.attn.v=1' base
 ok 'exports' ft-export -q -m ia3.ft --to peft ia3
 is 'adapter_config.json' "$(tr -d ' \n' <ia3/adapter_config.json)" '{"auto_mapping":null,"base_model_name_or_path":"base","fan_in_fan_out":false,"feedforward_modules":["0.output.dense","1.attention.self.value","1.output.dense"],"inference_mode":true,"init_ia3_weights":true,"modules_to_save":["pooler","classifier"],"peft_type":"IA3","revision":null,"target_modules":["0.attention.self.value","key","0.output.dense","1.attention.self.value","1.output.dense"],"task_type":"SEQ_CLS"}'

@@ -29,6 +29,8 @@ DECODERS = ["gpt2", "llama", "qwen2", "qwen3", "gemma2", "gemma3"]
 KINDS = {"plain": ["--lora=r=2"], "ranks": ["--lora=r=3,alpha=5,sites=layer.*,r:*.1.*=2,alpha:*.attn.*=7"],
          "root": ["--lora=r=4,rslora"], "words": ["--lora=r=2,sites=embed.word"],
          "two": ["--lora=r=2,sites=layer.*", "--lora=r=3,rslora"], "dora": ["--lora=r=3,alpha=5,dora,r:*.1.*=2,sites=layer.*"],
+         "pissa": ["--lora=r=3,init=pissa,sites=*.ffn.*,r:*.1.*=2"], "pissa-root": ["--lora=r=2,rslora,init=pissa"],
+         "vera": ["--vera=r=7,sites=layer.*"], "vera-lora": ["--vera=r=3", "--lora=r=2"],
          "ia3": ["--ia3"], "ia3-all": ["--ia3=sites=layer.*,input:*.attn.*=1"]}
 IDS = [[3, 17, 5, 20, 9, 11], [2, 8], [21, 4, 4, 12, 7, 19, 23, 1, 22]]
 
@@ -108,7 +110,7 @@ def compare(name, base, auto, head, options, scratch):
         theirs = check.run(model, batch, labels=wanted).loss.item()
     plain = json.loads(check.tool("ft-eval", "-q", "-m", tuned, "--bootstrap", "0", "--json", case + ".bat"))
     tensors = load_file(os.path.join(case, "adapter_model.safetensors"))
-    moved = min(moved_by(k, v) for k, v in tensors.items() if "lora_" in k or "ia3_" in k)
+    moved = min(moved_by(k, v) for k, v in tensors.items() if "lora_" in k or "ia3_" in k or "vera_" in k)
     worst = max(abs(ours["loss"] - theirs), abs(ours["loss"] - plain["loss"]))
     check.say(good and moved > 0.01 and worst < 1e-5 and same_config(model, case), name, type(model.get_base_model()).__name__, "%.2g" % worst)
 

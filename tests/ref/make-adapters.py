@@ -22,7 +22,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 import peft
-from peft import IA3Config, LoraConfig
+from peft import IA3Config, LoraConfig, VeraConfig
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 spec = importlib.util.spec_from_file_location("encoders", os.path.join(HERE, "make-encoders.py"))
@@ -82,6 +82,27 @@ CASES = {
                   lora(use_dora=True, target_modules=["c_attn", "c_proj", "c_fc"], fan_in_fan_out=True)),
     "dora-llama-dropout": ("decoders/llama-options/tiny-lm", [], ["lora", "r=3,alpha=5,dora,dropout=1e-9,sites=*.attn.[qv]"],
                            lora(use_dora=True, target_modules=ATTENTION)),
+    "pissa-bert": ("tiny-bert-classify", ["classifier", "bert.pooler"], ["lora", "r=3,alpha=5,init=pissa,sites=*.attn.[qv]"],
+                   lora(init_lora_weights="pissa", target_modules=["query", "value"])),
+    "pissa-modernbert": ("encoders/modernbert/tiny-classify", ["classifier", "head"],
+                         ["lora", "r=3,alpha=5,init=pissa,sites=*.ffn.*"],
+                         lora(init_lora_weights="pissa", target_modules=["Wi", "mlp.Wo"])),
+    "pissa-gpt2": ("decoders/gpt2/tiny-lm", [], ["lora", "r=3,alpha=5,rslora,init=pissa,sites=layer.*"],
+                   lora(init_lora_weights="pissa", use_rslora=True, target_modules=["c_attn", "c_proj", "c_fc"],
+                        fan_in_fan_out=True)),
+    "pissa-llama-dropout": ("decoders/llama-options/tiny-lm", [], ["lora", "r=2,alpha=5,init=pissa,dropout=1e-9,sites=*.attn.*"],
+                            lora(r=2, init_lora_weights="pissa", target_modules=[*ATTENTION, "k_proj", "o_proj"])),
+    "vera-bert": ("tiny-bert-classify", ["classifier", "bert.pooler"], ["vera", "r=5,sites=layer.*"],
+                  VeraConfig(r=5, target_modules=["query", "key", "value", "attention.output.dense", "intermediate.dense",
+                                                  *("%d.output.dense" % i for i in range(2))])),
+    "vera-distilbert": ("encoders/distilbert/tiny-classify", ["classifier", "pre_classifier"],
+                        ["vera", "r=40,initial=0.3,sites=*.attn.[qv],sites=*.ffn.up"],
+                        VeraConfig(r=40, d_initial=0.3, target_modules=["q_lin", "v_lin", "lin1"])),
+    "vera-gpt2": ("decoders/gpt2/tiny-lm", [], ["vera", "r=6,sites=*.attn.qkv,sites=*.ffn.down"],
+                  VeraConfig(r=6, target_modules=["c_attn", "mlp.c_proj"], fan_in_fan_out=True)),
+    "vera-llama-dropout": ("decoders/llama-options/tiny-lm", [], ["vera", "r=6,dropout=1e-9,sites=layer.*"],
+                           VeraConfig(r=6, target_modules=ALL)),
+    "vera-gemma3": ("decoders/gemma3/tiny-lm", [], ["vera", "r=6"], VeraConfig(r=6, target_modules=ATTENTION)),
 }
 
 
@@ -92,7 +113,7 @@ def load(path, kind):
 def file_name(name):
     """As peft saves it; a parameter of the base as the base has it."""
     name = name.replace(".default", "")
-    own = ("lora_", "ia3_")
+    own = ("lora_", "ia3_", "vera_")
     if "lora_magnitude_vector" in name:
         return name.removesuffix(".weight")
     return name if any(o in name for o in own) else name.removeprefix("base_model.model.")
@@ -133,16 +154,29 @@ def run(model, batch, causal):
     return model(**encoders.inputs(batch), labels=encoders.padded(theirs, -100))
 
 
+def gaps(base, config):
+    """Of each weight, how far apart are the r-th of its singular values and the next, by the greatest: what rounding of
+    the weight is multiplied by in the first r directions is about the inverse of this."""
+    values = {n: torch.linalg.svdvals(p.detach().double()) for n, p in base.named_parameters()
+              if p.dim() == 2 and min(p.shape) > config.r}
+    return {n: ((s[config.r - 1] - s[config.r]) / s[0]).float().reshape(1) for n, s in values.items()}
+
+
 def make_case(name, case, folder):
     path, head, technique, config = case
     causal = path.startswith("decoders/")
     g = torch.Generator().manual_seed(zlib.crc32(name.encode()))
     torch.manual_seed(1)
     base = load(path, AutoModelForCausalLM if causal else AutoModelForSequenceClassification)
+    gap = gaps(base, config) if name.startswith("pissa") else {}
     model = peft.get_peft_model(base, config).eval()
+    began = {"start." + k: v.clone() for k, v in peft.get_peft_model_state_dict(model, save_embedding_layers=False).items()
+             if "pissa" in name or "lambda" in k}
+    began.update({"gap." + k.removeprefix("start."): gap[k.removeprefix("start.base_model.model.").replace("lora_B.", "")]
+                  for k in began if "lora_B." in k})
     fill(model, g)
     saved = peft.get_peft_model_state_dict(model, save_embedding_layers=False)
-    tensors = {k: v.detach().clone() for k, v in saved.items()}
+    tensors = {**began, **{k: v.detach().clone() for k, v in saved.items()}}
     train_head(model, head)
     batch = make_batch(g, base.config.vocab_size, causal)
     result = run(model, batch, causal)
@@ -152,7 +186,8 @@ def make_case(name, case, folder):
     for n, p in model.named_parameters():
         if p.requires_grad:
             tensors["grad." + file_name(n)] = p.grad.clone()
-    lost = [k for k in saved if "grad." + k not in tensors]
+    fixed = ("base_model.vera_A", "base_model.vera_B")
+    lost = [k for k in saved if "grad." + k not in tensors and k not in fixed]
     assert not lost, lost
     encoders.save_tensors(tensors, os.path.join(folder, name + ".safetensors"))
     return {"name": name, "model": path, "technique": technique, "loss": result.loss.item(), **batch}

@@ -42,6 +42,10 @@ CASES = {
                               rank_pattern={"query": 2}, task_type="SEQ_CLS"), None),
     "dora-gpt2": (GPT2, CAUSAL, dict(r=2, use_dora=True, use_rslora=True, target_modules=["c_attn", "mlp.c_proj"],
                                      fan_in_fan_out=True, task_type="CAUSAL_LM"), "half"),
+    "vera": (BERT, ROWS, dict(r=5, target_modules=r".*layer.\d.(attention.self.query|intermediate.dense|output.dense)",
+                              vera_dropout=0.1, d_initial=0.2, task_type="SEQ_CLS"), "half"),
+    "vera-gpt2": (GPT2, CAUSAL, dict(r=4, target_modules=["c_attn", "mlp.c_proj"], bias="vera_only", fan_in_fan_out=True,
+                                     task_type="CAUSAL_LM"), "older"),
     "ia3": (BERT, ROWS, dict(target_modules=["key", "value", "output.dense"], feedforward_modules=["output.dense"],
                              modules_to_save=["pooler"], task_type="SEQ_CLS"), None),
     "ia3-gpt2": (GPT2, CAUSAL, dict(target_modules=["c_attn", "mlp.c_proj"], feedforward_modules=["mlp.c_proj"],
@@ -61,7 +65,7 @@ def change(path, how):
         tensors = {k: v.bfloat16() for k, v in tensors.items()}
     if how == "older":
         tensors = {k.replace("lora_A.", "lora_A.default.").replace("lora_B.", "lora_B.default.")
-                   .replace("ia3_l", "ia3_l.default").replace("classifier.", "classifier.modules_to_save.default."): v for k, v in tensors.items()}
+                   .replace("ia3_l", "ia3_l.default").replace("lambda_b", "lambda_b.default").replace("classifier.", "classifier.modules_to_save.default."): v for k, v in tensors.items()}
     save_file(tensors, path, metadata={"format": "pt"})
     return tensors
 
@@ -70,7 +74,7 @@ def shake(model, seed):
     """Random values for all that is saved, exact in bfloat16; what multiplies is near where it begins."""
     g = torch.Generator().manual_seed(seed)
     for name, p in model.named_parameters():
-        saved = ("lora_" in name or "ia3_l" in name or "modules_to_save" in name
+        saved = ("lora_" in name or "ia3_l" in name or "vera_lambda" in name or "modules_to_save" in name
                  or (p.requires_grad and name.endswith(".bias")))
         if saved:
             value = torch.randn(p.shape, generator=g) * 0.2
@@ -90,10 +94,13 @@ def make(name, seed):
     base, auto, options, how = CASES[name]
     folder = os.path.join(OUT, name)
     model = getattr(transformers, auto).from_pretrained(os.path.join(HERE, base), dtype=torch.float32).eval()
-    config = (peft.IA3Config(**options) if name.startswith("ia3")
+    config = (peft.IA3Config(**options) if name.startswith("ia3") else peft.VeraConfig(**options) if name.startswith("vera")
               else peft.LoraConfig(init_lora_weights=bool(options.get("use_dora")), **options))
     model = peft.get_peft_model(model, config).eval()
     shake(model, seed)
+    for n, buffer in model.named_buffers():  # half has them as they are
+        if "vera_" in n:
+            buffer.copy_(buffer.half().float())
     model.save_pretrained(folder)
     os.remove(os.path.join(folder, "README.md"))
     path = os.path.join(folder, "adapter_config.json")
@@ -107,7 +114,7 @@ def make(name, seed):
         for key in set(config) - {"base_model_name_or_path", "bias", "fan_in_fan_out", "inference_mode", "lora_alpha",
                                   "init_lora_weights", "lora_dropout", "modules_to_save", "peft_type", "r",
                                   "target_modules", "task_type", "layers_to_transform", "layers_pattern", "revision",
-                                  "feedforward_modules"}:
+                                  "feedforward_modules", "d_initial", "projection_prng_key"}:
             del config[key]
     with open(path, "w", encoding="utf-8") as f:
         json.dump(config, f, indent=1)

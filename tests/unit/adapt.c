@@ -32,14 +32,26 @@ static struct ft_model *plan(const char *path, const struct ft_plan_technique *t
 	return ft_model_plan(path, NULL, &p, 0);
 }
 
+/* The reference's number of a technique's parameter. What PiSSA subtracts is A and B as they began, of which PEFT and we know
+ * the product alike, but not each. */
+static const struct ft_stored *value_of(const struct reference *c, const struct ft_param *p)
+{
+	char name[160];
+	const char *zero = strstr(p->file, "0.weight");
+	if (!p->technique || !p->constant || !zero)
+		return p->technique ? find(c, "", p->file) : NULL;
+	snprintf(name, sizeof name, "%.*s.weight", (int)(zero - p->file), p->file);
+	return find(c, "start.", name);
+}
+
 /* The reference's numbers; those of them that are turned in checkpoints, turned. */
 static int fill(struct ft_model *m, const struct reference *c)
 {
 	int missing = 0;
 	for (size_t i = 0; i < ft_model_params(m); i++) {
 		struct ft_param *p = ft_model_param(m, i);
-		const struct ft_stored *t = p->technique ? find(c, "", p->file) : NULL;
-		missing += p->technique && p->trains && !t;
+		const struct ft_stored *t = value_of(c, p);
+		missing += p->technique && !t;
 		if (!t)
 			continue;
 		struct ft_param theirs = *p;
@@ -102,6 +114,48 @@ static double apart(struct ft_model *a, struct ft_model *b, const struct referen
 	return most;
 }
 
+/* Moves what the technique trains along its gradient, by `times` of it. Returns the square of its norm. */
+static double move(struct ft_model *m, double times)
+{
+	double square = 0;
+	for (size_t i = 0; i < ft_model_params(m); i++) {
+		const struct ft_param *p = ft_model_param(m, i);
+		for (int64_t k = 0; p->technique && p->trains && k < p->t.rows * p->t.cols; k++) {
+			square += (double)p->t.grad[k] * p->t.grad[k];
+			p->t.data[k] += (float)times * p->t.grad[k];
+		}
+	}
+	return square;
+}
+
+static double loss_of(struct ft_model *m, struct ft_graph *g, const struct reference *c)
+{
+	struct ft_output out = { 0 };
+	return ft_model_eval(m, g, &c->batch.b, &out) == FT_OK ? out.loss_sum / out.weight : NAN;
+}
+
+/* Of the loss along the gradient, by the difference of the losses `far` before and behind. */
+static double slope_of(struct ft_model *m, struct ft_graph *g, const struct reference *c, double norm, double far)
+{
+	move(m, far / norm);
+	double up = loss_of(m, g, c);
+	move(m, -2 * far / norm);
+	double down = loss_of(m, g, c);
+	move(m, far / norm);
+	return (up - down) / (2 * far);
+}
+
+/* Along the gradient the loss grows by its norm. Of two distances (Richardson), since some losses bend much. DoRA's gradient
+ * is not that of its function: lengths are constants in it. */
+static void check_slope(struct ft_model *m, struct ft_graph *g, const struct reference *c)
+{
+	double norm = sqrt(move(m, 0));
+	if (strstr(c->technique.text, "dora"))
+		return;
+	double slope = (4 * slope_of(m, g, c, norm, 2e-3) - slope_of(m, g, c, norm, 4e-3)) / 3;
+	ok(fabs(slope - norm) < 2e-3 * norm + 1e-4, "%s: finite differences, %.6g for %.6g", c->name, slope, norm);
+}
+
 static void check_step(const struct reference *c)
 {
 	struct ft_optim_options o = { .name = "sgd" };
@@ -118,6 +172,7 @@ static void check_step(const struct reference *c)
 	double most = worst_output(c, &out);
 	ok(most < 1e-5, "%s: outputs, worst %.2g", c->name, most);
 	check_gradients(m, c->want, "grad.", 1 / out.weight, c->name, true);
+	check_slope(m, g, c);
 	ft_graph_free(g);
 	ft_optim_free(optim);
 	ft_model_free(m);
@@ -237,6 +292,77 @@ static void check_second(const struct reference *c)
 	ft_model_free(merged);
 }
 
+/* ---- how techniques begin ---- */
+
+/* B A [rows, cols] of matrices [rows, r] and [r, cols]. */
+static float *product(const float *b, const float *a, size_t rows, size_t r, size_t cols)
+{
+	float *p = calloc(rows * cols, sizeof *p);
+	for (size_t i = 0; i < rows; i++)
+		for (size_t k = 0; k < r; k++)
+			for (size_t j = 0; j < cols; j++)
+				p[i * cols + j] += b[i * r + k] * a[k * cols + j];
+	return p;
+}
+
+static float *floats_of(const struct ft_stored *t)
+{
+	float *copy = malloc(t->bytes);
+	memcpy(copy, t->data, t->bytes);
+	return copy;
+}
+
+/* Singular vectors have either sign, so A and B are compared by their product: the largest difference by the largest
+ * element, times the gap behind the singular values that are taken, by whose inverse rounding grows. */
+static double apart_at(const struct reference *c, const struct ft_param *a, const struct ft_param *b)
+{
+	const struct ft_stored *their_a = find(c, "start.", a->file), *their_b = find(c, "start.", b->file);
+	const struct ft_stored *gap = find(c, "gap.", b->file);
+	size_t rows = (size_t)b->t.rows, r = (size_t)b->t.cols, cols = (size_t)a->t.cols;
+	float g;
+	if (!their_a || !their_b || !gap || their_a->bytes != 4 * r * cols || their_b->bytes != 4 * r * rows)
+		return INFINITY;
+	float *fa = floats_of(their_a), *fb = floats_of(their_b);
+	float *ours = product(b->t.data, a->t.data, rows, r, cols), *theirs = product(fb, fa, rows, r, cols);
+	double most = 0, far = 0;
+	for (size_t i = 0; i < rows * cols; i++) {
+		double d = fabs((double)ours[i] - theirs[i]);
+		far = d <= far ? far : d;
+		most = fabs(theirs[i]) > most ? fabs(theirs[i]) : most;
+	}
+	free(fa);
+	free(fb);
+	free(ours);
+	free(theirs);
+	memcpy(&g, gap->data, sizeof g);
+	return (double)g * far / most;
+}
+
+/* Without anything learned: PEFT's numbers, where they are not random, and nothing is changed. */
+static void check_start(const struct reference *c)
+{
+	struct ft_model *m = plan(c->model, &c->technique), *base = plan(c->model, NULL);
+	double far = apart(m, base, c), most = 0;
+	int known = 0, same = 0, sites = 0;
+	ok(far < 1e-5, "%s: begins with the base's outputs, off by %.2g", c->name, far);
+	for (size_t i = 0; i < ft_model_params(m); i++) {
+		const struct ft_param *p = ft_model_param(m, i), *a = i ? ft_model_param(m, i - 1) : NULL;
+		const struct ft_stored *t = p->technique && !strstr(p->file, ".lora_") ? find(c, "start.", p->file) : NULL;
+		known += t != NULL;
+		same += t && worst(p->t.data, t) == 0;
+		if (!strstr(p->file, ".lora_B.") || !find(c, "start.", p->file))
+			continue;
+		double d = apart_at(c, a, p);
+		most = d <= most ? most : d;
+		sites++;
+	}
+	ok(known == same, "%s: vectors begin as PEFT's", c->name);
+	ok(most < 1e-6 && (sites > 0) == (strstr(c->technique.text, "pissa") != NULL), "%s: B A begins as PEFT's at %d sites, off by %.2g",
+	   c->name, sites, most);
+	ft_model_free(m);
+	ft_model_free(base);
+}
+
 static void check_case(const json_t *o)
 {
 	static struct reference c;
@@ -253,6 +379,7 @@ static void check_case(const json_t *o)
 	take_batch(&c.batch, o, false);
 	if (!ok(c.want != NULL, "%s: %s", c.name, c.model))
 		return;
+	check_start(&c);
 	check_step(&c);
 	check_merged(&c);
 	check_training(&c);

@@ -91,7 +91,7 @@ static void check_meta(void)
 	struct ft_model *m = open_case("regex", FT_MODEL_READ);
 	const json_t *a = json_array_get(json_object_get(ft_model_meta(m), "adapt"), 0);
 	char *text = a ? ft_json_text(a) : NULL;
-	is_str(text, "{\"type\":\"lora\",\"rate\":6.0,\"r\":3,\"alpha\":5.0,\"dropout\":0.0,\"rslora\":true,\"dora\":false,\"ratio\":1.0,\"name\":\"lora\","
+	is_str(text, "{\"type\":\"lora\",\"rate\":6.0,\"r\":3,\"alpha\":5.0,\"dropout\":0.0,\"rslora\":true,\"dora\":false,\"ratio\":1.0,\"init\":\"zero\",\"name\":\"lora\","
 	             "\"patterns\":[[\"r\",\"layer.0.ffn.down\",2.0],[\"alpha\",\"layer.1.attn.k\",9.0],"
 	             "[\"r\",\"layer.1.ffn.down\",2.0]],\"sites\":[\"layer.*.attn.q\",\"layer.*.attn.k\",\"layer.*.ffn.down\"]}",
 	       "patterns and sites");
@@ -208,6 +208,10 @@ static void check_refusals(void)
 	REFUSED_IA3("\"target_modules\":[\"key\"]", "feedforward_modules: missing", "vectors of nobody knows what");
 	REFUSED_IA3("\"target_modules\":[\"key\"],\"feedforward_modules\":\"((\"", "feedforward_modules", "a regular expression that is none");
 	REFUSED_IA3(TARGET ",\"feedforward_modules\":[7]", "feedforward_modules: number 0 is not a name", "a module that is a number");
+	refused("{\"peft_type\":\"VERA\",\"task_type\":\"SEQ_CLS\",\"save_projection\":false," TARGET "}", FT_EFORMAT,
+	        "vera_A and vera_B are not in the folder", "random numbers of another program");
+	refused("{\"peft_type\":\"VERA\",\"task_type\":\"SEQ_CLS\",\"bias\":\"lora_only\"," TARGET "}", FT_EFORMAT,
+	        "bias: 'lora_only' is not none, all or vera_only", "biases of another method");
 	refused("{\"peft_type\":\"HRA\"," TARGET "}", FT_EFORMAT, "'HRA' is not supported", "a type that is not here");
 	refused("{\"peft_type\":\"LORA\",\"task_type\":\"QUESTION_ANS\"," TARGET "}", FT_EFORMAT, "'QUESTION_ANS' is not supported",
 	        "a task that is not here");
@@ -236,13 +240,14 @@ int main(void)
 	expected = ft_json_load(REF "expected.json");
 	json_object_foreach(json_object_get(expected, "cases"), name, want)
 		check_case(name, want);
-	ok(json_object_size(json_object_get(expected, "cases")) == 14, "there are fourteen cases");
+	ok(json_object_size(json_object_get(expected, "cases")) == 16, "there are sixteen cases");
 	check_meta();
 	snprintf(scratch, sizeof scratch, "/tmp/ft-peft.XXXXXX");
 	if (!ok(mkdtemp(scratch) != NULL, "a folder to work in"))
 		return tap_done();
 	check_mutations("regex", "tests/ref/tiny-bert-classify", "adapter_config.json", 200);
 	check_mutations("ia3", "tests/ref/tiny-bert-classify", "adapter_config.json", 50);
+	check_mutations("vera", "tests/ref/tiny-bert-classify", "adapter_model.safetensors", 50);
 	check_mutations("dora", "tests/ref/tiny-bert-classify", "adapter_model.safetensors", 50);
 	check_mutations("list", "tests/ref/tiny-bert-classify", "adapter_model.safetensors", 150);
 	check_mutations("gpt2", "tests/ref/decoders/gpt2/tiny-lm", "adapter_model.safetensors", 50);
