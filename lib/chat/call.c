@@ -123,7 +123,7 @@ static void bind_parameters(struct run *r, const struct node *macro, struct args
 			v = p->a ? eval(r, p->a) : undefined(r, "parameter '%.*s' was not provided", (int)p->name->n, p->name->s);
 		if (named)
 			named->key = of_none();
-		bind(r, p->id, v);
+		set_variable(r, p->id, v);
 	}
 	if (a->n > i)
 		stop(r, "the macro '%.*s' takes %zu arguments, not %zu", (int)name->n, name->s, i, a->n);
@@ -139,7 +139,7 @@ struct value call_macro(struct run *r, const struct macro *m, struct args *a)
 	own->up = m->frame;
 	r->frame = own;
 	if (m->caller.kind == MACRO)
-		bind(r, m->caller.macro->node->id, m->caller);
+		set_variable(r, m->caller.macro->node->id, m->caller);
 	bind_parameters(r, m->node, a);
 	const struct text *t = captured(r, m->node->body, own);
 	r->frame = back;

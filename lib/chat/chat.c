@@ -117,7 +117,7 @@ static void give(struct run *r, const struct program *p, const char *name, struc
 {
 	for (size_t i = 0; i < p->nnames; i++)
 		if (text_is(p->names[i], name))
-			bind(r, (int)i, v);
+			set_variable(r, (int)i, v);
 }
 
 static bool is_token(const char *name)

@@ -2,7 +2,7 @@
 #include "priv.h"
 
 /* ---- names ---- */
-void bind(struct run *r, int id, struct value v)
+void set_variable(struct run *r, int id, struct value v)
 {
 	struct binding *b = r->frame->first;
 	while (b && b->id != id)
@@ -76,7 +76,7 @@ static struct value stored(struct run *r, struct value v, const struct text *nam
 	return v.kind == LOOP ? loop_member(r, v.loop, name) : (struct value){ .kind = ABSENT };
 }
 
-struct value attribute(struct run *r, struct value v, const struct text *name)
+struct value get_attribute(struct run *r, struct value v, const struct text *name)
 {
 	struct value found = v.kind == SPACE ? stored(r, v, name) : method_of(r, v, name);
 	if (found.kind == ABSENT && v.kind != SPACE)
@@ -329,7 +329,7 @@ struct value eval(struct run *r, const struct node *n)
 	case AND: case OR: v = eval_and(r, n); break;
 	case COMPARE: v = of_bool(eval_compare(r, n)); break;
 	case CHOICE: v = eval_choice(r, n); break;
-	case ATTRIBUTE: v = attribute(r, eval(r, n->a), n->name); break;
+	case ATTRIBUTE: v = get_attribute(r, eval(r, n->a), n->name); break;
 	case SLICE: v = eval_slice(r, n); break;
 	case CALL: v = eval_call(r, n); break;
 	case FILTER: v = eval_filter(r, n); break;

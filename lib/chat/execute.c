@@ -72,7 +72,7 @@ static void assign(struct run *r, const struct node *target, struct value v)
 	if (target->kind == MEMBER) {
 		set_member(r, target, v);
 	} else if (target->kind == NAME) {
-		bind(r, target->id, v);
+		set_variable(r, target->id, v);
 	} else {
 		struct list *l = items_of(r, v);
 		size_t i = 0;
@@ -157,7 +157,7 @@ static enum flow run_for(struct run *r, const struct node *n, int loop_id)
 	*loop = (struct loop){ .items = n->c ? chosen(r, n, items) : items };
 	for (; loop->i < loop->items->n; loop->i++) {
 		push(r, back);
-		bind(r, loop_id, (struct value){ .kind = LOOP, .loop = loop });
+		set_variable(r, loop_id, (struct value){ .kind = LOOP, .loop = loop });
 		assign(r, n->a, loop->items->at[loop->i]);
 		enum flow flow = run_body(r, n->body);
 		r->frame = back;
@@ -199,7 +199,7 @@ static enum flow run_one(struct run *r, const struct node *n)
 	case FOR: return run_for(r, n, n->id);
 	case SET: assign(r, n->a, eval(r, n->b)); break;
 	case SET_BLOCK: assign(r, n->a, filtered(r, n->b, n->c, captured(r, n->body, r->frame))); break;
-	case DEFINE: bind(r, n->id, define(r, n)); break;
+	case DEFINE: set_variable(r, n->id, define(r, n)); break;
 	case CALL_BLOCK: run_call(r, n); break;
 	case FILTER_BLOCK: emit(r, show(r, filtered(r, n->b, n->c, captured(r, n->body, r->frame)))); break;
 	case WITH: return run_with(r, n);

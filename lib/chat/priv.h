@@ -236,8 +236,8 @@ void parse_program(struct run *r, struct program *p, const char *source, size_t 
 /* ---- evaluating ---- */
 struct value eval(struct run *r, const struct node *n);
 struct value lookup(struct run *r, const struct node *name);
-void bind(struct run *r, int id, struct value v);
-struct value attribute(struct run *r, struct value v, const struct text *name); /* v.name */
+void set_variable(struct run *r, int id, struct value v);
+struct value get_attribute(struct run *r, struct value v, const struct text *name); /* v.name */
 struct value item(struct run *r, struct value v, struct value key);             /* v[key] */
 struct value slice(struct run *r, struct value v, const struct value part[3]);
 struct value arithmetic(struct run *r, int op, struct value a, struct value b);
