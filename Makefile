@@ -1,11 +1,12 @@
 # ft - small Unix tools that fine-tune pre-trained transformers.
-# `make help` lists the targets. Output goes to $(BUILD); SANITIZE=address,undefined has its own.
+# `make help` lists the targets. Output goes to $(BUILD); SANITIZE=address,undefined has its own, and so has MPI=1.
 
 VERSION  := 0.1.0
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 SANITIZE ?=
-BUILD    ?= build$(if $(SANITIZE),/sanitize)
+MPI      ?=
+BUILD    ?= build$(if $(SANITIZE),/sanitize)$(if $(MPI),/mpi)
 CC       ?= cc
 OPT      ?= -O2 -g
 comma    := ,
@@ -13,7 +14,7 @@ comma    := ,
 # ---- what is built: one tool per file in tools/, one library of lib/*/*.c ----
 TOOLS    := $(patsubst tools/%.c,%,$(wildcard tools/*.c))
 SCRIPTS  := $(patsubst tools/%.sh,%,$(wildcard tools/*.sh))
-SOURCES  := $(wildcard lib/*/*.c)
+SOURCES  := $(filter-out $(if $(MPI),,lib/ranks/mpi.c),$(wildcard lib/*/*.c))
 UNITS    := $(patsubst tests/%.c,%,$(wildcard tests/unit/*.c tests/grad/*.c))
 HEADERS  := $(wildcard include/ft/*.h)
 
@@ -31,13 +32,13 @@ OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(KERNELS),$(SOURCES))) \
             $(foreach isa,$(ISAS),$(KERNELS:%.c=$(BUILD)/%.$(isa).o))
 
 # ---- dependencies: Debian packages; pkg-config names of msgpack-c differ by version ----
-PACKAGES := pkg-config libopenblas-openmp-dev libmsgpack-dev libzstd-dev libarchive-dev \
+PACKAGES := $(if $(MPI),openmpi-bin libopenmpi-dev) pkg-config libopenblas-openmp-dev libmsgpack-dev libzstd-dev libarchive-dev \
             libjansson-dev libutf8proc-dev libxxhash-dev libpcre2-dev
 CHECK_PACKAGES := curl perl python3 python3-msgpack python3-zstandard mandoc zip
 MSGPACK   = $(shell for p in msgpack-c msgpackc msgpack; do pkg-config --exists $$p 2>/dev/null && echo $$p && break; done)
 PKGS      = openblas $(MSGPACK) libzstd libarchive jansson libutf8proc libxxhash libpcre2-8
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS) $(if $(MPI),ompi-c) 2>/dev/null)
 
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith $(if $(CI),-Werror)
 CFLAGS   ?=
@@ -74,6 +75,8 @@ endef
 $(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
 
 $(BUILD)/lib/tensor/dtype.o $(BUILD)/lib/tensor/blocks.o: FT_FLAGS += -O3 # conversions of whole checkpoints
+$(BUILD)/lib/ranks/ranks.o $(BUILD)/lib/cli/main.o: FT_FLAGS += $(if $(MPI),-DFT_MPI)
+$(BUILD)/lib/ranks/mpi.o: FT_FLAGS += $(shell pkg-config --cflags-only-I ompi-c 2>/dev/null)
 $(BUILD)/lib/tensor/isa.o: FT_FLAGS += $(foreach isa,$(ISAS),-DFT_HAVE_$(isa))
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -98,7 +101,7 @@ check-deps: deps
 	$(call install_packages,$(CHECK_PACKAGES))
 
 # ---- running ----
-.PHONY: demo check check-all bench same fuzz lint golden coverage
+.PHONY: demo check check-mpi check-all bench same fuzz lint golden coverage
 demo: deps ## build, then fine-tune the embedded models on the embedded data
 	@$(MAKE) --no-print-directory -s -j2 all
 	@$(MAKE) --no-print-directory -s -C pipelines/sentiment demo BIN=$(abspath $(BUILD)/bin)
@@ -108,7 +111,12 @@ check: check-deps ## run the tests (under three minutes on two cores)
 	@$(MAKE) --no-print-directory -s -j2 all units
 	@tests/run $(BUILD)
 
-check-all: check-deps ## the tests with the long ones, then again under the sanitizers
+check-mpi: check-deps ## builds with MPI in build/mpi, and runs the tests of several ranks
+	@$(MAKE) --no-print-directory -s MPI=1 deps
+	@$(MAKE) --no-print-directory -s -j2 MPI=1 all
+	@FT_TEST_LONG=1 tests/run build/mpi tests/mpi/*.t
+
+check-all: check-deps check-mpi ## the tests with the long ones and those of several ranks, then again under the sanitizers
 	@$(MAKE) --no-print-directory -s -j2 all units
 	@FT_TEST_LONG=1 tests/run $(BUILD)
 	@$(MAKE) --no-print-directory -j2 SANITIZE=address,undefined OPT='-O1 -g' all units
@@ -154,7 +162,7 @@ install: all ## install tools, library, headers and pages below $(PREFIX)
 	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include/ft
 	for s in 1 5 7; do install -m 644 man/*.$$s $(DESTDIR)$(PREFIX)/share/man/man$$s; done
 	printf 'prefix=%s\nName: ft\nDescription: fine-tuning of pre-trained transformers\nVersion: %s\nRequires.private: %s\nCflags: -I$${prefix}/include\nLibs: -L$${prefix}/lib -lft -fopenmp -lm\n' \
-	  '$(PREFIX)' '$(VERSION)' '$(PKGS)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/ft.pc
+	  '$(PREFIX)' '$(VERSION)' '$(PKGS)$(if $(MPI), ompi-c)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/ft.pc
 
 uninstall: ## remove what install put there
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(TOOLS) $(SCRIPTS)) $(DESTDIR)$(PREFIX)/lib/libft.a $(DESTDIR)$(PREFIX)/lib/pkgconfig/ft.pc

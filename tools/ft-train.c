@@ -1,12 +1,14 @@
 /* ft-train - trains what a plan says on a stream of batches. */
 #include "ft/cli.h"
 #include "ft/err.h"
+#include "ft/ranks.h"
 #include "ft/train.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char *model, *base, *output = "-", *combine = "mean", *trunk = "random";
 static struct ft_list class_weights;
@@ -18,6 +20,7 @@ static struct ft_train_options o = {
 	.clip = 1,
 	.dropout = NAN,
 	.accumulate = 1,
+	.shards = 1,
 	.metric = "loss",
 	.objective = { .distill_weight = 0.5, .temperature = 2, .beta = 0.1, .desirable = 1, .undesirable = 1 },
 };
@@ -60,6 +63,8 @@ static const struct ft_opt options[] = {
 	{ "trunk-file", 0, FT_OPT_STR, &o.trunk_file, "FILE",
 	  "keep what they give in FILE, which must not be there and is gone afterwards (default: in memory)", FT_OPT_QUIET },
 	{ "accumulate", 0, FT_OPT_INT, &o.accumulate, "N", "batches a step; the loss is the mean over all (default: 1)", 0 },
+	{ "shards", 0, FT_OPT_INT, &o.shards, "N",
+	  "cut each step into N parts and sum their gradients in a tree; processes of mpirun share them out (default: 1)", 0 },
 	{ "steps", 0, FT_OPT_INT, &o.steps, "N", "stop after N steps (default: all that the stream has)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Regularisation", 0 },
 	{ "l2-sp", 0, FT_OPT_REAL, &o.l2_sp, "X",
@@ -143,6 +148,7 @@ static int check_options(void)
 	rc = rc ? rc : check_range("weight-decay", o.optim.weight_decay, 0, 100);
 	rc = rc ? rc : check_range("clip", o.clip, 0, 1e30);
 	rc = rc ? rc : check_range("accumulate", (double)o.accumulate, 1, 1e9);
+	rc = rc ? rc : check_range("shards", (double)o.shards, 1, 65536);
 	rc = rc ? rc : check_range("steps", (double)o.steps, 0, 1e15);
 	rc = rc ? rc : check_range("l2-sp", o.l2_sp, 0, 1e6);
 	if (rc == FT_OK && (o.ewc != NULL) != (o.ewc_weight != 0))
@@ -215,24 +221,56 @@ static int write_model(struct ft_model *m, struct ft_reader *data)
 	return rc;
 }
 
-static int run(int argc, char **argv)
+/* What every rank reads for itself must be there for all of them: standard input and pipes are there for one. */
+static int check_shared(const char *batches)
+{
+	const char *const inputs[] = { model, batches, o.valid, o.ewc, o.objective.teacher };
+	struct stat st;
+	for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
+		bool given = inputs[i] && strcmp(inputs[i], "-") == 0;
+		if (given || (inputs[i] && stat(inputs[i], &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+			return ft_fail(FT_EUSAGE, "%s: each of %d ranks reads it, so it must be a file", given ? "stdin" : inputs[i],
+			               ft_ranks_count(o.ranks));
+	}
+	if (o.trunk_file)
+		return ft_fail(FT_EUSAGE, "--trunk-file: %d ranks cannot keep what they compute in one file", ft_ranks_count(o.ranks));
+	return FT_OK;
+}
+
+static int check_use(int argc, char **argv)
 {
 	if (!model)
 		return ft_fail(FT_EUSAGE, "-m MODEL is missing: a plan by ft-freeze, or a model folder");
 	if (argc > 1)
 		return ft_fail(FT_EUSAGE, "one stream of batches at most is expected");
 	int rc = check_options();
-	if (rc < 0)
-		return rc;
+	return rc == FT_OK && ft_ranks_count(o.ranks) > 1 ? check_shared(argc ? argv[0] : "-") : rc;
+}
+
+static int train(const char *batches)
+{
 	float *weights = NULL;
 	struct ft_model *m = ft_model_open(model, base, 0);
-	struct ft_reader *data = m ? ft_reader_open(argc ? argv[0] : "-", "batches") : NULL;
-	rc = data ? set_loss(m, &weights) : ft_last_error();
+	struct ft_reader *data = m ? ft_reader_open(batches, "batches") : NULL;
+	int rc = data ? set_loss(m, &weights) : ft_last_error();
+	rc = ft_ranks_agree(o.ranks, rc, "", 0, NULL); /* each has opened its inputs, or all fail */
 	rc = rc ? rc : ft_train(m, data, &o);
-	rc = rc ? rc : write_model(m, data);
+	if (rc == FT_OK && ft_ranks_mine(o.ranks) == 0)
+		rc = write_model(m, data);
 	ft_reader_close(data);
 	ft_model_free(m);
 	free(weights);
+	return rc;
+}
+
+static int run(int argc, char **argv)
+{
+	int rc = ft_ranks_open(&o.ranks);
+	if (ft_ranks_mine(o.ranks) > 0)
+		ft_hush(); /* rank 0 speaks for all */
+	rc = rc ? rc : ft_ranks_agree(o.ranks, check_use(argc, argv), "", 0, NULL);
+	rc = rc ? rc : train(argc ? argv[0] : "-");
+	ft_ranks_close(o.ranks);
 	free(class_weights.item);
 	return rc;
 }

@@ -133,6 +133,8 @@ struct ft_batch_part {
 };
 int ft_batch_part(struct ft_batch_part *p, const struct ft_batch *b, size_t from, size_t to);
 void ft_batch_part_free(struct ft_batch_part *p);
+/* A copy of a whole batch, which lives as long as what the arena gives. */
+int ft_batch_copy(struct ft_arena *a, const struct ft_batch *b, struct ft_batch *to);
 /* Where part i of n begins, an example: parts have about as many tokens each, and may have none. */
 size_t ft_batch_cut(const struct ft_batch *b, size_t i, size_t n);
 

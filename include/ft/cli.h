@@ -83,6 +83,8 @@ void ft_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void ft_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* True under --quiet. */
 bool ft_quiet(void);
+/* From now on this process says nothing at all, not even that or why it fails: another one speaks for it. */
+void ft_hush(void);
 /* True when stdout (1) or stderr (2) is a terminal that wants colour (NO_COLOR). */
 bool ft_colour(int fd);
 

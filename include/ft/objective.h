@@ -32,6 +32,14 @@ int ft_objective_step(struct ft_objective *x, struct ft_graph *g, const struct f
 /* Adds to a log entry what the objectives say of the batches since the last time. */
 int ft_objective_log(struct ft_objective *x, json_t *entry);
 
+/* ---- batches in parts (ft_batch_part()) ---- */
+/* FT_OK when the loss of b is the sum of the losses of its parts; FT_EUSAGE says what is not. */
+int ft_objective_splits(const struct ft_objective *x, const struct ft_batch *b);
+/* What ft_objective_log() is made of are sums over batches: those there are change places with these. So sums of parts
+ * that are computed elsewhere can be added up. */
+#define FT_OBJECTIVE_SUMS 20
+void ft_objective_exchange(struct ft_objective *x, double sums[FT_OBJECTIVE_SUMS]);
+
 /* ---- predictions beforehand ----
  * A teacher puts into a batch what it predicts of it: logits of each unit, where words are predicted the `top` greatest;
  * of two texts that are one example of the head `lm` their log-probabilities, as a reference. */

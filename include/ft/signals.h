@@ -20,6 +20,8 @@ void ft_signals_release(void);
 int ft_signals_stop(void);     /* the signal that asked to stop; 0: none did */
 bool ft_signals_save(void);    /* whether SIGUSR1 came since this was asked last */
 const char *ft_signals_name(int signal); /* "SIGTERM"; valid until the next call */
+/* As if the signal had come to this process, which catches it. */
+void ft_signals_take(int signal);
 /* The process dies of the signal that asked to stop, if one did. */
 void ft_signals_raise(void);
 

@@ -11,6 +11,7 @@
 #include "ft/model.h"
 #include "ft/objective.h"
 #include "ft/optim.h"
+#include "ft/ranks.h"
 #include "ft/stream.h"
 
 struct ft_train_options {
@@ -24,6 +25,8 @@ struct ft_train_options {
 	double clip;             /* largest gradient norm; 0: no limit */
 	double dropout;          /* instead of the config's; NAN: the config's */
 	int64_t accumulate;      /* batches a step */
+	int64_t shards;          /* parts that a step is cut into, summed in a tree; 0, 1: it is whole */
+	struct ft_ranks *ranks;  /* who shares them out (ranks.h): a power of two that divides them; NULL: this process alone */
 	bool recompute;          /* layers keep only their input for the way back (ft_graph_recompute) */
 	enum ft_trunk_mode {
 		FT_TRUNK_RANDOM, /* dropout as everywhere */
@@ -55,7 +58,9 @@ struct ft_train_options {
  * With a checkpoint, signals to stop end a step and save it (signals.h): then FT_EFAIL, and
  * ft_signals_stop() says which signal. A run of the same data, options and model goes on from
  * there and ends with the same bits; of others it is FT_EMATCH. FT_ELOCKED while another run
- * has the checkpoint. */
+ * has the checkpoint.
+ *
+ * With ranks, all of them read the same, and have the same model at the end; rank 0 alone writes log and checkpoint. */
 int ft_train(struct ft_model *m, struct ft_reader *data, const struct ft_train_options *o);
 
 #endif

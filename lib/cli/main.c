@@ -26,9 +26,14 @@ static void hold_descriptors(void)
 static void print_version(const struct ft_tool *tool)
 {
 	printf("%s (ft) %s\n", tool->name, FT_VERSION);
-	printf("Built: %s, %s%s\n", __VERSION__, FT_BUILD,
+	printf("Built: %s, %s%s%s\n", __VERSION__, FT_BUILD,
 #ifdef __SANITIZE_ADDRESS__
-	       ", address sanitizer"
+	       ", address sanitizer",
+#else
+	       "",
+#endif
+#ifdef FT_MPI
+	       ", MPI"
 #else
 	       ""
 #endif
@@ -72,6 +77,8 @@ int main(int argc, char **argv)
 	ft_progress_end();
 	if (rc >= 0)
 		rc = ft_print_flush();
+	if (rc < 0 && cli_hushed())
+		return EXIT_SUCCESS; /* a status of its own would end the other one before it has spoken */
 	if (rc < 0) {
 		/* Only an allocation inside another library fails without a word. */
 		fprintf(stderr, "%s: %s\n", tool->name, *ft_message() ? ft_message() : "out of memory");

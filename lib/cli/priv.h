@@ -5,6 +5,7 @@
 #include "ft/cli.h"
 
 extern bool cli_quiet;
+bool cli_hushed(void); /* another process speaks for this one */
 int64_t cli_threads(void);
 const char *cli_help_form(void); /* NULL: not asked; "" or "man" */
 bool cli_version(void);

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+static bool hushed;
 static bool shown; /* a progress line stands on the terminal */
 
 double ft_now(void)
@@ -64,6 +65,16 @@ bool ft_quiet(void)
 	return cli_quiet;
 }
 
+void ft_hush(void)
+{
+	cli_quiet = hushed = true;
+}
+
+bool cli_hushed(void)
+{
+	return hushed;
+}
+
 void ft_note(const char *fmt, ...)
 {
 	va_list ap;
@@ -77,6 +88,7 @@ void ft_warn(const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
-	say("warning: ", fmt, ap);
+	if (!hushed)
+		say("warning: ", fmt, ap);
 	va_end(ap);
 }

@@ -87,6 +87,14 @@ bool ft_signals_save(void)
 	return asked;
 }
 
+void ft_signals_take(int signal)
+{
+	if (signal == numbers[COUNT - 1])
+		save = 1;
+	else if (!stop)
+		stop = signal;
+}
+
 const char *ft_signals_name(int number)
 {
 	static _Thread_local char name[32];

@@ -73,7 +73,13 @@ static int put_log(void *state, json_t *entry)
 	return preference_log(&s->common, entry);
 }
 
-const struct objective objective_dpo = {
-	.name = "dpo", .open = set_up_dpo, .close = take_down, .before = before, .add = add_dpo, .log = put_log };
-const struct objective objective_orpo = {
-	.name = "orpo", .open = set_up_orpo, .close = take_down, .before = before, .add = add_orpo, .log = put_log };
+static double *sums(void *state, size_t *n)
+{
+	struct pairs *s = state;
+	return preference_sums(&s->common, n);
+}
+
+const struct objective objective_dpo = { .name = "dpo", .open = set_up_dpo, .close = take_down, .before = before, .add = add_dpo,
+                                         .log = put_log, .sums = sums };
+const struct objective objective_orpo = { .name = "orpo", .open = set_up_orpo, .close = take_down, .before = before,
+                                          .add = add_orpo, .log = put_log, .sums = sums };

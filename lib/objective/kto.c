@@ -112,8 +112,8 @@ static int estimate(struct judged *s, struct pass *p)
 	for (int64_t r = 0; r < ours->rows; r++)
 		sum += (double)ours->data[r] - theirs->data[r];
 	s->divergence = sum > 0 ? sum / (double)ours->rows : 0;
-	s->common.divergence += s->divergence;
-	s->common.batches++;
+	s->common.sums.divergence += s->divergence;
+	s->common.sums.batches++;
 	return FT_OK;
 }
 
@@ -147,5 +147,11 @@ static int put_log(void *state, json_t *entry)
 	return preference_log(&s->common, entry);
 }
 
+static double *sums(void *state, size_t *n)
+{
+	struct judged *s = state;
+	return preference_sums(&s->common, n);
+}
+
 const struct objective objective_kto = {
-	.name = "kto", .open = set_up, .close = take_down, .before = before, .add = add, .log = put_log };
+	.name = "kto", .open = set_up, .close = take_down, .before = before, .add = add, .log = put_log, .sums = sums };

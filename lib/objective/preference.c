@@ -86,34 +86,41 @@ int preference_finish(struct pass *p, struct ft_tensor *loss)
 }
 
 /* ---- the log ---- */
+double *preference_sums(struct preference *s, size_t *n)
+{
+	*n = sizeof s->sums / sizeof(double);
+	return &s->sums.chosen;
+}
+
 void preference_note_one(struct preference *s, bool good, double reward)
 {
-	*(good ? &s->chosen : &s->rejected) += reward;
-	*(good ? &s->nchosen : &s->nrejected) += 1;
+	*(good ? &s->sums.chosen : &s->sums.rejected) += reward;
+	*(good ? &s->sums.nchosen : &s->sums.nrejected) += 1;
 }
 
 void preference_note_pair(struct preference *s, double chosen, double rejected)
 {
 	preference_note_one(s, true, chosen);
 	preference_note_one(s, false, rejected);
-	s->right += chosen > rejected;
-	s->pairs++;
+	s->sums.right += chosen > rejected;
+	s->sums.pairs++;
 }
 
-int preference_log(struct preference *s, json_t *entry)
+int preference_log(struct preference *p, json_t *entry)
 {
-	double chosen = s->nchosen > 0 ? s->chosen / s->nchosen : 0, rejected = s->nrejected > 0 ? s->rejected / s->nrejected : 0;
+	const struct preference_sums s = p->sums;
+	double chosen = s.nchosen > 0 ? s.chosen / s.nchosen : 0, rejected = s.nrejected > 0 ? s.rejected / s.nrejected : 0;
 	int rc = 0;
-	if (s->nchosen > 0)
+	if (s.nchosen > 0)
 		rc |= ft_json_set(entry, "chosen", json_real(chosen));
-	if (s->nrejected > 0)
+	if (s.nrejected > 0)
 		rc |= ft_json_set(entry, "rejected", json_real(rejected));
-	if (s->nchosen > 0 && s->nrejected > 0)
+	if (s.nchosen > 0 && s.nrejected > 0)
 		rc |= ft_json_set(entry, "margin", json_real(chosen - rejected));
-	if (s->pairs > 0)
-		rc |= ft_json_set(entry, "reward_accuracy", json_real(s->right / s->pairs));
-	if (s->batches > 0)
-		rc |= ft_json_set(entry, "divergence", json_real(s->divergence / s->batches));
-	s->chosen = s->rejected = s->right = s->divergence = s->nchosen = s->nrejected = s->pairs = s->batches = 0;
+	if (s.pairs > 0)
+		rc |= ft_json_set(entry, "reward_accuracy", json_real(s.right / s.pairs));
+	if (s.batches > 0)
+		rc |= ft_json_set(entry, "divergence", json_real(s.divergence / s.batches));
+	p->sums = (struct preference_sums){ 0 };
 	return rc ? FT_EFAIL : FT_OK;
 }

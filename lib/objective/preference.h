@@ -10,8 +10,10 @@ struct preference {
 	bool stored;              /* the reference may be in the batches (ft-teach) */
 	struct other *reference;  /* opened when a batch needs it; NULL: not yet */
 	struct ft_batch rows;     /* of the pass: its texts as rows by themselves */
-	double chosen, rejected, right, divergence; /* sums, since the last entry of the log */
-	double nchosen, nrejected, pairs, batches;
+	struct preference_sums {  /* since the last entry of the log */
+		double chosen, rejected, right, divergence;
+		double nchosen, nrejected, pairs, batches;
+	} sums;
 };
 
 /* The model must be causal, and no objective that needs the head's own loss be there. */
@@ -29,5 +31,6 @@ int preference_finish(struct pass *p, struct ft_tensor *loss);
 void preference_note_pair(struct preference *s, double chosen, double rejected);
 void preference_note_one(struct preference *s, bool good, double reward);
 int preference_log(struct preference *s, json_t *entry);
+double *preference_sums(struct preference *s, size_t *n); /* those of the log, as numbers one behind the other */
 
 #endif

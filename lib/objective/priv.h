@@ -25,8 +25,10 @@ struct objective {
 	int (*before)(void *state, struct pass *p);
 	/* Adds to p->h.loss, or puts another in its place. NULL: nothing. */
 	int (*add)(void *state, struct pass *p);
-	/* Adds to a log entry what was so since the last one. NULL: its part of the loss, by its name. */
+	/* Adds to a log entry what was so since the last one, which follows from `sums`. NULL: its part of the loss, by its name. */
 	int (*log)(void *state, json_t *entry);
+	/* [*n] sums over the batches since the last entry. NULL: none. */
+	double *(*sums)(void *state, size_t *n);
 };
 
 enum {

@@ -201,6 +201,32 @@ int checkpoint_open(struct run *r, json_t **place)
 	return rc;
 }
 
+/* Of the other ranks: passes over what rank 0 has passed over. That it is the same, all see when they meet. */
+static int follow(struct run *r, int64_t records)
+{
+	struct ft_rec rec;
+	int rc = 1;
+	while (ft_reader_count(r->data) < records && (rc = ft_reader_next(r->data, &rec)) > 0)
+		;
+	if (rc == 0)
+		return ft_fail(FT_EMATCH, "%s has fewer than %lld batches", ft_reader_name(r->data), (long long)records);
+	if (rc > 0 && r->finished)
+		rc = ft_reader_next(r->data, &rec);
+	return rc < 0 ? rc : FT_OK;
+}
+
+int checkpoint_share(struct run *r)
+{
+	int64_t records;
+	if (ft_ranks_count(r->ranks) == 1)
+		return FT_OK;
+	ft_signals_catch();
+	int rc = state_share(r, &records);
+	if (rc == FT_OK && !r->checkpoint)
+		rc = follow(r, records);
+	return r->failed_together ? rc : together_step(r, rc);
+}
+
 void checkpoint_close(struct checkpoint *c)
 {
 	if (!c)

@@ -4,6 +4,7 @@
 
 #include "ft/cli.h"
 #include "ft/err.h"
+#include "ft/ranks.h"
 #include "ft/train.h"
 #include <stdio.h>
 
@@ -20,7 +21,9 @@ struct run {
 	struct ft_trunk *trunk;
 	struct ema *ema;               /* NULL: none is kept */
 	struct penalty *penalty;       /* or NULL */
-	struct checkpoint *checkpoint; /* NULL: none is kept */
+	struct checkpoint *checkpoint; /* NULL: none is kept, or rank 0 keeps it */
+	struct ft_ranks *ranks;        /* who shares the work; NULL: nobody */
+	struct shards *shards;         /* NULL: steps are whole */
 	int schedule;
 	double rate;
 	int64_t warmup, total; /* steps; total 0: unknown */
@@ -31,11 +34,13 @@ struct run {
 	bool stop;
 	bool valid_due;        /* the validation of this step is still to be done */
 	bool finished;         /* all is done but writing the model */
+	bool failed_together;  /* all ranks know of a failure */
 	/* the step being accumulated */
 	double loss_sum, weight;
 	int64_t supervised, in_step, tokens;
 	int64_t skipped;       /* examples that nothing is learnt of */
-	struct ft_buf sources; /* names of its rows, for messages */
+	struct ft_buf sources; /* names of its rows, or of those whose loss is not finite, for messages */
+	double bad_loss;       /* one that is not finite */
 	/* of the whole run */
 	int64_t all_tokens, all_units;
 	double last_loss, smooth, began;
@@ -47,6 +52,28 @@ struct run {
 		bool moved;      /* a validation since then cannot be undone */
 	} mark;
 };
+
+/* One pass over a batch, or a part of one, which is number `number` of the run: what it gives is added to the step.
+ * FT_ECRITERION when its loss is not finite: then refuse_loss() says so, in the log, too, and returns that. */
+int run_pass(struct run *r, const struct ft_batch *b, int64_t number, int64_t record);
+int refuse_loss(struct run *r);
+
+/* ---- shards.c: a step in parts ---- */
+struct shards *shards_new(struct run *r); /* NULL on failure */
+int shards_add(struct shards *s, const struct ft_batch *b, int64_t record); /* a batch of the step */
+/* The gradients of the step are there, summed over all ranks, and its losses are in the run. */
+int shards_step(struct shards *s);
+void shards_free(struct shards *s); /* NULL is fine */
+
+/* ---- together.c: alone, each returns rc ---- */
+/* The ranks meet: all fail when one does. */
+int together(struct run *r, int rc);
+/* The same, or when one has begun with other inputs, is elsewhere in the batches, or has other weights. */
+int together_begin(struct run *r, int rc);
+int together_step(struct run *r, int rc);
+int together_end(struct run *r, int rc);
+/* When one has failed by a loss that is not finite, all know of it. */
+int together_bad_loss(struct run *r);
 
 /* ---- log.c: one JSON object a line; no clock, so equal runs give equal logs ---- */
 struct log;
@@ -64,9 +91,9 @@ int log_compare(const char *path, const json_t *place, struct ft_buf *difference
 /* ---- validate.c: the model on a stream that is read again each time ---- */
 struct validator;
 struct validator *validator_new(struct ft_model *m, const char *path, const char *metric, enum ft_combine combine);
-/* Runs over the stream. *better: the best so far. *result: new reference. 1: asked to stop,
- * and nothing has changed. */
-int validator_run(struct validator *v, struct ft_graph *g, int64_t step, json_t **result, bool *better);
+/* Runs over the stream. *better: the best so far. *result: new reference. 1: asked to stop, which it does where
+ * it `may`, and nothing has changed. */
+int validator_run(struct validator *v, struct ft_graph *g, int64_t step, bool may, json_t **result, bool *better);
 /* The weights of the best run come back. */
 void validator_restore(struct validator *v);
 int64_t validator_best_step(const struct validator *v);
@@ -106,6 +133,8 @@ size_t state_bytes(const struct run *r, bool finished); /* of tensors, about all
 int state_write(const struct run *r, struct ft_writer *w, bool finished);
 /* Brings all back; FT_EFORMAT: it cannot be of this run. */
 int state_read(struct run *r, struct ft_reader *checkpoint);
+/* The same from rank 0 to the others; *records: batches that have been seen. */
+int state_share(struct run *r, int64_t *records);
 
 /* ---- lock.c ---- */
 struct lock;
@@ -116,6 +145,8 @@ void lock_drop(struct lock *l); /* NULL is fine */
 /* Opens r->o->checkpoint, and brings back what it has; then the place in the log is *place
  * (new reference), and the batches that it has seen are passed over. */
 int checkpoint_open(struct run *r, json_t **place);
+/* All ranks are where rank 0 is, which has opened it. */
+int checkpoint_share(struct run *r);
 void checkpoint_mark(struct run *r);    /* a step is whole */
 int checkpoint_turn(struct run *r);     /* saves when it is time to; leaves when asked to stop */
 int checkpoint_leave(struct run *r);    /* saves, and fails with a message that says so */

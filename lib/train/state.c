@@ -7,6 +7,7 @@
 #include "priv.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- arrays ---- */
@@ -127,6 +128,12 @@ static int read_part(void *ctx, const struct part *p)
 	return FT_OK;
 }
 
+static int share_part(void *ctx, const struct part *p)
+{
+	ft_ranks_share(ctx, 0, p->data, p->bytes);
+	return FT_OK;
+}
+
 /* ---- numbers ---- */
 static const struct { const char *key; size_t at; } counts[] = {
 #define X(member) { #member, offsetof(struct run, member) },
@@ -218,4 +225,43 @@ int state_read(struct run *r, struct ft_reader *checkpoint)
 	struct ft_rec rec;
 	rc = rc ? rc : ft_reader_next(checkpoint, &rec);
 	return rc > 0 ? ft_reader_fail(checkpoint, FT_EFORMAT, "more than the run has") : rc;
+}
+
+/* ---- from rank 0 to the others ---- */
+
+/* A JSON text of rank 0; in the others it becomes *v, a new reference. */
+static int share_json(struct ft_ranks *ranks, json_t **v)
+{
+	char *text = *v ? json_dumps(*v, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL; /* numbers are exact */
+	uint64_t bytes = text ? strlen(text) + 1 : 0;
+	bool gives = *v != NULL;
+	ft_ranks_share(ranks, 0, &bytes, sizeof bytes);
+	if (!gives && bytes)
+		text = ft_alloc(1, bytes);
+	if (text)
+		ft_ranks_share(ranks, 0, text, bytes);
+	if (text && !gives)
+		*v = json_loads(text, 0, NULL);
+	free(text);
+	return *v && bytes ? FT_OK : ft_fail(FT_EFAIL, "out of memory for the state of a run");
+}
+
+int state_share(struct run *r, int64_t *records)
+{
+	bool first = ft_ranks_mine(r->ranks) == 0;
+	json_t *v = !first ? NULL : json_pack("{s:b, s:I, s:o, s:o}", "finished", (int)r->finished, "records",
+	                                      (json_int_t)ft_reader_count(r->data), "numbers", numbers(r), "best", best_run(r));
+	int err = share_json(r->ranks, &v);
+	const json_t *best = json_object_get(v, "best");
+	*records = ft_json_int(v, "records", 0, NULL);
+	if (err == FT_OK && !first && *records) {
+		r->finished = ft_json_bool(v, "finished", false, &err);
+		set_numbers(r, json_object_get(v, "numbers"), &err);
+		if (r->valid && json_is_object(best))
+			err |= validator_resume(r->valid, ft_json_int(best, "step", 0, NULL), json_object_get(best, "result"), !r->finished);
+	}
+	json_decref(v);
+	/* All share what all have memory for. */
+	err = together(r, err ? ft_last_error() : FT_OK);
+	return err || !*records ? err : each_part(r, r->finished, share_part, r->ranks);
 }

@@ -1,13 +1,15 @@
 /* train.c - the fold: batches in, optimizer steps out. */
 #include "ft/signals.h"
 #include "ft/tensor.h"
-#include "priv.h"
+#include "shards.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define COMPARE 64 /* steps after which ranks compare their weights */
 
 /* ---- what the stream announces ---- */
 static int plan_steps(struct run *r)
@@ -68,9 +70,12 @@ static int not_finite(struct run *r, const char *key, const char *what, double v
 	                         (long long)r->step + 1, what, name_of(value), rows ? rows : "the stream does not name them");
 }
 
-/* The rows whose own loss is not finite. */
+int refuse_loss(struct run *r) { return not_finite(r, "loss", "loss", r->bad_loss); }
+
+/* Finds the rows whose own loss is not finite. */
 static int bad_loss(struct run *r, const struct ft_batch *b, const struct ft_output *out)
 {
+	r->bad_loss = out->loss_sum;
 	r->sources.len = 0;
 	size_t examples = ft_batch_examples(b);
 	bool by_example = out->units == examples && (!b->labels || b->nlabels == examples);
@@ -80,7 +85,7 @@ static int bad_loss(struct run *r, const struct ft_batch *b, const struct ft_out
 	for (size_t i = 0; i < examples && !by_example; i++)
 		if (name_row(r, b, i) < 0)
 			return FT_EFAIL;
-	return not_finite(r, "loss", "loss", out->loss_sum);
+	return ft_fail(FT_ECRITERION, "a loss is not finite");
 }
 
 /* ---- one step ---- */
@@ -112,6 +117,9 @@ static void show_progress(struct run *r)
 
 static int apply_step(struct run *r)
 {
+	int rc = r->shards ? shards_step(r->shards) : FT_OK;
+	if (rc < 0)
+		return rc;
 	if (r->supervised == 0 || r->weight <= 0)
 		return ft_fail(FT_EFORMAT, "%s: batches %lld to %lld: nothing is supervised (no labels, or all ignored)",
 		               ft_reader_name(r->data), (long long)(r->batch - r->in_step + 1), (long long)r->batch);
@@ -130,7 +138,7 @@ static int apply_step(struct run *r)
 	r->last_loss = r->loss_sum / r->weight;
 	r->all_tokens += r->tokens;
 	r->all_units += r->supervised;
-	int rc = log_step(r, norm, rate, penalty);
+	rc = log_step(r, norm, rate, penalty);
 	show_progress(r);
 	r->loss_sum = r->weight = 0;
 	r->supervised = r->skipped = r->in_step = r->tokens = 0;
@@ -148,7 +156,7 @@ static int validate(struct run *r)
 		return FT_OK;
 	if (r->ema)
 		ema_swap(r->ema);
-	int rc = validator_run(r->valid, r->graph, r->step, &result, &better);
+	int rc = validator_run(r->valid, r->graph, r->step, r->checkpoint != NULL, &result, &better);
 	if (r->ema)
 		ema_swap(r->ema);
 	if (rc > 0)
@@ -179,27 +187,37 @@ static int end_step(struct run *r)
 {
 	r->valid_due = r->valid && r->o->valid_every && r->step % r->o->valid_every == 0;
 	checkpoint_mark(r);
-	int rc = r->valid_due ? validate(r) : FT_OK;
+	int rc = r->step % COMPARE == 0 ? together_end(r, FT_OK) : FT_OK;
+	rc = rc == FT_OK && r->valid_due ? validate(r) : rc;
 	return rc ? rc : checkpoint_turn(r);
 }
 
-static int take_batch(struct run *r, const struct ft_batch *b)
+int run_pass(struct run *r, const struct ft_batch *b, int64_t number, int64_t record)
 {
 	struct ft_output out;
-	ft_graph_begin(r->graph, FT_TRAIN, (uint64_t)r->o->seed, (uint64_t)r->batch);
-	for (size_t i = 0; i < ft_batch_examples(b); i++)
-		if (name_row(r, b, i) < 0)
-			return FT_EFAIL;
+	ft_graph_begin(r->graph, FT_TRAIN, (uint64_t)r->o->seed, (uint64_t)number);
 	int rc = ft_objective_step(r->objective, r->graph, b, &out);
 	if (rc < 0)
-		return ft_context(rc, "%s: record %lld", ft_reader_name(r->data), (long long)ft_reader_count(r->data));
-	r->batch++;
-	r->in_step++;
+		return ft_context(rc, "%s: record %lld", ft_reader_name(r->data), (long long)record);
 	if (!isfinite(out.loss_sum))
 		return bad_loss(r, b, &out);
 	r->loss_sum += out.loss_sum;
 	r->weight += out.weight;
 	r->supervised += out.supervised;
+	return FT_OK;
+}
+
+static int take_batch(struct run *r, const struct ft_batch *b)
+{
+	int64_t record = ft_reader_count(r->data);
+	for (size_t i = 0; i < ft_batch_examples(b); i++)
+		if (name_row(r, b, i) < 0)
+			return FT_EFAIL;
+	int rc = r->shards ? shards_add(r->shards, b, record) : run_pass(r, b, r->batch, record);
+	if (rc < 0)
+		return rc == FT_ECRITERION ? refuse_loss(r) : rc;
+	r->batch++;
+	r->in_step++;
 	r->skipped += (int64_t)ft_batch_skipped(b);
 	r->tokens += (int64_t)b->tokens;
 	if (r->in_step < r->o->accumulate)
@@ -231,14 +249,14 @@ static int fold(struct run *r)
 			rc = turn_epoch(r, &b);
 		if (rc >= 0 && !r->stop)
 			rc = take_batch(r, &b);
-		if (rc >= 0 && r->stop && ft_signals_stop())
+		if (rc >= 0 && r->stop && r->checkpoint && ft_signals_stop())
 			rc = checkpoint_leave(r);
 		if (rc < 0)
 			return rc;
 		/* Stopped: what is left is read, so that its writer ends well and its
 		 * end is checked. */
 	}
-	if (rc < 0 && ft_signals_stop()) /* while waiting for a batch; or what made them was stopped, too */
+	if (rc < 0 && r->checkpoint && ft_signals_stop()) /* while waiting for a batch; or what made them was stopped, too */
 		return checkpoint_leave(r);
 	if (rc == FT_OK && r->in_step && !r->stop) {
 		rc = apply_step(r);
@@ -315,6 +333,9 @@ static int open_run(struct run *r)
 	r->optim = r->objective ? ft_optim_new(r->m, &r->o->optim) : NULL;
 	if (!r->optim)
 		return ft_last_error();
+	bool parts = r->o->shards > 1 || ft_ranks_count(r->ranks) > 1;
+	if (parts && !(r->shards = shards_new(r)))
+		return ft_last_error();
 	if ((r->o->l2_sp > 0 || r->o->ewc) && !(r->penalty = penalty_new(r->m, r->o)))
 		return ft_last_error();
 	if (r->o->ema > 0 && !(r->ema = ema_new(r->m, r->o->ema)))
@@ -328,8 +349,12 @@ static int open_run(struct run *r)
 static int begin(struct run *r)
 {
 	json_t *place = NULL;
-	int rc = r->o->checkpoint ? checkpoint_open(r, &place) : FT_OK;
-	if (rc == FT_OK && !(r->log = log_open(r->o->log, place)))
+	bool first = ft_ranks_mine(r->ranks) == 0;
+	int rc = r->o->checkpoint && first ? checkpoint_open(r, &place) : FT_OK;
+	rc = together(r, rc);
+	if (rc == FT_OK && r->o->checkpoint)
+		rc = checkpoint_share(r);
+	if (rc == FT_OK && !(r->log = log_open(first ? r->o->log : NULL, place)))
 		rc = ft_last_error();
 	json_decref(place);
 	r->began = ft_now();
@@ -367,14 +392,15 @@ static void leave_words(char words[160])
 
 int ft_train(struct ft_model *m, struct ft_reader *data, const struct ft_train_options *o)
 {
-	struct run r = { .m = m, .data = data, .o = o };
+	struct run r = { .m = m, .data = data, .o = o, .ranks = o->ranks };
 	char words[160];
 	if (!o->checkpoint)
 		leave_words(words);
-	int rc = open_run(&r);
+	int rc = together_begin(&r, open_run(&r));
 	rc = rc ? rc : begin(&r);
 	if (rc == FT_OK && !r.finished)
 		rc = fold(&r);
+	rc = together_end(&r, rc);
 	ft_progress_end();
 	rc = rc ? rc : settle(&r);
 	rc = rc ? rc : summarise(&r);
@@ -390,6 +416,7 @@ int ft_train(struct ft_model *m, struct ft_reader *data, const struct ft_train_o
 	close_trunk(&r);
 	ema_free(r.ema);
 	penalty_free(r.penalty);
+	shards_free(r.shards);
 	ft_optim_free(r.optim);
 	ft_objective_free(r.objective);
 	ft_graph_free(r.graph);

@@ -89,7 +89,7 @@ struct validator *validator_new(struct ft_model *m, const char *path, const char
 	return NULL;
 }
 
-static int run(struct validator *v, struct ft_graph *g, struct ft_metric *metric)
+static int run(struct validator *v, struct ft_graph *g, struct ft_metric *metric, bool may)
 {
 	struct ft_reader *r = ft_reader_open(v->path, "batches");
 	if (!r)
@@ -101,7 +101,7 @@ static int run(struct validator *v, struct ft_graph *g, struct ft_metric *metric
 	while (rc == FT_OK && (rc = ft_batch_read(r, &b)) > 0) {
 		rc = ft_docs_eval(docs, v->m, g, &b, &out);
 		rc = rc < 0 ? rc : ft_metric_add(metric, &out, &b);
-		if (rc == FT_OK && ft_signals_stop())
+		if (rc == FT_OK && may && ft_signals_stop())
 			break;
 	}
 	rc = rc < 0 ? rc : ft_docs_end(docs);
@@ -124,17 +124,17 @@ static int keep_weights(struct validator *v)
 	return FT_OK;
 }
 
-int validator_run(struct validator *v, struct ft_graph *g, int64_t step, json_t **result, bool *better)
+int validator_run(struct validator *v, struct ft_graph *g, int64_t step, bool may, json_t **result, bool *better)
 {
 	*result = NULL;
 	struct ft_metric *metric = ft_metric_new(ft_model_task(v->m), ft_model_outputs(v->m), 0, 0);
 	const json_t *labels = json_object_get(json_object_get(ft_model_meta(v->m), "head"), "labels");
 	int rc = metric ? ft_metric_tags(metric, labels, false) : ft_last_error();
 	if (rc == FT_OK)
-		rc = run(v, g, metric);
+		rc = run(v, g, metric, may);
 	*result = rc == FT_OK ? ft_metric_result(metric, labels) : NULL;
 	ft_metric_free(metric);
-	if (ft_signals_stop()) {
+	if (may && ft_signals_stop()) {
 		json_decref(*result);
 		*result = NULL;
 		return 1;

@@ -85,6 +85,7 @@ if [ "$preload" ]; then
 	survives 'masked words, weights of rows' -m mlm.ft --lr 1e-2 --weight-decay 0 mlm.bat
 	survives 'a part of a tuned model' -m part.ft --lr 1e-2 --recompute train.bat
 	survives 'Lion, an average of weights' -m plan.ft --optimizer lion --ema 0.8 --valid valid.bat train.bat
+	survives 'shards' -m plan.ft --shards 4 --accumulate 2 --lr 1e-2 train.bat
 	survives 'Adafactor, two passes' -m plan.ft --optimizer adafactor --relative --lr 0.01 --rdrop 1 train.bat
 	survives 'AdamW in 8 bits, near the base' -m plan.ft --optimizer adamw8bit --lr 1e-2 --l2-sp 0.1 train.bat
 	survives 'LoRA above layers that are kept' -m lora.ft --lr 1e-2 --trunk keep --seed 5 train.bat
