@@ -51,6 +51,9 @@ struct ft_edges {
  * and a completion gets an end of text. Ids that the tokenizer does not say are those of `config`, a
  * config.json, or NULL. FT_EUSAGE. */
 int ft_edges_choose(struct ft_edges *e, const struct ft_tok *t, const json_t *config, const char *wrap);
+/* How many tokens at the beginning of a text, of n, are those before a text, written out in it. They are left out, so that
+ * none stands there twice: no model has seen that. */
+size_t ft_edges_written(const struct ft_edges *e, const int32_t *ids, size_t n);
 
 /* What rows become; all of it is borrowed. */
 struct ft_encode_options {

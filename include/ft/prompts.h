@@ -33,8 +33,4 @@ int ft_prompts_row(struct ft_prompts *p, const struct ft_row *row); /* the same 
 int ft_prompts_end(struct ft_prompts *p); /* answers the rest */
 struct ft_predict_counts ft_prompts_count(const struct ft_prompts *p);
 
-/* Ids of a prompt: as the tokenizer wraps a text, without what ends one. */
-int ft_prompt_encode(const struct ft_tok *t, const struct ft_generate_options *o, struct ft_span text,
-                     struct ft_tok_text *scratch, struct ft_tok_text *whole);
-
 #endif

@@ -200,16 +200,18 @@ int ft_prompts_add(struct ft_prompts *p, const struct ft_prompt *q)
 	return rc == FT_OK && ft_pack_examples(p->pack) >= p->o.group ? run_group(p) : rc;
 }
 
-int ft_prompt_encode(const struct ft_tok *t, const struct ft_generate_options *o, struct ft_span text,
-                     struct ft_tok_text *scratch, struct ft_tok_text *whole)
+/* Of a text: as the tokenizer wraps it, without what ends one. */
+static int encode_text(struct ft_prompts *p, struct ft_span text)
 {
-	scratch->n = whole->n = 0;
-	int rc = ft_tok_encode(t, text.p, text.n, 0, scratch);
+	struct ft_tok_text *own = &p->text, *whole = &p->whole;
+	own->n = whole->n = 0;
+	int rc = ft_tok_encode(p->t, text.p, text.n, 0, own);
 	if (rc < 0)
 		return rc;
-	rc = ft_tok_wrap(t, &(struct ft_tok_slice){ scratch, 0, scratch->n }, NULL, whole);
-	int32_t last = scratch->n ? scratch->ids[scratch->n - 1] : -1;
-	while (rc == FT_OK && whole->n > 1 && is_end(o, whole->ids[whole->n - 1]) && whole->ids[whole->n - 1] != last)
+	size_t written = ft_edges_written(&p->edges, own->ids, own->n);
+	rc = ft_tok_wrap(p->t, &(struct ft_tok_slice){ own, written, own->n - written }, NULL, whole);
+	int32_t last = own->n ? own->ids[own->n - 1] : -1;
+	while (rc == FT_OK && whole->n > 1 && is_end(&p->o.generate, whole->ids[whole->n - 1]) && whole->ids[whole->n - 1] != last)
 		whole->n--;
 	return rc;
 }
@@ -227,8 +229,7 @@ int ft_prompts_row(struct ft_prompts *p, const struct ft_row *row)
 	if (row->words)
 		return ft_fail(FT_EFORMAT, "%.*s: is a sentence in words, which are for models that give tags", (int)row->src.n,
 		               row->src.p);
-	int rc = row->messages ? encode_messages(p, row)
-	                       : ft_prompt_encode(p->t, &p->o.generate, row->text, &p->text, &p->whole);
+	int rc = row->messages ? encode_messages(p, row) : encode_text(p, row->text);
 	if (rc < 0)
 		return ft_context(rc, "%.*s", (int)row->src.n, row->src.p);
 	p->count.invalid += ft_utf8_invalid(row->text.p, row->text.n) > 0;

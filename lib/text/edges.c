@@ -69,3 +69,9 @@ int ft_edges_choose(struct ft_edges *e, const struct ft_tok *t, const json_t *co
 		e->after[e->nafter++] = end;
 	return rc;
 }
+
+size_t ft_edges_written(const struct ft_edges *e, const int32_t *ids, size_t n)
+{
+	size_t before = e->nbefore;
+	return before && n >= before && memcmp(ids, e->before, before * sizeof *ids) == 0 ? before : 0;
+}

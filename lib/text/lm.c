@@ -89,7 +89,10 @@ static int encode_text(const struct ft_encode_options *o, struct item *it, struc
 	                       : ft_tok_encode(o->tok, it->text.p, it->text.n, 0, &c->text);
 	if (rc < 0)
 		return rc;
+	size_t written = ft_edges_written(&o->edges, c->text.ids + it->from, c->text.n - it->from);
+	it->from += written;
 	it->n = c->text.n - it->from;
+	prompt -= prompt < written ? prompt : written;
 	if (it->choice.count && (rc = check_choice(o, it, prompt)) < 0)
 		return rc;
 	bool part = it->completes && (o->learn != FT_LEARN_ALL || it->side || it->judged);
@@ -99,6 +102,8 @@ static int encode_text(const struct ft_encode_options *o, struct item *it, struc
 		s.base = s.begin = it->said_from;
 	else if (!o->edges.nbefore && it->n) /* nothing predicts the first token */
 		s.begin = it->n > 1 ? c->text.begin[it->from + 1] : it->text.n;
+	else if (written)
+		s.base = s.begin = it->n ? c->text.begin[it->from] : it->text.n;
 	return lm_stretch(c, it, s);
 }
 

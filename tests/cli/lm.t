@@ -87,6 +87,25 @@ ok "texts may stand beside them" sh -c 'ft-batch -q text.tok c.tok | ft-cat -H |
 cp "$SRC"/tests/ref/dialogues/plain.jinja chat/chat_template.jinja
 fails "a plan for another template than the folder's" 78 ft-tokenize -m chat.ft c.jsonl
 
+# ---- what stands before a text stands there once ----
+cp -r base once && cp "$SRC"/tests/ref/tokenizers/llama3/tokenizer.json once/
+sed -i 's/"vocab_size": 377/"vocab_size": 379/' once/config.json
+echo '{"bos_token": "<|begin|>", "eos_token": "<|end|>"}' >once/tokenizer_config.json
+echo '{{ bos_token }}{% for m in messages %}{{ m.content }}{% if m.role == "assistant" %}{{ eos_token }}{% endif %}{% endfor %}' >once/chat_template.jinja
+printf 'Once upon a time\n' >o.txt
+printf '<|begin|>Once upon a time\n' >written.txt
+all() { ft-tokenize -q -m once "$@" | ft-cat | sed -n 2p | sed 's/"src".*//'; }
+like "the tokenizer puts a token before a text" "$(all o.txt)" '"ids":\[378,[0-9]*,'
+is "one that is written out is not doubled" "$(all written.txt)" "$(all o.txt)"
+is "nor in a prompt" "$(printf '{"prompt": "<|begin|>The", "completion": " end"}\n' | all -f jsonl -)" \
+	"$(printf '{"prompt": "The", "completion": " end"}\n' | all -f jsonl -)"
+is "nor in one that loses its beginning" "$(printf '{"prompt": "<|begin|>Once upon a", "completion": " end"}\n' | all -f jsonl --max-length 6 -)" \
+	"$(printf '{"prompt": "Once upon a", "completion": " end"}\n' | all -f jsonl --max-length 6 -)"
+is "nor by a template" "$(printf '[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]\n' |
+	ft-tokenize -q -m once -f jsonl - | ft-cat | sed -n 2p | ids | tr , '\n' | grep -c '^378$')" 1
+ft-freeze -q --init -o once.ft once
+is "nor before an answer" "$(ft-predict -q -m once.ft -n 8 written.txt | cut -d, -f2-)" "$(ft-predict -q -m once.ft -n 8 o.txt | cut -d, -f2-)"
+
 # ---- conversations that cannot be ----
 bad() { what=$1 says=$2; shift 2; cat >bad.jsonl; fails "$what" 65 ft-tokenize -m plain "$@" bad.jsonl; like "it is told where" "$(cat .err)" "$says"; }
 bad "no list" "bad.jsonl:1: 'messages' is not a list of messages" <<'END'
@@ -207,6 +226,25 @@ ok "a split keeps the windows of a text together" sh -c '[ -s train.src ] && [ -
 ok "a mix" sh -c "ft-tokenize -q -m base p.jsonl >p.tok && ft-batch -q --mix 3,1 many.tok p.tok | ft-cat --verify"
 ok "it trains" sh -c "ft-train -q -m lm.ft packed.bat >tuned.ft && ft-eval -q -m tuned.ft --json packed.bat >after.json"
 ok "and learns" python3 -c 'import json; assert json.load(open("after.json"))["loss"] < json.load(open("packed.json"))["loss"]'
+
+# A step is the mean over all of its tokens, however many each batch has: 1 x 16 is 4 x 4.
+ft-batch -q --rows 16 many.tok >16.bat
+ft-batch -q --rows 4 many.tok >4.bat
+ft-cat 4.bat >4.jsonl
+step() { ft-train -q -m lm.ft --dropout 0 --steps 3 --log "$1.log" -o "$1.ft" "$@"; }
+step 16.bat && step 4.bat --accumulate 4
+ok "accumulated batches are one large batch, to the token" python3 - <<'END'
+import json
+def steps(name):
+    return [r for r in map(json.loads, open(name)) if "loss" in r and "supervised" in r and "norm" in r]
+a, b = steps("16.bat.log"), steps("4.bat.log")
+assert len(a) == len(b) == 3
+for x, y in zip(a, b):
+    assert x["supervised"] == y["supervised"] > 0, (x, y)
+    assert abs(x["loss"] - y["loss"]) < 1e-5 * x["loss"] and abs(x["norm"] - y["norm"]) < 1e-4 * x["norm"], (x, y)
+sizes = [sum(y != -100 for y in r["labels"]) for r in map(json.loads, open("4.jsonl")) if "labels" in r]
+assert len(set(sizes[:4])) > 1 # else the mean of the batches' means would be the same
+END
 
 ft-batch -q --tokens 512 --shuffle 1 --pack many.tok >full.bat
 like "full batches hold the same" "$(ft-cat --verify full.bat)" ": batches: 30 batches, $(ft-cat --verify many.tok | sed 's/.*tokens: //; s/, digest.*//')"

@@ -162,6 +162,46 @@ static void check_recompute(const char *dir, const char *batch)
 	json_decref(line);
 }
 
+/* Row r of a batch with `labels`, by itself. */
+static struct ft_batch one_row(struct held *h, size_t r, int32_t offsets[2], bool labels)
+{
+	int32_t first = h->offsets[r];
+	offsets[0] = 0;
+	offsets[1] = h->offsets[r + 1] - first;
+	return (struct ft_batch){ .ids = h->ids + first, .offsets = offsets, .rows = 1, .tokens = (size_t)offsets[1],
+	                          .labels = labels ? h->labels + first : NULL, .nlabels = labels ? (size_t)offsets[1] : 0,
+	                          .epoch = -1 };
+}
+
+/* Rows that lie end to end in a batch have the bits that each has alone: losses of tokens, and logits of what follows. */
+static void check_packed(const char *name, bool labels)
+{
+	struct ft_model *m = ft_model_open(in_family(name, "tiny-lm"), NULL, 0);
+	struct ft_graph *g = ft_graph_new(), *alone = ft_graph_new();
+	struct ft_output out = { 0 }, one = { 0 };
+	static struct held h;
+	json_t *line = line_of(in_family(name, "lm.jsonl"), 0);
+	take_batch(&h, line, false);
+	h.b.labels = labels ? h.labels : NULL;
+	int rc = ft_model_eval(m, g, &h.b, &out);
+	size_t at = 0, equal = 0;
+	for (size_t r = 0; rc == 0 && r < h.b.rows; r++) {
+		int32_t offsets[2];
+		struct ft_batch b = one_row(&h, r, offsets, labels);
+		rc = ft_model_eval(m, alone, &b, &one);
+		size_t n = labels ? one.units : one.units * one.outputs;
+		for (size_t i = 0; rc == 0 && i < n; i++)
+			equal += labels ? one.loss[i] == out.loss[at + i] : one.logits[i] == out.logits[at + i];
+		at += n;
+	}
+	ok(rc == 0 && h.b.rows > 1 && at > h.b.rows && equal == at, "%s: of rows end to end %zu %s of %zu are as of each alone", name,
+	   equal, labels ? "losses" : "logits", at);
+	json_decref(line);
+	ft_graph_free(g);
+	ft_graph_free(alone);
+	ft_model_free(m);
+}
+
 /* A name of transformers for the same network under each head. */
 static void check_names(void)
 {
@@ -185,6 +225,10 @@ int main(void)
 			check_head(families[i].name, "classify");
 	}
 	check_names();
+	for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+		check_packed(families[i].name, true);
+		check_packed(families[i].name, false);
+	}
 	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
 		check_recompute(in_family(families[i].name, "tiny-lm"), in_family(families[i].name, "lm.jsonl"));
 	check_recompute("tests/ref/tiny-bert-classify", "tests/ref/tiny-bert-expected/classify.jsonl");
