@@ -121,6 +121,7 @@ check-all: check-deps check-mpi ## the tests with the long ones and those of sev
 	@FT_TEST_LONG=1 tests/run $(BUILD)
 	@$(MAKE) --no-print-directory -j2 SANITIZE=address,undefined OPT='-O1 -g' all units
 	@tests/run build/sanitize
+	@FT_TEST_LONG=1 tests/run build/sanitize tests/fuzz/replay.t
 
 .PHONY: units
 units: $(addprefix $(BUILD)/tests/,$(UNITS)) $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%-replay,$(filter-out %/replay.c,$(wildcard tests/fuzz/*.c)))

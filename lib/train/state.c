@@ -210,6 +210,15 @@ json_t *state_meta(const struct run *r, const json_t *identity, bool finished)
 	return meta;
 }
 
+/* Whether there must have been a validation, by the numbers. */
+static bool has_validated(const struct run *r)
+{
+	if (!r->valid)
+		return false;
+	int64_t every = r->o->valid_every;
+	return r->finished || r->stop || r->unbettered > 0 || (every && r->step >= every + r->valid_due);
+}
+
 int state_read(struct run *r, struct ft_reader *checkpoint)
 {
 	const json_t *meta = ft_reader_meta(checkpoint), *found = json_object_get(meta, "best");
@@ -219,6 +228,8 @@ int state_read(struct run *r, struct ft_reader *checkpoint)
 	if (r->valid && json_is_object(found))
 		err = validator_resume(r->valid, ft_json_int(found, "step", 0, NULL), json_object_get(found, "result"),
 		                       !r->finished);
+	else if (has_validated(r))
+		err = FT_EFORMAT;
 	if (err)
 		return ft_fail(FT_EFORMAT, "%s: its header does not say all that a run needs", ft_reader_name(checkpoint));
 	int rc = each_part(r, r->finished, read_part, checkpoint);

@@ -7,7 +7,6 @@
 #include "tests/fuzz/harness.h"
 
 #include <string.h>
-#include <unistd.h>
 
 static void touch(const void *p, size_t n)
 {
@@ -58,26 +57,13 @@ static void check_base(const struct ft_base *b)
 	}
 }
 
-static char path[64];
-
-static void remove_file(void)
-{
-	unlink(path);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static int fd = -1;
-	if (fd < 0) {
-		/* A tokenizer is opened by a name that ends in .gguf. */
-		snprintf(path, sizeof path, "%s/ft-fuzz-%ld.gguf", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
-		         (long)getpid());
-		FILE *f = fopen(path, "wb");
-		must(f);
-		fd = fileno(f);
-		atexit(remove_file);
-	}
-	must(ftruncate(fd, 0) == 0 && pwrite(fd, data, size, 0) == (ssize_t)size);
+	if (!*harness_folder)
+		harness_make_folder();
+	/* A tokenizer is opened by a name that ends in .gguf. */
+	const char *path = harness_path("model.gguf");
+	harness_put("model.gguf", data, size);
 	struct ft_gguf *g = ft_gguf_open(path);
 	if (g)
 		check(g);

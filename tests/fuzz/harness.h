@@ -3,10 +3,12 @@
 #ifndef FT_TESTS_HARNESS_H
 #define FT_TESTS_HARNESS_H
 
+#include <ftw.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Called with each input; what must not be, aborts. Returns 0. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -19,5 +21,42 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 			abort();                                                         \
 		}                                                                        \
 	} while (0)
+
+/* ---- a folder for the files of a harness, in memory where there is a place for it; removed at exit ---- */
+static char harness_folder[64];
+
+static int harness_remove_one(const char *path, const struct stat *st, int kind, struct FTW *place)
+{
+	(void)st, (void)kind, (void)place;
+	return remove(path);
+}
+
+__attribute__((unused)) static void harness_remove(void)
+{
+	nftw(harness_folder, harness_remove_one, 4, FTW_DEPTH | FTW_PHYS);
+}
+
+__attribute__((unused)) static void harness_make_folder(void)
+{
+	snprintf(harness_folder, sizeof harness_folder, "%s/ft-fuzz.XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	must(mkdtemp(harness_folder));
+	atexit(harness_remove);
+}
+
+/* The path of a file in it; good for the next seven calls. */
+__attribute__((unused)) static const char *harness_path(const char *name)
+{
+	static char paths[8][sizeof harness_folder + 64];
+	static int turn;
+	char *path = paths[turn = (turn + 1) % 8];
+	snprintf(path, sizeof paths[0], "%s/%s", harness_folder, name);
+	return path;
+}
+
+__attribute__((unused)) static void harness_put(const char *name, const void *p, size_t n)
+{
+	FILE *f = fopen(harness_path(name), "wb");
+	must(f && fwrite(p, 1, n, f) == n && fclose(f) == 0);
+}
 
 #endif

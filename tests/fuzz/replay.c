@@ -1,15 +1,25 @@
 /* replay.c - main() of a fuzz harness without libFuzzer: runs it on files, and
  * on simple mutations of them, the same ones each time.
  *   NAME-replay [-m MUTATIONS] FILE|FOLDER...
+ * An input may cost 64 MiB and twice its size, and SECONDS.
  */
 #include "tests/fuzz/harness.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/resource.h>
+#include <sys/time.h>
 
 #define INPUT_MAX ((size_t)1 << 20)
+#ifdef __SANITIZE_ADDRESS__ /* which takes time, and keeps what was freed */
+#define MEMORY LONG_MAX
+#define SECONDS 20
+#else
+#define MEMORY ((long)64 << 10) /* KiB */
+#define SECONDS 2 /* of processors */
+#endif
 
 static const char *current = "(none)";
 static long mutation, mutations, files, runs;
@@ -67,15 +77,39 @@ static size_t mutate(uint8_t *p, size_t n, uint64_t *state)
 	return n;
 }
 
+static long peak(void)
+{
+	struct rusage u;
+	getrusage(RUSAGE_SELF, &u);
+	return u.ru_maxrss; /* KiB */
+}
+
+/* What the first input costs is the harness's own, too. */
+static void check_memory(size_t n)
+{
+	static long before;
+	if (!before)
+		before = peak();
+	must(peak() - before <= MEMORY || peak() - before - MEMORY <= (long)(2 * n >> 10));
+}
+
+static void limit_time(int seconds)
+{
+	struct itimerval t = { .it_value.tv_sec = seconds };
+	setitimer(ITIMER_PROF, &t, NULL);
+	alarm((unsigned)seconds * 30); /* where it waits */
+}
+
 /* In a block of just the right size, so that ASan sees a step beyond it. */
 static void run(const uint8_t *p, size_t n)
 {
 	uint8_t *copy = malloc(n ? n : 1);
 	must(copy);
 	memcpy(copy, p, n);
-	alarm(20);
+	limit_time(SECONDS);
 	LLVMFuzzerTestOneInput(copy, n);
-	alarm(0);
+	limit_time(0);
+	check_memory(n);
 	free(copy);
 	runs++;
 }
@@ -123,7 +157,7 @@ static void run_path(const char *path)
 
 int main(int argc, char **argv)
 {
-	static const int fatal[] = { SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGALRM };
+	static const int fatal[] = { SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGALRM, SIGPROF };
 	struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
 	for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
 		sigaction(fatal[i], &action, NULL);

@@ -5,33 +5,6 @@
 #include "tests/fuzz/harness.h"
 
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-static char folder[64], model[128], config[128];
-
-static void remove_folder(void)
-{
-	unlink(model);
-	unlink(config);
-	rmdir(folder);
-}
-
-static void make_folder(void)
-{
-	const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-	snprintf(folder, sizeof folder, "%s/ft-fuzz.XXXXXX", base);
-	must(mkdtemp(folder));
-	atexit(remove_folder);
-	snprintf(model, sizeof model, "%s/tokenizer.model", folder);
-	snprintf(config, sizeof config, "%s/tokenizer_config.json", folder);
-}
-
-static void put(const char *path, const void *p, size_t n)
-{
-	FILE *f = fopen(path, "wb");
-	must(f && fwrite(p, 1, n, f) == n && fclose(f) == 0);
-}
 
 static void use(const struct ft_tok *t)
 {
@@ -58,12 +31,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		"{\"tokenizer_class\":\"LlamaTokenizer\",\"legacy\":false,\"add_eos_token\":true}",
 		"{\"tokenizer_class\":\"AlbertTokenizer\"}", "{\"tokenizer_class\":\"DebertaV2Tokenizer\",\"split_by_punct\":true}",
 	};
-	if (!*folder)
-		make_folder();
+	if (!*harness_folder)
+		harness_make_folder();
 	const char *text = configs[size ? data[0] % (sizeof configs / sizeof *configs) : 0];
-	put(config, text, strlen(text));
-	put(model, data + (size > 0), size - (size > 0));
-	struct ft_tok *t = ft_tok_open(folder);
+	harness_put("tokenizer_config.json", text, strlen(text));
+	harness_put("tokenizer.model", data + (size > 0), size - (size > 0));
+	struct ft_tok *t = ft_tok_open(harness_folder);
 	if (t)
 		use(t);
 	else

@@ -8,7 +8,6 @@
 #include "tests/fuzz/harness.h"
 
 #include <string.h>
-#include <unistd.h>
 
 /* Of the first byte, which may well be a letter. */
 #define FORMAT(byte) ((enum ft_text_format)((byte) % 8 % 7))
@@ -18,23 +17,7 @@
 
 #define MAX_LINE 4096
 
-static char path[64];
 static int64_t sum; /* of all that is handed out, so that all of it is read */
-
-static void remove_file(void)
-{
-	unlink(path);
-}
-
-static void make_file(void)
-{
-	/* In memory where there is a place for it. */
-	snprintf(path, sizeof path, "%s/ft-fuzz.XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	int fd = mkstemp(path);
-	must(fd >= 0);
-	close(fd);
-	atexit(remove_file);
-}
 
 static void check_span(struct ft_span s)
 {
@@ -98,12 +81,11 @@ static void read_all(struct ft_text *t, const struct ft_text_options *o, struct 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const enum ft_task tasks[] = { FT_TASK_CLASSIFY, FT_TASK_MULTILABEL, FT_TASK_REGRESS, FT_TASK_TAG };
-	if (!*path)
-		make_file();
+	if (!*harness_folder)
+		harness_make_folder();
 	if (!size)
 		return 0;
-	FILE *f = fopen(path, "wb");
-	must(f && fwrite(data + 1, 1, size - 1, f) == size - 1 && fclose(f) == 0);
+	harness_put("text", data + 1, size - 1);
 	enum ft_task task = tasks[TASK(*data)];
 	struct ft_text_options o = {
 		.format = FORMAT(*data), .header = HEADER(*data), .max_line = MAX_LINE, .words = task == FT_TASK_TAG,
@@ -112,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	};
 	json_t *names = json_pack("[s,s]", "O", "B");
 	struct ft_labels *l = ft_labels_new(task, names, 2);
-	struct ft_text *t = ft_text_open(path, &o);
+	struct ft_text *t = ft_text_open(harness_path("text"), &o);
 	must(l);
 	if (t)
 		read_all(t, &o, l);

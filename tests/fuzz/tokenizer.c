@@ -6,26 +6,6 @@
 #include "tests/fuzz/harness.h"
 
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-static char folder[64], path[128];
-
-static void remove_folder(void)
-{
-	unlink(path);
-	rmdir(folder);
-}
-
-static void make_folder(void)
-{
-	/* In memory where there is a place for it. */
-	const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-	snprintf(folder, sizeof folder, "%s/ft-fuzz.XXXXXX", base);
-	must(mkdtemp(folder));
-	atexit(remove_folder);
-	snprintf(path, sizeof path, "%s/tokenizer.json", folder);
-}
 
 static void use(const struct ft_tok *t, const char *text, size_t n)
 {
@@ -49,13 +29,12 @@ static void use(const struct ft_tok *t, const char *text, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	if (!*folder)
-		make_folder();
+	if (!*harness_folder)
+		harness_make_folder();
 	const uint8_t *nul = size ? memchr(data, 0, size) : NULL;
 	size_t n = nul ? (size_t)(nul - data) : size;
-	FILE *f = fopen(path, "wb");
-	must(f && fwrite(data, 1, n, f) == n && fclose(f) == 0);
-	struct ft_tok *t = ft_tok_open(folder);
+	harness_put("tokenizer.json", data, n);
+	struct ft_tok *t = ft_tok_open(harness_folder);
 	if (!t) {
 		must(ft_last_error() < 0 && *ft_message());
 		return 0;
