@@ -1,6 +1,6 @@
 #!/bin/sh
-# A stage that dies is told from one that ends: all stages after it end with 76 and say why, and what they have written so
-# far says of itself that it is not whole. (Files that are cut, in every tool: damage.t.)
+# A stage that dies is told from one that ends: all stages after it end with 76 and say why, and what they have written
+# so far says of itself that it is not whole. (Files that are cut, in every tool: damage.t.)
 . "$(dirname "$0")/../lib.sh"
 export OMP_WAIT_POLICY=passive
 cd "$T"

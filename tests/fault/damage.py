@@ -19,8 +19,9 @@ def unpack(data):
 
 
 def pack(*parts):
-    """A stream of these bytes, in the form that the whole one has; each part is a frame."""
-    return b"".join(map(zstandard.ZstdCompressor(write_checksum=True).compress, parts)) if compressed else b"".join(parts)
+    """A stream of these bytes, in the form that the whole one has."""
+    plain = b"".join(parts)
+    return zstandard.ZstdCompressor(write_checksum=True).compress(plain) if compressed else plain
 
 
 def objects(plain):
@@ -96,7 +97,8 @@ def encodings(plain):
 
 plain = unpack(whole)
 head, *body, end = objects(plain)
-ways = [("76", cuts()), ("65", records(head, body, end)), ("65", bombs(head)), ("65", encodings(plain)), ("6x", unsure())]
+ways = [("76", cuts()), ("65", records(head, body, end)), ("65", bombs(head)), ("65", encodings(plain)),
+        ("6x", unsure())]
 damaged = [(code, name, data) for code, made in ways for name, data in made if data != whole]
 os.makedirs(sys.argv[2], exist_ok=True)
 for i, (code, name, data) in enumerate(damaged):

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Streams that are damaged on their way, in every tool that reads one: cut, with a bit turned, records lost, repeated or in
-# another order, several streams in one, compressed bombs, other encodings (tests/fault/damage.py). Each is seen, with the
-# exit status of ft-stream(5) and one line, and nothing is written. Each tool tries a seventh of the ways;
-# with FT_TEST_LONG=1 all of them, and cuts and bits at every byte.
+# Streams that are damaged on their way, in every tool that reads one: cut, with a bit turned, records lost, repeated or
+# in another order, several streams in one, compressed bombs, other encodings (tests/fault/damage.py). Each is seen, with
+# the exit status of ft-stream(5) and one line, and nothing is written. Each tool tries a seventh of the ways; with
+# FT_TEST_LONG=1 all of them, and cuts and bits at every byte.
 . "$(dirname "$0")/../lib.sh"
 export OMP_WAIT_POLICY=passive
 cd "$T"
@@ -19,8 +19,8 @@ for i in 1 2 3; do
 done >train.tsv
 cp -r "$SRC/tests/ref/tiny-bert" base
 {
-	ft-freeze -q --head classify:neg,pos --last-layers 0 --freeze 'pool.*' base >plan.ft && ft-tokenize -q -m plan.ft train.tsv >train.tok &&
-		ft-batch -q -r 4 -e 2 -s 1 train.tok >train.bat && ft-train -q -m plan.ft train.bat >tuned.ft &&
+	ft-freeze -q --head classify:neg,pos --last-layers 0 --freeze 'pool.*' base >plan.ft &&
+		ft-tokenize -q -m plan.ft train.tsv >train.tok && ft-batch -q -r 4 -e 2 -s 1 train.tok >train.bat && ft-train -q -m plan.ft train.bat >tuned.ft &&
 		ft-train -q -m plan.ft --checkpoint run.ck train.bat >checked.ft &&
 		ft-eval -q -m tuned.ft --fisher train.fi train.bat
 } || { fail 'streams to damage'; done_testing; }
@@ -41,8 +41,11 @@ right() {
 	*) return 1 ;;
 	esac
 }
-# harmless CODE EXIT: the damage is where nothing depends on it.
-harmless() { [ $1/$2 = 6x/0 ] && cmp -s stdout want.stdout && { [ ! -e out ] || diff -rq out want.out >differ; }; }
+# harmless CODE EXIT: the damage is where nothing depends on it, such as the notes in a stream's end, which ft-cat shows.
+harmless() {
+	[ $1/$2 = 6x/0 ] && [ "$(grep -av '^{"end"' stdout | cksum)" = "$(grep -av '^{"end"' want.stdout | cksum)" ] &&
+		{ [ ! -e out ] || diff -rq out want.out >differ; }
+}
 
 # reads WHOLE COMMAND...: COMMAND reads the file "in", and may write the file "out". What of that is not as it should be.
 turn=0

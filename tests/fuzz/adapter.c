@@ -1,7 +1,7 @@
-/* Fuzzes folders of adapters as PEFT, mlx-lm and AdapterHub write them, over a base that is sound: behind a byte that says
- * which base, adapter_config.json, a NUL byte, head_config.json, a NUL byte, and the weights; of an adapter with a head
- * how many bytes of these are its own (two, little-endian), and behind them the weights of the head. What opens can be
- * run, merged and written; all else is refused. */
+/* Fuzzes folders of adapters as PEFT, mlx-lm and AdapterHub write them, over a base that is sound: behind a byte that
+ * says which base, adapter_config.json, a NUL byte, head_config.json, a NUL byte, and the weights; of an adapter with a
+ * head how many bytes of these are its own (two, little-endian), and behind them the weights of the head. What opens can
+ * be run, merged and written; all else is refused. */
 #include "ft/adapter.h"
 #include "tests/fuzz/tiny.h"
 

@@ -1,5 +1,5 @@
-/* Fuzzes archives: behind a byte of flags, a tar or zip file (or anything), which is compressed here, so that its members are
- * reached. What is read must be as text.h says, and names members that can be shown. */
+/* Fuzzes archives: behind a byte of flags, a tar or zip file (or anything), which is compressed here, so that its
+ * members are reached. What is read must be as text.h says, and names members that can be shown. */
 #include "ft/err.h"
 #include "ft/text.h"
 #include "tests/fuzz/harness.h"

@@ -1,8 +1,8 @@
 /* Fuzzes checkpoints: a true one of a small run is changed as the input says, gets the digest and count of what it is
  * then (or keeps those it had), and the run goes on from it. It ends as it should, or refuses.
  *
- * An input is a byte of FLAGS, then changes of four bytes each: what, where (two bytes), with what. The checkpoint is made here
- * and not kept as a seed, since it names version and processor. */
+ * An input is a byte of flags, then changes of four bytes each: what, where (two bytes), with what. The checkpoint is
+ * made here and not kept as a seed, since it names version and processor. */
 #include "ft/digest.h"
 #include "ft/train.h"
 #include "lib/stream/priv.h"
@@ -10,7 +10,7 @@
 
 #include <math.h>
 
-enum { FINISHED = 1, HONEST = 2, FLAGS = 4 }; /* which checkpoint; its digest is right again */
+enum { FINISHED = 1, HONEST = 2 }; /* flags: which checkpoint; its digest is right again */
 
 static struct ft_buf made[2]; /* of a run on its way, of one that is finished; without their ends */
 static struct ft_buf ends[2], log_of_run;
@@ -28,7 +28,8 @@ static struct ft_model *plan(void)
 static void write_batches(void)
 {
 	static const int32_t ids[] = { 0, 3, 8, 1 }, offsets[] = { 0, 3, 4 }, labels[] = { 0, 1 };
-	struct ft_batch b = { .ids = ids, .offsets = offsets, .labels = labels, .tokens = 4, .rows = 2, .nlabels = 2, .texts = 1 };
+	struct ft_batch b = { .ids = ids, .offsets = offsets, .labels = labels, .tokens = 4, .rows = 2, .nlabels = 2,
+		              .texts = 1 };
 	json_t *meta = json_pack("{s:s, s:[s,s], s:i}", "task", "classify", "labels", "a", "b", "batches", 3);
 	struct ft_writer *w = ft_writer_open(harness_path("batches"), "batches", meta, NULL, 0);
 	must(w);

@@ -38,7 +38,8 @@ __attribute__((unused)) static void harness_remove(void)
 
 __attribute__((unused)) static void harness_make_folder(void)
 {
-	snprintf(harness_folder, sizeof harness_folder, "%s/ft-fuzz.XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	snprintf(harness_folder, sizeof harness_folder, "%s/ft-fuzz.XXXXXX", base);
 	must(mkdtemp(harness_folder));
 	atexit(harness_remove);
 }

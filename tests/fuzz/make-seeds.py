@@ -1,12 +1,12 @@
-"""make-seeds.py - writes the seeds of archives, adapters and checkpoints: files that are right, and odd ones that are, too.
+"""make-seeds.py - writes the seeds of archives, adapters and checkpoints: files that are right, some of them oddly so.
 
     PATH=build/bin:$PATH python3 tests/fuzz/make-seeds.py
 """
 import io, json, os, shutil, struct, subprocess, tarfile, tempfile, zipfile
 
 SEEDS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "seeds")
-BERT = {"model_type": "bert", "hidden_size": 4, "intermediate_size": 6, "num_hidden_layers": 1, "num_attention_heads": 2,
-        "vocab_size": 9, "max_position_embeddings": 5}  # as in tiny.h
+BERT = {"model_type": "bert", "hidden_size": 4, "intermediate_size": 6, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "vocab_size": 9, "max_position_embeddings": 5}  # as in tiny.h
 LLAMA = {**BERT, "model_type": "llama", "architectures": ["LlamaForCausalLM"], "tie_word_embeddings": True}
 
 
@@ -43,9 +43,11 @@ seed("archive", "tar", b"\0" + tar(*two))
 seed("archive", "tar-gz-lines-member", b"\x0d" + tar(*two))
 seed("archive", "tar-zst-pax", b"\2" + tar(("ü/" + "long" * 40 + ".tsv", b"text\n", FILE), form=tarfile.PAX_FORMAT))
 seed("archive", "tar-bz2-gnu", b"\3" + tar(("long" * 40 + ".tsv", b"text\n", FILE), form=tarfile.GNU_FORMAT))
-seed("archive", "tar-outside", b"\4" + tar(("../../x.tsv", b"up\n", FILE), ("/etc/x.tsv", b"root\n", FILE), ("a\n\33[31m", b"c\n", FILE)))
-seed("archive", "tar-links", b"\0" + tar(("s.tsv", b"", tarfile.SYMTYPE), ("h.tsv", b"", tarfile.LNKTYPE), ("d", b"", tarfile.DIRTYPE),
-                                         ("p", b"", tarfile.FIFOTYPE), ("c", b"", tarfile.CHRTYPE), ("e.tsv", b"", FILE)))
+seed("archive", "tar-outside", b"\4" + tar(("../../x.tsv", b"up\n", FILE), ("/etc/x.tsv", b"root\n", FILE),
+                                           ("a\n\33[31m", b"c\n", FILE)))
+seed("archive", "tar-links", b"\0" + tar(("s.tsv", b"", tarfile.SYMTYPE), ("h.tsv", b"", tarfile.LNKTYPE),
+                                         ("d", b"", tarfile.DIRTYPE), ("p", b"", tarfile.FIFOTYPE),
+                                         ("c", b"", tarfile.CHRTYPE), ("e.tsv", b"", FILE)))
 seed("archive", "tar-two", b"\0" + tar(*two) + tar(("again.tsv", b"z\n", FILE)))
 seed("archive", "zip-stored", b"\4" + zipped(zipfile.ZIP_STORED, ("a.tsv", "x\tone\n"), ("../b.tsv", "y\n"), ("d/", "")))
 seed("archive", "zip-deflated", b"\x0c" + zipped(zipfile.ZIP_DEFLATED, ("a.tsv", "one two three " * 9 + "\n")))
@@ -95,7 +97,8 @@ with tempfile.TemporaryDirectory() as work:
         adapter(name, base, name, "adapter_model.safetensors" if form == "peft" else "adapter.safetensors",
                 os.path.exists(f"{name}/head_config.json"))
     module, ones = "model.layers.0.self_attn.q_proj", [1.0] * 8
-    config = {"model": "llama", "fine_tune_type": "lora", "num_layers": 1, "lora_parameters": {"rank": 2, "scale": 20.0, "dropout": 0.0}}
+    config = {"model": "llama", "fine_tune_type": "lora", "num_layers": 1,
+              "lora_parameters": {"rank": 2, "scale": 20.0, "dropout": 0.0}}
     seed("adapter", "mlx", b"\1" + json.dumps(config).encode() + b"\0\0" +
          safetensors([(module + ".lora_a", [4, 2], ones), (module + ".lora_b", [2, 4], ones)]))
     os.chdir(SEEDS)

@@ -22,7 +22,7 @@
 #endif
 
 static const char *current = "(none)";
-static long mutation, mutations, files, runs;
+static long mutation, mutations, files, runs, most; /* KiB that inputs have cost */
 
 /* Says which input it was; the second time the signal has its usual effect. */
 static void on_signal(int number)
@@ -90,7 +90,8 @@ static void check_memory(size_t n)
 	static long before;
 	if (!before)
 		before = peak();
-	must(peak() - before <= MEMORY || peak() - before - MEMORY <= (long)(2 * n >> 10));
+	most = peak() - before;
+	must(most <= MEMORY || most - MEMORY <= (long)(2 * n >> 10));
 }
 
 static void limit_time(int seconds)
@@ -168,6 +169,6 @@ int main(int argc, char **argv)
 	}
 	for (; at < argc; at++)
 		run_path(argv[at]);
-	printf("%ld files, %ld runs\n", files, runs);
+	printf("%ld files, %ld runs, %ld KiB\n", files, runs, most);
 	return files ? 0 : 1;
 }

@@ -19,7 +19,7 @@
 	"\"intermediate_size\":6,\"num_hidden_layers\":1,\"num_attention_heads\":2,\"vocab_size\":9," \
 	"\"max_position_embeddings\":5,\"tie_word_embeddings\":true}\n"
 
-/* Makes config.json and model.safetensors in the harness's folder; all weights are made from the configuration alone. */
+/* Makes config.json and model.safetensors in the harness's folder; the weights are made from the configuration alone. */
 static inline void tiny_base(const char *config)
 {
 	struct ft_plan plan = { .last_layers = -1, .layer_decay = 1, .init = true };
@@ -59,7 +59,8 @@ static inline void tiny_use(struct ft_model *m)
 	must(g);
 	int rc = ft_model_eval(m, g, &b, &out);
 	must(rc == FT_OK || (rc < 0 && *ft_message()));
-	must(rc < 0 || !out.logits || ft_model_task(m) > FT_TASK_REGRESS || (out.units == b.rows && out.outputs == ft_model_outputs(m)));
+	must(rc < 0 || !out.logits || ft_model_task(m) > FT_TASK_REGRESS ||
+	     (out.units == b.rows && out.outputs == ft_model_outputs(m)));
 	must(rc < 0 || ft_model_task(m) != FT_TASK_EMBED || (out.vectors && out.loss && out.units == 1));
 	ft_graph_free(g);
 	struct ft_writer *w = ft_writer_open("/dev/null", "model", ft_model_meta(m), NULL, 0);
