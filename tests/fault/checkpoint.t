@@ -90,6 +90,19 @@ is 'and nothing is written' "$(ls got.ft 2>/dev/null)" ''
 puts want.ft -
 fails 'a file of another kind' 65 run -q train.bat
 is 'is left alone' "$(cmp ck want.ft 2>&1)" ''
+python3 - <<'END'
+whole = open("newer", "rb").read()
+end = whole.rindex(b"\x82\xa3end")
+open("undigested", "wb").write(whole[:end] + b"\x81" + whole[end + 1:whole.index(b"\xa6digest", end)])
+END
+puts undigested older
+ok 'one whose end has no digest is damaged' run -q train.bat
+like 'and says so' "$(cat .out)" '^ft-train: warning: ck: no digest at its end; going on from the one before, ck\.1$'
+puts newer -
+touch ck.new .ck.new.a1b2c3 .ck.new.a1b2c3d
+ok 'what killed runs have left' run -q train.bat
+is 'is removed, and nothing else' "$(ls -A | grep 'ck\.new')" .ck.new.a1b2c3d
+rm .ck.new.a1b2c3d
 rm ck; mkdir ck
 fails 'a folder' 2 run -q train.bat
 rmdir ck
@@ -129,6 +142,10 @@ differs 'another label in batch 3' 'changed\.bat is not what ck was made with \(
 	run -q changed.bat
 { head -n 5 train.json; echo '{"end":4}'; } | ft-cat --from-json >short.bat
 differs 'fewer batches' 'short\.bat has 4 batches, ck has seen 15' run -q short.bat
+{ head -n 19 train.json; sed -n 2p train.json; echo '{"end":19}'; } | ft-cat --from-json >more.bat
+puts finished -
+fails 'more batches than a finished run had' 78 run -q more.bat
+like 'says so' "$(cat .err)" 'more\.bat has more than the 18 batches that ck was made with'
 is 'the log is not cut by any of these' "$(cmp log want.log 2>&1)" ''
 sed 's/"loss":/"lost":/' want.log >log
 differs 'another log' '\(log: began with [0-9]* bytes of digest [0-9a-f]{32}, has [0-9]* of [0-9a-f]{32} now\)' run -q train.bat
@@ -141,6 +158,14 @@ mv cm.1 cm
 fails 'the same options in another order' 78 ft-train -q --metric accuracy --lr 1e-2 -m plan.ft --checkpoint cm --valid valid.bat train.bat
 like 'since the model repeats them' "$(cat .err)" 'the order of the options'
 rm -f cm cm.1
+
+ft-export -q -m want.ft teacher && ft-export -q -m other.ft another || fail 'teachers in folders'
+ft-train -q -m plan.ft --distill teacher --checkpoint cm --every 5 train.bat >x.ft
+mv cm.1 cm
+fails 'another teacher' 78 ft-train -q -m plan.ft --distill another --checkpoint cm train.bat
+like 'of both the digest' "$(cat .err)" '--distill: teacher then, another now.*; teacher: [0-9a-f]{32} then, [0-9a-f]{32} now'
+fails 'no teacher' 1 ft-train -q -m plan.ft --distill nobody --checkpoint cm train.bat
+rm -rf cm cm.1 another
 
 # ---- of another run that is finished: it stands in nobody's way ----
 puts finished -

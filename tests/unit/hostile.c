@@ -108,6 +108,11 @@ static void check_headers(void)
 	REFUSED("\x82\xa2" "ft\x01\xa4" "kind\xa6" "tokens", "no map 'meta'", "no meta");
 	REFUSED("\x84\xa2" "ft\x01\xa4" "kind\xa6" "tokens\xa4" "meta\x80\xa3" "log\x80", "'log' is not an array",
 	        "a log that is a map");
+	char history[2000] = OF("\xa6" "tokens") "\xa3" "log\xdc\x03\xe9"; /* 1001 entries, each nil */
+	size_t n = sizeof(OF("\xa6" "tokens") "\xa3" "log\xdc\x03\xe9") - 1;
+	history[0] = '\x84';
+	memset(history + n, 0xc0, 1001);
+	refused(history, n + 1001, FT_EFORMAT, "'log' has 1001 entries; at most 1000", "a log without end");
 	REFUSED("\x83\xa2" "ft\x01\xa4" "kind\xa6" "tokens\xa4" "meta\x81\xa1" "x\xc4\x01z", "header: meta: x: a value that JSON has not",
 	        "a bin in meta");
 	REFUSED("\x83\xa2" "ft\x01\xa4" "kind\xa6" "tokens\xa4" "meta\x81\xa1" "x\xcb\x7f\xf8\0\0\0\0\0\0",
@@ -190,6 +195,23 @@ static void check_batches(void)
 	        "window has 3 entries, expected 6", "a window too few");
 }
 
+/* What another model predicted. */
+static void check_teachers(void)
+{
+#define TAUGHT(fields) BATCHES fields IDS OFFSETS("\1", "\2")
+#define ONE "\xa7" "teacher\xc4\x04\0\0\0\0"
+	REFUSED(TAUGHT("\x83") "\xa7" "teacher\xc4\x03\0\0\0" END, "teacher: must be a bin of 4-byte numbers",
+	        "three quarters of a prediction");
+	REFUSED(TAUGHT("\x84") ONE "\xab" "teacher_ids\xc4\0" END, "teacher_ids has 0 entries, expected 1", "a word too few");
+	REFUSED(TAUGHT("\x84") ONE "\xab" "teacher_ids\xc4\x04\xff\xff\xff\xff" END, "number 0 is -1", "a word below 0");
+	REFUSED(TAUGHT("\x83") "\xa7" "teacher\xc4\x04\0\0\xc0\x7f" END, "teacher: number 0 is not finite",
+	        "a prediction that is NaN");
+	REFUSED(TAUGHT("\x83") "\xa9" "reference\xc4\x04\0\0\0\0" END, "reference has 1 entries, expected 2 (rows)",
+	        "a reference too few");
+	REFUSED(TAUGHT("\x83") "\xa6" "labels\xc4\x03\0\0\0" END, "labels: must be a bin of 4-byte numbers",
+	        "three quarters of a label");
+}
+
 static void check_tensors(void)
 {
 #define TENSOR "\x84\xa6" "tensor\xa1" "w\xa5" "dtype\xa3"
@@ -258,6 +280,7 @@ int main(void)
 	check_headers();
 	check_examples();
 	check_batches();
+	check_teachers();
 	check_tensors();
 	getrusage(RUSAGE_SELF, &after);
 	long grown = after.ru_maxrss - before.ru_maxrss;
