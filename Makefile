@@ -149,10 +149,11 @@ lint: ## every header compiles alone; pages are clean; warnings are errors
 golden: all ## write the OPTIONS of the manual pages again from --help=man
 	@BIN=$(abspath $(BUILD)/bin) tests/docs/options --write
 
-coverage: ## line coverage of the library by the tests (needs gcov)
+coverage: ## lines and branches of the library that the tests reach (needs gcov)
 	@$(MAKE) --no-print-directory -j2 BUILD=build/coverage OPT='-O0 -g --coverage' all units
 	@tests/run build/coverage
-	@cd build/coverage && find lib -name '*.gcda' | xargs gcov -n 2>/dev/null | awk '/^File .lib|^File .\/.*lib/{f=$$2} /^Lines/{if(f)print f, $$0; f=""}'
+	@cd build/coverage && find lib -name '*.gcda' | xargs gcov -n -b 2>/dev/null | \
+	  awk '/^File .lib|^File .\/.*lib/{f=$$2} /^Lines/{l=$$0} /^Taken|^No branches/{if(f)print f, l, $$0; f=""}'
 
 # ---- installing, packing ----
 .PHONY: install uninstall dist clean help
