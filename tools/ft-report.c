@@ -42,8 +42,7 @@ static double window_of(const struct ft_run *run, size_t runs)
 	return window >= 0 ? (double)window : (double)most / 50.0;
 }
 
-/* Draws the series there are; frees their smoothed values. */
-static int draw(const char *title, struct ft_series *series, double **smooth, size_t n)
+static int draw(const char *title, struct ft_series *series, size_t n)
 {
 	struct ft_buf out = { 0 };
 	struct ft_plot plot = {
@@ -59,43 +58,52 @@ static int draw(const char *title, struct ft_series *series, double **smooth, si
 	int rc = n ? ft_plot_draw(&out, &plot) : FT_OK;
 	if (rc == FT_OK && n)
 		fwrite(out.data, 1, out.len, stdout);
-	for (size_t i = 0; smooth && i < n; i++)
-		free(smooth[i]);
 	ft_buf_free(&out);
 	return rc;
+}
+
+/* What is drawn, and what of it is to be freed. */
+struct drawing {
+	struct ft_series *series;
+	double **smooth; /* of a line; NULL of points */
+	char **name;
+	size_t n;
+};
+
+/* A line, smoothed, or when `average` is below 0, points. */
+static int add_series(struct drawing *d, const struct ft_run *run, bool several, const char *what, const struct ft_curve *c,
+                      double average)
+{
+	char *name = d->name[d->n] = ft_format("%s%s%s", several ? run->name : "", several ? ": " : "", what);
+	double *smooth = d->smooth[d->n] = average >= 0 ? ft_alloc(c->n, sizeof(double)) : NULL;
+	d->series[d->n++] = (struct ft_series){ name, c->x, smooth ? smooth : c->y, c->n, average < 0 };
+	if (smooth)
+		ft_curve_smooth(c, average, smooth);
+	return name && (smooth || average < 0) ? FT_OK : FT_EFAIL;
 }
 
 /* The training loss of each run as a line, its validation loss as points. */
 static int draw_losses(const struct ft_run *run, size_t runs)
 {
-	struct ft_series *series = ft_alloc(2 * runs, sizeof *series);
-	double **smooth = ft_alloc(2 * runs, sizeof *smooth), average = window_of(run, runs);
-	char **name = ft_alloc(2 * runs, sizeof *name);
-	size_t n = 0;
-	int rc = series && smooth && name ? FT_OK : FT_EFAIL;
+	struct drawing d = { ft_alloc(2 * runs, sizeof *d.series), ft_alloc(2 * runs, sizeof *d.smooth),
+		             ft_alloc(2 * runs, sizeof *d.name), 0 };
+	int rc = d.series && d.smooth && d.name ? FT_OK : FT_EFAIL;
 	for (size_t i = 0; i < runs && rc == FT_OK; i++) {
-		const struct ft_curve *line = ft_run_curve(&run[i], "loss");
-		const struct ft_curve *valid = ft_run_curve(&run[i], "valid.loss");
-		const char *of = runs > 1 ? run[i].name : "", *colon = runs > 1 ? ": " : "";
-		if (line && (smooth[n] = ft_alloc(line->n, sizeof(double)))) {
-			ft_curve_smooth(line, average, smooth[n]);
-			name[n] = ft_format("%s%straining", of, colon);
-			series[n] = (struct ft_series){ name[n], line->x, smooth[n], line->n, false };
-			n++;
-		}
-		if (valid) {
-			name[n] = ft_format("%s%svalidation", of, colon);
-			series[n] = (struct ft_series){ name[n], valid->x, valid->y, valid->n, true };
-			n++;
-		}
+		const struct ft_curve *line = ft_run_curve(&run[i], "loss"), *valid = ft_run_curve(&run[i], "valid.loss");
+		if (line)
+			rc = add_series(&d, &run[i], runs > 1, "training", line, window_of(run, runs));
+		if (rc == FT_OK && valid)
+			rc = add_series(&d, &run[i], runs > 1, "validation", valid, -1);
 	}
 	if (rc == FT_OK)
-		rc = draw("loss", series, smooth, n);
-	for (size_t i = 0; i < n; i++)
-		free(name[i]);
-	free(series);
-	free(smooth);
-	free(name);
+		rc = draw("loss", d.series, d.n);
+	for (size_t i = 0; i < d.n; i++) {
+		free(d.name[i]);
+		free(d.smooth[i]);
+	}
+	free(d.series);
+	free(d.smooth);
+	free(d.name);
 	return rc;
 }
 
@@ -115,7 +123,7 @@ static int draw_metric(const struct ft_run *run, size_t runs, const char *path)
 	}
 	if (n && most > 1)
 		putchar('\n');
-	int rc = draw(path + strlen("valid."), series, NULL, most > 1 ? n : 0);
+	int rc = draw(path + strlen("valid."), series, most > 1 ? n : 0);
 	free(series);
 	return rc;
 }
