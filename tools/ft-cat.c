@@ -344,6 +344,8 @@ static int join_streams(struct ft_reader *const *in, size_t n)
 		}
 	}
 	if (rc >= 0)
+		rc = ft_notes_join(w, in, n);
+	if (rc >= 0)
 		rc = ft_writer_close(w);
 	ft_writer_free(w);
 	json_decref(meta);

@@ -75,6 +75,14 @@ is 'joined tokens' "$(ft-cat "$T/aa.tok" | sed '1d;$d')" "$(sed '1d;$d' "$T/a2.j
 ft-cat --join "$T/b.bat" "$T/b.bat" "$T/b.bat" >"$T/bb.bat"
 like 'joined batches: counts add up' "$(ft-cat -H "$T/bb.bat")" '"batches":6,"epochs":3,"rows":9,"tokens":21'
 ok 'and hold' ft-cat --verify "$T/bb.bat"
+printf 'pos\tgood film\nneg\tno\n' >"$T/p.tsv"; printf 'neg\tbad\n\npos\tthe film\n' >"$T/q.tsv"
+ft-freeze -q -H classify:neg,pos "$SRC/tests/ref/tiny-bert" >"$T/plan.ft"
+(cd "$T"; for f in p q; do ft-tokenize -q -m plan.ft $f.tsv -o $f.tok; done; ft-cat --join p.tok q.tok -o pq.tok)
+notes() { ft-cat "$1" | sed '1d; s/"digest":"[^"]*"//'; }
+is 'tokens in parts, joined: those of all files, with the counts and inputs at the end' "$(notes "$T/pq.tok")" \
+	"$(cd "$T"; ft-tokenize -q -m plan.ft p.tsv q.tsv -o both.tok; notes both.tok)"
+ft-batch -q "$T/p.tok" -o "$T/p.bat"; ft-batch -q "$T/q.tok" -o "$T/q.bat"; ft-cat --join "$T/p.bat" "$T/q.bat" -o "$T/pq.bat"
+like 'and of batches' "$(ft-cat "$T/pq.bat" | tail -n 1)" '"inputs":\["[0-9a-f]*","[0-9a-f]*"\],"read":4,"kept":4,"rows":4,"tokens":[0-9]*'
 is 'epochs go on' "$(ft-cat "$T/bb.bat" | sed -n 's/.*"epoch":\([0-9]*\).*/\1/p' | tr '\n' ' ')" '0 0 1 1 2 2 '
 sed 's/"pos"/"sop"/' "$T/a.json" | ft-cat --from-json >"$T/c.tok"
 fails 'other labels do not join' 78 ft-cat --join "$T/a.tok" "$T/c.tok" -o "$T/none"
