@@ -114,7 +114,7 @@ check: check-deps ## run the tests (under three minutes on two cores)
 check-mpi: check-deps ## builds with MPI in build/mpi, and runs the tests of several ranks
 	@$(MAKE) --no-print-directory -s MPI=1 deps
 	@$(MAKE) --no-print-directory -s -j2 MPI=1 all
-	@FT_TEST_LONG=1 tests/run build/mpi tests/mpi/*.t
+	@FT_TEST_LONG=1 tests/run build/mpi tests/mpi/*.t tests/pipe/cluster.t
 
 check-all: check-deps check-mpi ## the tests with the long ones and those of several ranks, then again under the sanitizers
 	@$(MAKE) --no-print-directory -s -j2 all units

@@ -46,6 +46,35 @@ static void check_fields(void)
 	ft_batch_part_free(&q);
 }
 
+/* All that a batch may have, copied. */
+static void check_copy(void)
+{
+	int32_t ids[] = { 1, 2, 3 }, offsets[] = { 0, 1, 3 }, labels[] = { 4, 5, 6 }, words[] = { 0, -1, 1 }, top[] = { 7, 8, 9 };
+	uint8_t types[] = { 0, 1, 0 };
+	float targets[] = { 1, 2 }, teacher[] = { 3, 4, 5 }, reference[] = { 6, 7 };
+	struct ft_window windows[] = { { 1, 0, 2 }, { 1, 1, 2 } };
+	struct ft_size sizes[] = { { 1, 2, 3 }, { 4, 5, 6 } };
+	char name[] = "a:1";
+	struct ft_span src[] = { { name, 3 }, { name, 3 } };
+	const struct ft_batch b = { .ids = ids, .types = types, .offsets = offsets, .labels = labels, .words = words, .targets = targets,
+	                            .windows = windows, .sizes = sizes, .src = src, .teacher = teacher, .teacher_ids = top,
+	                            .reference = reference, .nteacher = 3, .tokens = 3, .rows = 2, .nlabels = 3, .ntargets = 2, .epoch = 5 };
+	struct ft_arena memory = { 0 };
+	struct ft_batch c;
+	is_int(ft_batch_copy(&memory, &b, &c), FT_OK, "a copy");
+	ids[0] = offsets[2] = labels[0] = words[0] = top[0] = 99;
+	types[0] = 99;
+	targets[0] = teacher[0] = reference[0] = 99;
+	windows[0].doc = sizes[0].bytes = 99;
+	name[0] = 'z';
+	ok(c.ids[0] == 1 && c.types[0] == 0 && c.offsets[2] == 3 && c.labels[0] == 4 && c.words[0] == 0 && c.targets[0] == 1 &&
+	   c.windows[0].doc == 1 && c.sizes[0].bytes == 1 && c.src[0].p[0] == 'a' && c.src[1].n == 3 && c.teacher[0] == 3 &&
+	   c.teacher_ids[0] == 7 && c.reference[0] == 6 && c.rows == 2 && c.epoch == 5, "keeps what it is a copy of");
+	const struct ft_batch bare = { .ids = ids, .offsets = offsets, .tokens = 3, .rows = 2 };
+	ok(ft_batch_copy(&memory, &bare, &c) == FT_OK && !c.types && !c.labels && !c.src && !c.windows, "and has no more than that");
+	ft_arena_free(&memory);
+}
+
 /* ---- losses and gradients ---- */
 static struct ft_model *m;
 static struct ft_objective *objective;
@@ -123,6 +152,7 @@ static void check_sums(const char *head, bool masked, double rdrop, bool recompu
 int main(void)
 {
 	check_fields();
+	check_copy();
 	check_sums("{\"type\":\"classify\",\"labels\":[\"a\",\"b\"]}", false, 0, false);
 	check_sums("{\"type\":\"classify\",\"labels\":[\"a\",\"b\"]}", false, 0, true);
 	check_sums("{\"type\":\"classify\",\"labels\":[\"a\",\"b\"]}", false, 1, false);
