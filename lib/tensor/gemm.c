@@ -160,9 +160,9 @@ static bool has_few_rows(const struct ft_gemm *g, int64_t m) { return m <= PRODU
 static void multiply_few(const struct piece *w)
 {
 	const struct ft_gemm *g = w->g;
-	for (int64_t j = w->j; j < w->j + w->n; j += w->p->cols)
+	for (int64_t j = w->j; j < w->j + w->n; j += w->p->strip_cols)
 		w->p->strip(g->c + w->i * g->ldc + j, g->ldc, g->a + w->i * g->lda, g->lda, &w->b, j, w->m,
-		            least(w->j + w->n - j, w->p->cols), g->k, start_of(g), g->bias ? g->bias + j : NULL);
+		            least(w->j + w->n - j, w->p->strip_cols), g->k, start_of(g), g->bias ? g->bias + j : NULL);
 }
 
 __attribute__((noinline)) static void multiply_on_stack(const struct piece *w)

@@ -54,10 +54,8 @@ INLINE void pack_words(float *panel, int64_t width, struct rows x, int64_t k)
 		const unsigned char *p = x.data + stored_bytes(x.type, x.at + l);
 		if (x.type == FT_BF16)
 			turn_bf16(panel + l * width, width, p, x.stride);
-		else if (x.type == FT_Q8_0)
-			turn_q8_0(panel + l * width, width, p, x.stride);
 		else
-			turn_nibbles(x.type, panel + l * width, width, p, x.stride);
+			turn_block(x.type, panel + l * width, width, p, x.stride);
 	}
 }
 

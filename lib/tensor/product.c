@@ -5,7 +5,8 @@
  * with AVX2 (12 of 16). The rest hold a row of B's panel and one value of A's.
  *
  * With few rows of A a product is as fast as B can be read. Then B is widened and turned
- * a little at a time, without leaving the first cache, and sent for ahead. */
+ * a little at a time, without leaving the first cache, and sent for ahead. With one row
+ * blocks are multiplied as they are widened, without leaving the registers. */
 #include "panel.h"
 
 #if LANES == 16
@@ -183,12 +184,12 @@ __attribute__((noinline)) static void sum_rows(int64_t m, vf (*sums)[2], const f
 		}
 }
 
-/* Sends for what follows the step at l: of these rows, or where they end of the strip's after. */
-INLINE void send_ahead(const struct rows *x, int64_t l, int64_t k)
+/* Sends for what follows the step at l: of these n rows, or where they end of the strip's after. */
+INLINE void send_ahead(const struct rows *x, int n, int64_t l, int64_t k)
 {
 	int64_t row = stored_bytes(x->type, k), at = stored_bytes(x->type, l) + AHEAD;
-	at += at < row ? 0 : COLS * x->stride - row;
-	for (int i = 0; i < COLS; i++)
+	at += at < row ? 0 : n * x->stride - row;
+	for (int i = 0; i < n; i++)
 		for (int64_t line = 0; line < stored_bytes(x->type, STEP); line += 4 * LINE)
 			__builtin_prefetch(x->data + i * x->stride + at + line, 0, 2);
 }
@@ -203,7 +204,7 @@ INLINE void sum_strip(enum ft_dtype t, vf (*sums)[2], const float *a, int64_t ld
 		int64_t depth = end - l < STEP ? end - l : STEP;
 		x.at = l;
 		if (n == COLS && depth == STEP) {
-			send_ahead(&x, l, all);
+			send_ahead(&x, COLS, l, all);
 			pack_whole(panel, x, STEP, false);
 		} else {
 			pack_cols(panel, b, j, n, l, depth);
@@ -212,8 +213,9 @@ INLINE void sum_strip(enum ft_dtype t, vf (*sums)[2], const float *a, int64_t ld
 	}
 }
 
-static void strip(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j, int64_t m,
-                  int64_t n, int64_t k, enum product_start start, const float *bias)
+/* Of the columns of one panel. */
+static void strip_of_panel(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j, int64_t m,
+                           int64_t n, int64_t k, enum product_start start, const float *bias)
 {
 	vf sums[PRODUCT_FEW][2];
 	int64_t l = 0;
@@ -231,6 +233,78 @@ static void strip(float *c, int64_t ldc, const float *a, int64_t lda, const stru
 	} while (l < k);
 }
 
+/* ---- one row, types in blocks ---- */
+
+/* Sums in registers: a chain of multiply-adds waits for each of its links, four of them by turns do not. */
+#define CHAINS 4
+#define STRIP (CHAINS * LANES)
+
+/* sums += a row of A times a block of each of STRIP columns of B. */
+INLINE void sum_block(vf sums[CHAINS], const float *a, struct rows x)
+{
+	const unsigned char *p = x.data + stored_bytes(x.type, x.at);
+	vf s[CHAINS], d[CHAINS];
+#pragma GCC unroll 4
+	for (int c = 0; c < CHAINS; c++) {
+		s[c] = sums[c];
+		d[c] = load_scales(p + c * LANES * x.stride, x.stride);
+	}
+	for (int part = 0; part < FT_BLOCK; part += piece_of(x.type)) {
+		vu w[CHAINS][4];
+#pragma GCC unroll 4
+		for (int c = 0; c < CHAINS; c++)
+			turn_words(w[c], p + c * LANES * x.stride + 2 + part, x.stride);
+#pragma GCC unroll 32
+		for (int i = 0; i < piece_of(x.type); i++) {
+			vf v = splat(a[part + i]);
+#pragma GCC unroll 4
+			for (int c = 0; c < CHAINS; c++)
+				s[c] += v * (widen_turned(x.type, w[c], i) * d[c]);
+		}
+	}
+#pragma GCC unroll 4
+	for (int c = 0; c < CHAINS; c++)
+		sums[c] = s[c];
+}
+
+INLINE void sum_blocks(enum ft_dtype t, vf sums[CHAINS], const float *a, const struct product_matrix *b, int64_t j, int64_t l,
+                       int64_t end, int64_t all)
+{
+	struct rows x = columns_of(t, b, j, l);
+	for (; x.at < end; x.at += FT_BLOCK) {
+		send_ahead(&x, STRIP, x.at, all);
+		sum_block(sums, a + x.at, x);
+	}
+}
+
+/* A strip of STRIP columns and one row; k is whole blocks. */
+static void strip_of_blocks(float *c, const float *a, const struct product_matrix *b, int64_t j, int64_t k,
+                            enum product_start start, const float *bias)
+{
+	for (int64_t l = 0, end; l < k; l = end, start = PRODUCT_ADD) {
+		vf sums[CHAINS] = { { 0 } };
+		end = k - l < PRODUCT_DEPTH ? k : l + PRODUCT_DEPTH;
+		switch (b->type) {
+		case FT_Q8_0: sum_blocks(FT_Q8_0, sums, a, b, j, l, end, k); break;
+		case FT_Q4_0: sum_blocks(FT_Q4_0, sums, a, b, j, l, end, k); break;
+		default: sum_blocks(FT_NF4, sums, a, b, j, l, end, k);
+		}
+		put_row(c, sums[0], sums[1], COLS, start, bias);
+		put_row(c + COLS, sums[2], sums[3], COLS, start, bias ? bias + COLS : NULL);
+	}
+}
+
+static void strip(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j, int64_t m,
+                  int64_t n, int64_t k, enum product_start start, const float *bias)
+{
+	if (m == 1 && n == STRIP && k && k % FT_BLOCK == 0 && turned_at_once(b->type) == FT_BLOCK) {
+		strip_of_blocks(c, a, b, j, k, start, bias);
+		return;
+	}
+	for (int64_t i = 0; i < n; i += COLS)
+		strip_of_panel(c + i, ldc, a, lda, b, j + i, m, n - i < COLS ? n - i : COLS, k, start, bias ? bias + i : NULL);
+}
+
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 extern const struct ft_product JOIN(ft_product_, FT_ISA);
@@ -238,6 +312,7 @@ const struct ft_product JOIN(ft_product_, FT_ISA) = {
 	.general = LANES == 4,
 	.rows = ROWS,
 	.cols = COLS,
+	.strip_cols = STRIP,
 	.pack_rows = pack_rows,
 	.pack_cols = pack_cols,
 	.tile = tile,

@@ -47,7 +47,7 @@ enum product_start {
 
 struct ft_product {
 	bool general; /* of no special instruction set: a BLAS library may be faster */
-	int rows, cols;
+	int rows, cols, strip_cols;
 	/* panel [k][rows] of m <= rows rows of A; `turned`: A is stored [k, m].
 	 * A panel is written a little over its end: PRODUCT_SLACK floats. */
 	void (*pack_rows)(float *panel, const float *a, int64_t lda, bool turned, int64_t m, int64_t k);
@@ -59,7 +59,7 @@ struct ft_product {
 	 * later it sends for m * PRODUCT_AHEAD floats at `ahead`; NULL: for nothing. */
 	void (*tile)(float *c, int64_t ldc, const float *a, const float *b, int64_t m, int64_t n, int64_t k,
 	             enum product_start start, const float *bias, const float *ahead);
-	/* A strip of C, m <= PRODUCT_FEW rows and n <= cols columns from column j of B on, with all
+	/* A strip of C, m <= PRODUCT_FEW rows and n <= strip_cols columns from column j of B on, with all
 	 * k. A is [m, k], B is turned; c and bias are those of the strip. */
 	void (*strip)(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j,
 	              int64_t m, int64_t n, int64_t k, enum product_start start, const float *bias);

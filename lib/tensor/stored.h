@@ -144,29 +144,30 @@ INLINE void turn_bf16(float *panel, int64_t width, const unsigned char *p, int64
 		store(panel + i * width, (vf)(i % 2 ? w[i / 2] & 0xffff0000 : w[i / 2] << 16));
 }
 
+#if LANES > 4
+/* Numbers of 16 bits that are `stride` bytes apart. (Written to memory one by one and read as one, they would have to
+ * wait for each other.) */
+INLINE __m128i load_eight(const unsigned char *p, int64_t stride)
+{
+	typedef uint16_t v8 __attribute__((vector_size(16)));
+	uint16_t x[8];
+#pragma GCC unroll 8
+	for (int i = 0; i < 8; i++)
+		memcpy(&x[i], p + i * stride, sizeof x[i]);
+	return (__m128i)(v8){ x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7] };
+}
+#endif
+
 /* The scales of blocks that are `stride` bytes apart. */
 INLINE vf load_scales(const unsigned char *block, int64_t stride)
 {
-	unsigned char h[2 * LANES];
-#pragma GCC unroll 16
-	for (int i = 0; i < LANES; i++)
-		memcpy(h + 2 * i, block + i * stride, 2);
-	return load_f16(h);
-}
-
-/* A block: panel[FT_BLOCK][width] */
-INLINE void turn_q8_0(float *panel, int64_t width, const unsigned char *block, int64_t stride)
-{
-	vf d = load_scales(block, stride);
-	for (int part = 0; part < 2; part++) {
-		vu w[4];
-		turn_words(w, block + 2 + part * 16, stride);
-#pragma GCC unroll 16
-		for (int i = 0; i < 16; i++) {
-			vi q = (vi)(w[i / 4] << (24 - i % 4 * 8)) >> 24;
-			store(panel + (part * 16 + i) * width, __builtin_convertvector(q, vf) * d);
-		}
-	}
+#if LANES == 16
+	return (vf)_mm512_cvtph_ps(_mm256_set_m128i(load_eight(block + 8 * stride, stride), load_eight(block, stride)));
+#elif LANES == 8
+	return (vf)_mm256_cvtph_ps(load_eight(block, stride));
+#else
+	return (vf){ half_at(block), half_at(block + stride), half_at(block + 2 * stride), half_at(block + 3 * stride) };
+#endif
 }
 
 /* q - 8 of the lowest four bits of each lane. */
@@ -180,16 +181,28 @@ INLINE vf widen_nibbles(vi q)
 #endif
 }
 
-/* The same, of Q4_0 and NF4. */
-INLINE void turn_nibbles(enum ft_dtype t, float *panel, int64_t width, const unsigned char *block, int64_t stride)
+/* A piece of a block: as many numbers as 16 bytes hold. */
+INLINE int piece_of(enum ft_dtype t) { return t == FT_Q8_0 ? FT_BLOCK / 2 : FT_BLOCK; }
+
+/* The i-th number of a piece of LANES rows whose words were turned, without its scale; i is a constant. */
+INLINE vf widen_turned(enum ft_dtype t, const vu w[4], int i)
+{
+	if (t == FT_Q8_0)
+		return __builtin_convertvector((vi)(w[i / 4] << (24 - i % 4 * 8)) >> 24, vf);
+	vi q = (vi)(w[i % 16 / 4] >> (i % 4 * 8 + i / 16 * 4));
+	return t == FT_NF4 ? widen_levels(q) : widen_nibbles(q);
+}
+
+/* A block of each: panel[FT_BLOCK][width] */
+INLINE void turn_block(enum ft_dtype t, float *panel, int64_t width, const unsigned char *block, int64_t stride)
 {
 	vf d = load_scales(block, stride);
-	vu w[4];
-	turn_words(w, block + 2, stride);
+	for (int part = 0; part < FT_BLOCK; part += piece_of(t)) {
+		vu w[4];
+		turn_words(w, block + 2 + part, stride);
 #pragma GCC unroll 32
-	for (int i = 0; i < FT_BLOCK; i++) {
-		vi q = (vi)(w[i % 16 / 4] >> (i % 4 * 8 + i / 16 * 4));
-		store(panel + i * width, (t == FT_NF4 ? widen_levels(q) : widen_nibbles(q)) * d);
+		for (int i = 0; i < piece_of(t); i++)
+			store(panel + (part + i) * width, widen_turned(t, w, i) * d);
 	}
 }
 
