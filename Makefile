@@ -130,7 +130,7 @@ $(BUILD)/fuzz/%-replay: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(B
 	@mkdir -p $(@D)
 	$(CC) $(FT_FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(LDLIBS)
 
-bench: all ## speed and memory as ratios (PYTHON=… with torch adds the comparison)
+bench: all ## speed and memory as ratios (PYTHON=… with torch, LLAMA=… with llama.cpp's programs are compared with)
 	@$(MAKE) --no-print-directory units
 	@BIN=$(abspath $(BUILD)/bin) BUILD=$(abspath $(BUILD)) tests/bench/run
 

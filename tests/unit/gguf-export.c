@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define REF "tests/ref/gguf/"
+#define STORIES "../shared/data/models/stories260K/"
 
 static const struct {
 	const char *name;
@@ -107,6 +108,41 @@ static void check_family(const char *name, enum ft_dtype dtype)
 	ft_model_free(m);
 }
 
+/* A trained model whose file others published: written from that file and from a folder of the same weights. The file
+ * holds its tied decoder a second time. */
+static void check_published(const char *from, bool tied)
+{
+	const struct ft_format *f = ft_format_find("gguf");
+	const char *path = in_folder("model.gguf"), *differs = NULL;
+	struct ft_model *m = ft_model_open(from, NULL, 0);
+	if (!ok(m && f->write(m, path, FT_F32) == FT_OK, "%s is written", from))
+		return ft_model_free(m);
+	struct ft_gguf *a = ft_gguf_open(STORIES "stories260K.gguf"), *b = ft_gguf_open(path);
+	for (size_t i = 0; a && b && i < ft_gguf_tensors(a); i++) {
+		const struct ft_gguf_tensor *t = ft_gguf_tensor(a, i);
+		const char *name = tied && strcmp(t->name, "output.weight") == 0 ? "token_embd.weight" : t->name;
+		const struct ft_gguf_tensor *u = ft_gguf_tensor_find(b, name);
+		if (!u || u->type != t->type || u->bytes != t->bytes || memcmp(u->data, t->data, t->bytes) != 0)
+			differs = t->name;
+	}
+	ok(a && b && !differs && ft_gguf_tensors(a) == ft_gguf_tensors(b) + tied, "%s: the %zu tensors of the published file%s%s",
+	   from, a ? ft_gguf_tensors(a) : 0, differs ? ", but " : "", differs ? differs : "");
+	ft_gguf_close(a);
+	ft_gguf_close(b);
+	unlink(path);
+	ft_model_free(m);
+}
+
+static void check_stories(void)
+{
+	if (access(STORIES "stories260K.gguf", R_OK) != 0) {
+		ok(true, "stories260K # skip no data");
+		return;
+	}
+	check_published(STORIES "stories260K.gguf", false);
+	check_published(STORIES "hf", true);
+}
+
 /* What keys have no place for. */
 static void refused(const char *dir, const char *reason)
 {
@@ -123,6 +159,7 @@ int main(void)
 		return tap_done();
 	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
 		check_family(families[i].name, families[i].dtype);
+	check_stories();
 	refused("tests/ref/decoders/gemma2/tiny-lm", "query_pre_attn_scalar");
 	refused("tests/ref/decoders/qwen2/tiny-lm", "sliding_window");
 	refused("tests/ref/decoders/llama/tiny-classify", "has no place for the head 'classify'");
