@@ -8,10 +8,17 @@ shift 2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+if ! [ -f "$model/chat_template.jinja" ] && ! grep -qs '"chat_template"' "$model/tokenizer_config.json"; then
+	mkdir "$work/model"
+	cp "$model"/* "$work/model/"
+	cp plain.jinja "$work/model/chat_template.jinja"
+	model=$work/model
+fi
+
 measure() { # NAME SEED
 	ft-eval -q -m "$work/$1.ft" --bootstrap 0 --json "$work/test.bat" |
 		sed "s/^{/{\"seed\":$2,\"which\":\"$1\",/" >>"$out/tokens.jsonl"
-	ft-predict -q -m "$work/$1.ft" --max-new 80 --reference reference "$out/star/replies.jsonl" >"$out/$1.answers.jsonl"
+	ft-predict -q -m "$work/$1.ft" --max-new 80 --long truncate --reference reference "$out/star/replies.jsonl" >"$out/$1.answers.jsonl"
 	ft-eval -q --texts --bootstrap 0 --json "$out/$1.answers.jsonl" |
 		sed "s/^{/{\"seed\":$2,\"which\":\"$1\",/" >>"$out/texts.jsonl"
 }
