@@ -216,17 +216,12 @@ static struct ft_tok *tokenizer; /* of --model */
 static int open_tokenizer(void)
 {
 	struct ft_model *m = NULL;
-	const char *dir = model;
 
 	if (!model)
 		return ft_fail(FT_EUSAGE, "--text needs -m MODEL, whose tokenizer decodes the tokens");
-	if (!ft_base_is(model)) {
-		m = ft_model_open(model, NULL, FT_MODEL_BARE);
-		if (!m)
-			return ft_last_error();
-		dir = ft_model_dir(m);
-	}
-	tokenizer = ft_tok_open(dir);
+	if (!ft_base_is(model) && !(m = ft_model_open(model, NULL, FT_MODEL_BARE)))
+		return ft_last_error();
+	tokenizer = m ? ft_model_tokenizer(m) : ft_tok_open(model);
 	ft_model_free(m);
 	return tokenizer ? FT_OK : ft_last_error();
 }

@@ -144,7 +144,8 @@ static int run(int argc, char **argv)
 		return ft_last_error();
 	struct ft_verified merged = { 0 };
 	bool merge = ft_model_adapted(m) && !format->adapter;
-	int rc = merge ? ft_export_merge(m, &merged) : FT_OK;
+	int rc = ft_format_check(format, m);
+	rc = rc == FT_OK && merge ? ft_export_merge(m, &merged) : rc;
 	if (rc == FT_OK && merge)
 		ft_note("merged: outputs of %zu rows (%zu tokens) differ by at most %.2g (allowed: %.2g)", merged.rows,
 		        merged.tokens, merged.difference, merged.allowed);

@@ -15,7 +15,7 @@
 
 #define NOT_GIVEN INT64_MIN
 
-static const char *head, *pooling, *loss, *base, *output = "-", *base_type, *optimizer = "adamw";
+static const char *head, *pooling, *loss, *base, *output = "-", *base_type, *add_tokens, *optimizer = "adamw";
 static struct ft_list train, freeze, rates;
 enum technique {
 #define X(name, ...) TECHNIQUE_##name,
@@ -49,6 +49,9 @@ static const struct ft_opt options[] = {
 	{ "symmetric", 0, FT_OPT_FLAG, &symmetric, NULL, "mnrl: rank the anchors for each positive, too", 0 },
 	{ "distinct", 0, FT_OPT_FLAG, &distinct, NULL,
 	  "mnrl: texts of a batch that equal the anchor or its positive are no negatives", 0 },
+	{ "add-tokens", 0, FT_OPT_STR, &add_tokens, "TOKEN,...",
+	  "add these to the vocabulary, or those of @FILE, one a line; where the table of words is frozen their vectors train "
+	  "all the same, and alone", 0 },
 	{ "init", 0, FT_OPT_FLAG, &init, NULL, "a network from the configuration alone: every weight is random", 0 },
 	{ "seed", 0, FT_OPT_INT, &seed, "N", "seed of new weights (default: that of a model stream, else 0)", 0 },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "What trains (default: everything)", 0 },
@@ -214,9 +217,17 @@ static void show_param(FILE *f, const struct ft_param *p)
 	snprintf(shape, sizeof shape, p->rank == 2 ? "%lld x %lld" : "%.0lld%lld", (long long)(p->rank == 2 ? p->t.rows : 0),
 	         (long long)p->t.cols);
 	fprintf(f, "%-28s %16s  %-7s", p->name, shape, p->trains ? "trains" : "frozen");
+	if (p->first)
+		fprintf(f, " from row %lld", (long long)p->first);
 	if (p->trains && p->rate != 1)
 		fprintf(f, " rate x %.4g", p->rate);
 	fputc('\n', f);
+}
+
+/* Numbers of it that train. */
+static double trained_of(const struct ft_param *p)
+{
+	return p->trains ? (double)(p->t.rows - p->first) * (double)p->t.cols : 0;
 }
 
 struct group {
@@ -233,7 +244,7 @@ static struct group group_of(const struct ft_model *m, int layer)
 		if (p->layer != layer)
 			continue;
 		g.all += n;
-		g.trained += p->trains ? n : 0;
+		g.trained += trained_of(p);
 		g.rate = p->trains && p->rate > g.rate ? p->rate : g.rate;
 		g.head |= strncmp(p->name, "head.", 5) == 0;
 	}
@@ -279,8 +290,8 @@ static int show_plan(FILE *f, const struct ft_model *m)
 			return (int)bytes;
 		all += n;
 		weights += bytes_of(m, p);
-		trained += p->trains ? n : 0;
-		state += p->trains ? (double)bytes : 0;
+		trained += trained_of(p);
+		state += p->trains ? (double)bytes * trained_of(p) / n : 0; /* that of other rows is never written */
 		if (show)
 			show_param(f, p);
 	}
@@ -310,7 +321,7 @@ static int write_plan(struct ft_model *m)
 /* Whether anything was said that makes it another plan. */
 static bool changes(const struct ft_plan *p)
 {
-	return p->head || p->loss || p->ntrain || p->nfreeze || p->nrates || p->ntechniques || p->base_type || p->last_layers >= 0 ||
+	return p->head || p->loss || p->tokens || p->ntrain || p->nfreeze || p->nrates || p->ntechniques || p->base_type || p->last_layers >= 0 ||
 	       p->layer_decay != 1 || p->seed != FT_NO_SEED || p->init;
 }
 
@@ -338,18 +349,21 @@ static int run(int argc, char **argv)
 	if ((pooling || normalize) && !head)
 		return ft_fail(FT_EUSAGE, "--pooling and --normalize are about a new --head");
 	json_t *new_head = head ? add_pooling(parse_head(head), pooling) : NULL, *new_loss = NULL;
-	if ((head && !new_head) || parse_loss(&new_loss) < 0) {
+	json_t *added_tokens = add_tokens ? ft_label_list("add-tokens", add_tokens) : NULL;
+	if ((head && !new_head) || (add_tokens && !added_tokens) || parse_loss(&new_loss) < 0) {
 		json_decref(new_head);
+		json_decref(added_tokens);
 		return ft_last_error();
 	}
 	struct ft_plan_technique *added;
 	size_t nadded = list_techniques(&added);
 	if (!added)
-		return json_decref(new_head), json_decref(new_loss), ft_last_error();
+		return json_decref(new_head), json_decref(new_loss), json_decref(added_tokens), ft_last_error();
 	struct ft_plan plan = { .head = new_head, .loss = new_loss, .train = train.item, .ntrain = train.count,
 	                        .freeze = freeze.item, .nfreeze = freeze.count,
 	                        .last_layers = last_layers < 0 ? -1 : last_layers, .layer_decay = layer_decay,
 	                        .rates = rates.item, .nrates = rates.count, .techniques = added, .ntechniques = nadded,
+	                        .tokens = added_tokens,
 	                        .seed = seed, .base_type = base_type, .init = init };
 	/* A base's plan needs no weights; a stream's own must be carried over. A plan that is only looked at stays
 	 * what it is. */
@@ -367,6 +381,7 @@ static int run(int argc, char **argv)
 	ft_model_free(m);
 	json_decref(new_head);
 	json_decref(new_loss);
+	json_decref(added_tokens);
 	free(train.item);
 	free(freeze.item);
 	free(rates.item);

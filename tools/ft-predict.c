@@ -207,7 +207,7 @@ static int find_limit(struct run *r)
 static int open_tokenizer(struct run *r)
 {
 	const json_t *theirs = json_object_get(json_object_get(ft_model_meta(r->model), "tokenizer"), "digest");
-	r->tok = ft_tok_open(ft_model_dir(r->model));
+	r->tok = ft_model_tokenizer(r->model);
 	json_t *ours = r->tok ? ft_tok_describe(r->tok) : NULL;
 	if (!ours)
 		return ft_last_error();

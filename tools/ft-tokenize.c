@@ -144,7 +144,7 @@ static int choose_labels(struct run *r)
 static int open_tokenizer(struct run *r)
 {
 	const json_t *meta = ft_model_meta(r->model), *theirs = json_object_get(meta, "tokenizer");
-	r->tok = ft_tok_open(ft_model_dir(r->model));
+	r->tok = ft_model_tokenizer(r->model);
 	if (!r->tok)
 		return ft_last_error();
 	r->vocab = json_integer_value(json_object_get(json_object_get(meta, "config"), "vocab_size"));

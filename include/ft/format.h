@@ -81,6 +81,7 @@ struct ft_format {
 	const char *name, *summary; /* "hf", "a Hugging Face folder" */
 	const char *file;           /* it is one file, called like this: "model.gguf"; NULL: a folder */
 	bool adapter;               /* only what was added to the base, which stays what it is */
+	bool words;                 /* it can hold a vocabulary that tokens were added to */
 	const char *types;          /* of weights, as a user names them: "f32, f16, bf16" */
 	/* Writes the model's files into the empty folder `path`, or the file of this name,
 	 * weights as `dtype`, which is one of `types`. */
@@ -93,6 +94,8 @@ struct ft_format {
 };
 #define FT_FORMAT_CHUNK 256
 const struct ft_format *ft_format_find(const char *name); /* NULL: FT_EUSAGE, listing what there is */
+/* FT_EUSAGE: the model is one that no file of this format can hold. */
+int ft_format_check(const struct ft_format *f, const struct ft_model *m);
 
 /* Opens what was written and compares it with the model: architecture, labels,
  * tokenizer, each weight bit by bit (after rounding to dtype), and the outputs on

@@ -35,6 +35,9 @@ struct ft_param {
 	bool stored;      /* came from the model stream: differs from the base */
 	bool technique;   /* a technique's: no part of the network that config.json describes */
 	bool constant;    /* never trains, whatever a plan says */
+	int64_t first;    /* rows before it do not train: of a table of words, when those that were added train alone */
+	int64_t kept;     /* rows before it are the base's, and in no stream */
+	int64_t there;    /* rows from kept on that a stream has given; of a vector numbers */
 	int kind;         /* for initialisation; private to lib/model */
 	double rate;      /* multiplier of the learning rate */
 	void *own;        /* what t.stored points to when it is no file's; or NULL */
@@ -113,6 +116,7 @@ struct ft_plan {
 	} *techniques;             /* added to those that are there. With one the base is frozen, unless
 	                              the globs say otherwise */
 	size_t ntechniques;
+	const json_t *tokens;      /* strings to be added to the vocabulary, or NULL; borrowed */
 	int64_t seed;              /* of fresh parameters; FT_NO_SEED: that of a stream, or 0 */
 	const char *base_type;     /* frozen linear layers are narrowed to this type, "nf4"; "f32": they are not */
 	bool init;                 /* every parameter is fresh: a network from its config alone */
@@ -120,6 +124,8 @@ struct ft_plan {
 /* Opens `path` and makes the plan of it. A glob that matches nothing is
  * FT_EUSAGE. NULL on failure. */
 struct ft_model *ft_model_plan(const char *path, const char *base, const struct ft_plan *p, unsigned flags);
+/* The tokenizer of its base, with the tokens that plans have added; NULL on failure. */
+struct ft_tok *ft_model_tokenizer(const struct ft_model *m);
 /* Writes the model stream: meta, and the parameters that differ from the base. */
 int ft_model_write(struct ft_model *m, struct ft_writer *w);
 /* Label smoothing and class weights [outputs] (or NULL, borrowed) for the loss. */

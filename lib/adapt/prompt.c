@@ -41,7 +41,7 @@ static int draw_tokens(const struct ft_model *m, const struct site *s, int64_t n
 static int text_tokens(const struct ft_model *m, const char *text, int64_t n, json_t *tokens)
 {
 	struct ft_tok_text words = { 0 }, whole = { 0 };
-	struct ft_tok *t = ft_tok_open(m->dir);
+	struct ft_tok *t = ft_model_tokenizer(m);
 	int rc = t ? ft_tok_encode(t, text, strlen(text), 0, &words) : ft_last_error();
 	rc = rc ? rc : ft_tok_wrap(t, &(struct ft_tok_slice){ &words, 0, words.n }, NULL, &whole);
 	if (rc == FT_OK && !whole.n)

@@ -215,17 +215,31 @@ static int save_tokenizer(const struct ft_model *m, const char *dir)
 	return rc;
 }
 
+/* tokenizer.json with the tokens that plans have added. */
+static int write_tokens(const struct ft_model *m, const char *path, const json_t *tokens)
+{
+	struct ft_buf text = { 0 };
+	int rc = ft_tok_json_add(ft_model_dir(m), tokens, &text);
+	struct ft_outfile *out = rc == FT_OK ? ft_outfile_open(path) : NULL;
+	rc = rc ? rc : out ? ft_write_all(ft_outfile_fd(out), text.data, text.len, path) : ft_last_error();
+	rc = rc ? rc : ft_outfile_commit(out);
+	ft_outfile_free(out);
+	ft_buf_free(&text);
+	return rc;
+}
+
 int tokenizer_export(const struct ft_model *m, const char *dir)
 {
 	if (ft_gguf_named(ft_model_dir(m)))
 		return save_tokenizer(m, dir);
+	const json_t *tokens = json_object_get(json_object_get(ft_model_meta(m), "tokens"), "added");
 	int rc = FT_OK;
 	for (const char *const *name = ft_tok_files; *name && rc == FT_OK; name++) {
 		char *from = ft_format("%s/%s", ft_model_dir(m), *name), *to = ft_format("%s/%s", dir, *name);
 		if (!from || !to)
 			rc = FT_EFAIL;
 		else if (access(from, F_OK) == 0)
-			rc = copy_file(from, to);
+			rc = tokens && name == ft_tok_files ? write_tokens(m, to, tokens) : copy_file(from, to);
 		free(from);
 		free(to);
 	}
@@ -260,6 +274,7 @@ static int write_hf(const struct ft_model *m, const char *dir, enum ft_dtype dty
 
 const struct ft_format format_hf = {
 	.name = "hf",
+	.words = true,
 	.summary = "a Hugging Face folder",
 	.types = "f32, f16, bf16",
 	.write = write_hf,

@@ -1,6 +1,7 @@
 /* formats.c - the formats to export to, by name. */
 #include "ft/err.h"
 #include "ft/mem.h"
+#include "ft/model.h"
 #include "priv.h"
 
 #include <string.h>
@@ -24,4 +25,12 @@ const struct ft_format *ft_format_find(const char *name)
 		ft_fail(FT_EUSAGE, "--to: '%s' is not a format to export to; there is:%.*s", name, (int)known.len, known.data);
 	ft_buf_free(&known);
 	return NULL;
+}
+
+int ft_format_check(const struct ft_format *f, const struct ft_model *m)
+{
+	if (f->words || !json_object_get(ft_model_meta(m), "tokens"))
+		return FT_OK;
+	return ft_fail(FT_EUSAGE, "%s: tokens were added to its vocabulary, which only --to %s can say", ft_model_name(m),
+	               format_hf.name);
 }

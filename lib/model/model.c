@@ -268,6 +268,7 @@ static int describe(struct ft_model *m)
 	m->own_names = m->head->task == FT_TASK_NONE || m->head->task == FT_TASK_EMBED;
 	rc = vectors_read(m);
 	rc = rc ? rc : m->family->describe(m);
+	rc = rc ? rc : tokens_describe(m);
 	m->pooling.width = m->shape.width;
 	rc = rc ? rc : m->head->describe(m);
 	if (rc < 0)
@@ -381,6 +382,7 @@ static int plan_meta(struct ft_model *m, const struct ft_plan *p, const json_t *
 		return ft_fail(FT_EFAIL, "out of memory for a plan");
 	rc = inherit_pooling(m, before);
 	rc = rc ? rc : plan_loss(m, p->loss);
+	rc = rc ? rc : tokens_plan(m, p->tokens);
 	rc = rc ? rc : narrow_plan(m, p->base_type);
 	return rc ? rc : adapt_plan(m, p);
 }
@@ -444,6 +446,20 @@ void ft_model_free(struct ft_model *m)
 	free(m);
 }
 
+/* All of it, unless it has new rows and the others are the base's. */
+static int write_param(const struct ft_model *m, const struct ft_param *p, struct ft_writer *w)
+{
+	char name[TOKENS_NAME];
+	int64_t kept = p->trains && !p->first ? 0 : p->kept;
+	int64_t from = kept && tokens_name(m, p, name, sizeof name) ? kept : 0;
+	const char *called = from ? name : p->name;
+	struct ft_tensor_desc d = { .name = { called, strlen(called) }, .dtype = "F32", .rank = p->rank };
+	d.shape[0] = p->rank == 2 ? p->t.rows - from : p->t.cols;
+	d.shape[1] = p->t.cols;
+	d.bytes = (size_t)(p->t.rows - from) * (size_t)p->t.cols * sizeof(float);
+	return ft_tensor_write(w, &d, p->t.data + from * p->t.cols);
+}
+
 int ft_model_write(struct ft_model *m, struct ft_writer *w)
 {
 	int rc = FT_OK;
@@ -451,12 +467,7 @@ int ft_model_write(struct ft_model *m, struct ft_writer *w)
 		struct ft_param *p = m->params[i];
 		if (!p->stored)
 			continue;
-		struct ft_tensor_desc d = { .name = { p->name, strlen(p->name) }, .dtype = "F32", .rank = p->rank };
-		size_t elements = (size_t)p->t.rows * (size_t)p->t.cols;
-		d.bytes = elements * sizeof(float);
-		d.shape[0] = p->rank == 2 ? p->t.rows : p->t.cols;
-		d.shape[1] = p->t.cols;
-		rc = ft_tensor_write(w, &d, p->t.data);
+		rc = write_param(m, p, w);
 	}
 	return rc;
 }

@@ -330,16 +330,36 @@ static bool may_be_fresh(const struct ft_model *m, const struct ft_param *p)
 	return p->technique || json_object_get(m->meta, "init") || p->layer == (int)m->shape.layers;
 }
 
+/* Of a matrix that is shorter in the base, this. */
+static int load_shorter(const struct ft_model *m, struct ft_param *base, const struct ft_stored *t)
+{
+	int rc = check_shape(m->dir, "config.json", base, t);
+	return rc ? rc : load_stored(m->dir, base, t);
+}
+
 int params_load(struct ft_model *m)
 {
 	for (size_t i = 0; i < m->count; i++) {
 		struct ft_param *p = m->params[i];
-		if (p->stored)
+		if (p->stored && !p->kept) {
+			int rc = tokens_grown(m, p) ? tokens_fill(m, p) : FT_OK;
+			if (rc < 0)
+				return rc;
 			continue;
+		}
 		const struct ft_stored *t = json_object_get(m->meta, "init") || p->fresh ? NULL : find_stored(m, p->file);
 		if (!t && !may_be_fresh(m, p))
 			return ft_fail(FT_EFORMAT, "%s: no tensor '%s'; config.json says that this is a %s with %lld layers",
 			               m->dir, p->file, m->family->name, (long long)m->shape.layers);
+		if (!t && p->kept)
+			return ft_fail(FT_EFORMAT, "%s: new rows of '%s', of which %s has no others", m->name, p->name, m->dir);
+		if (t && tokens_grown(m, p)) {
+			int rc = p->t.data ? FT_OK : alloc_param(p);
+			rc = rc ? rc : tokens_load(m, p, t, load_shorter);
+			if (rc < 0)
+				return rc;
+			continue;
+		}
 		int rc = t ? check_shape(m->dir, "config.json", p, t) : FT_OK; /* before memory is asked for */
 		int narrows = rc == FT_OK && t ? narrow_wanted(m, p, t) : 0;
 		rc = narrows < 0 ? narrows : rc;
@@ -374,7 +394,8 @@ int params_read(struct ft_model *m, struct ft_reader *r)
 			return rc;
 		char name[NAME_MAX_];
 		snprintf(name, sizeof name, "%.*s", (int)(d.name.n < NAME_MAX_ ? d.name.n : NAME_MAX_ - 1), d.name.p);
-		struct ft_param *p = ft_model_find(m, name);
+		struct ft_param *p = ft_model_find(m, name), *of_new = p ? NULL : tokens_find(m, name);
+		p = p ? p : of_new;
 		if (m->new_head && (!p || strncmp(p->name, "head.", 5) == 0)) {
 			rc = ft_tensor_data(r, &d, NULL); /* of a head that the plan has replaced */
 			if (rc < 0)
@@ -384,13 +405,16 @@ int params_read(struct ft_model *m, struct ft_reader *r)
 		if (!p)
 			return ft_reader_fail(r, FT_EFORMAT, "the model has no parameter '%s'", name);
 		int64_t rows = d.rank == 2 ? d.shape[0] : 1, cols = d.rank ? d.shape[d.rank - 1] : 1;
-		if (d.rank != p->rank || rows != p->t.rows || cols != p->t.cols || strcmp(d.dtype, "F32") != 0)
+		int64_t from = of_new ? m->shape.words : 0;
+		if (d.rank != p->rank || !tokens_fit(m, p, from, rows, cols) || strcmp(d.dtype, "F32") != 0)
 			return ft_reader_fail(r, FT_EFORMAT, "'%s' is not a float32 tensor of the shape it must have", name);
 		rc = p->t.data ? FT_OK : alloc_param(p);
-		rc = rc ? rc : ft_tensor_data(r, &d, p->t.data);
+		rc = rc ? rc : ft_tensor_data(r, &d, p->t.data + from * p->t.cols);
 		if (rc < 0)
 			return rc;
 		p->stored = true;
+		p->kept = from;
+		p->there = p->rank == 2 ? rows : cols;
 	}
 }
 

@@ -74,7 +74,9 @@ struct ft_head {
 
 /* Sizes that several families share; what else one needs, it reads itself. */
 struct shape {
-	int64_t vocabulary, types, width, inner, layers, heads;
+	int64_t vocabulary;
+	int64_t words; /* of these, those that are not added: ids from here on are new (tokens.c) */
+	int64_t types, width, inner, layers, heads;
 	int64_t kv_heads, head_size; /* of families that say them */
 	int64_t positions; /* the most tokens of a row */
 	int64_t window;    /* of layers whose attention has one, as struct ft_attention_options */
@@ -120,6 +122,7 @@ struct ft_model {
 	bool own_names;       /* checkpoint without a head: names have no prefix */
 	bool new_head;        /* the plan gives another head than there was */
 	bool reads;           /* opened to be read only */
+	bool adds;            /* the plan adds tokens, so that tensors of the stream may be shorter */
 	bool forget;          /* the plan starts anew: tensors of the stream do not count */
 
 	struct ft_param **params;
@@ -317,6 +320,22 @@ const struct ft_batch *adapt_batch(struct ft_model *m, struct ft_graph *g, const
 /* Forward, to the loss of the head; and what callers see of that. */
 int model_run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct head_output *h);
 int model_output(const struct ft_model *m, struct ft_graph *g, const struct head_output *h, struct ft_output *out);
+
+/* ---- tokens.c: meta.tokens ---- */
+int tokens_plan(struct ft_model *m, const json_t *more); /* a plan's, or NULL, into meta */
+int tokens_describe(struct ft_model *m);                 /* shape.words, after shape.vocabulary is known */
+bool tokens_grown(const struct ft_model *m, const struct ft_param *p); /* it has rows, or numbers, of new ones */
+#define TOKENS_NAME 40
+/* What rules and streams call the new rows of such a matrix: "embed.word.new". False: it is none. */
+bool tokens_name(const struct ft_model *m, const struct ft_param *p, char *name, size_t size);
+struct ft_param *tokens_find(const struct ft_model *m, const char *name); /* the matrix of that name; or NULL */
+/* Whether a stream's tensor holds all its rows from `from` on, or those of them that were there before the plan. */
+bool tokens_fit(const struct ft_model *m, const struct ft_param *p, int64_t from, int64_t rows, int64_t cols);
+/* Its numbers, of a base that has t: load() brings those of the base where p->t.data is; the new ones are their mean, but for
+ * those that a stream has given. */
+int tokens_load(const struct ft_model *m, struct ft_param *p, const struct ft_stored *t,
+                int (*load)(const struct ft_model *m, struct ft_param *base, const struct ft_stored *t));
+int tokens_fill(const struct ft_model *m, struct ft_param *p); /* of one that a stream has given whole: those that it lacks */
 
 /* ---- narrow.c: meta.base_type ---- */
 int narrow_plan(struct ft_model *m, const char *type); /* a plan's, or NULL, into meta */

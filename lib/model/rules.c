@@ -16,10 +16,17 @@ static bool matches(const struct ft_param *p, const char *glob)
 	return fnmatch(glob, p->name, 0) == 0 || fnmatch(glob, p->file, 0) == 0;
 }
 
+/* The new rows of a matrix, which have a name of their own. */
+static bool matches_new(const struct ft_model *m, const struct ft_param *p, const char *glob)
+{
+	char name[TOKENS_NAME];
+	return tokens_name(m, p, name, sizeof name) && fnmatch(glob, name, 0) == 0;
+}
+
 static int check_glob(const struct ft_model *m, const char *option, const char *glob)
 {
 	for (size_t i = 0; i < m->count; i++)
-		if (matches(m->params[i], glob))
+		if (matches(m->params[i], glob) || matches_new(m, m->params[i], glob))
 			return FT_OK;
 	return ft_fail(FT_EUSAGE, "%s: '%s' matches no parameter of %s (there is, for one, %s)", option, glob, m->name,
 	               m->params[0]->name);
@@ -56,6 +63,8 @@ static int train_top(const struct ft_model *m, json_t *rules)
 	for (size_t i = 0; rc == FT_OK && i < m->count; i++)
 		if (m->params[i]->layer == (int)m->shape.layers && (m->params[i]->fresh || !stays))
 			rc = add_rule(rules, "train", m->params[i]->name);
+	if (rc == FT_OK && m->shape.words < m->shape.vocabulary)
+		rc = add_rule(rules, "train", "*.new");
 	return rc;
 }
 
@@ -107,33 +116,56 @@ int rules_make(struct ft_model *m, const struct ft_plan *p)
 	return rc;
 }
 
+/* Where a matrix is frozen and its new rows are not, these train alone. They do not decay: unlike other weights they do not
+ * begin near 0. */
+static int apply_train(const struct ft_model *m, const json_t *train, struct ft_param *p)
+{
+	bool new_rows = true;
+	size_t i;
+	json_t *rule;
+	json_array_foreach(json_object_get(train, "rules"), i, rule) {
+		const char *op = json_string_value(json_array_get(rule, 0)), *glob = json_string_value(json_array_get(rule, 1));
+		if (!op || !glob)
+			return ft_fail(FT_EFORMAT, "%s: train: rule %zu is not [freeze or train, glob]", m->name, i);
+		if (matches(p, glob))
+			p->trains = strcmp(op, "train") == 0;
+		if (matches_new(m, p, glob))
+			new_rows = strcmp(op, "train") == 0;
+	}
+	if (!p->trains && new_rows && matches_new(m, p, "*")) {
+		p->trains = true;
+		p->decays = false;
+		p->first = m->shape.words;
+	}
+	p->trains = p->trains && !p->constant;
+	p->t.needs_grad = p->trains;
+	return FT_OK;
+}
+
+static int apply_rates(const struct ft_model *m, const json_t *train, struct ft_param *p)
+{
+	double decay = ft_json_real(train, "layer_decay", 1, NULL);
+	size_t i;
+	json_t *rate;
+	json_array_foreach(json_object_get(train, "rates"), i, rate) {
+		const char *glob = json_string_value(json_array_get(rate, 0));
+		if (!glob || !json_is_number(json_array_get(rate, 1)))
+			return ft_fail(FT_EFORMAT, "%s: train: rate %zu is not [glob, number]", m->name, i);
+		if (matches(p, glob) || (p->first && matches_new(m, p, glob)))
+			p->rate *= json_number_value(json_array_get(rate, 1));
+	}
+	for (int64_t l = p->layer; l < m->shape.layers; l++)
+		p->rate *= decay;
+	return FT_OK;
+}
+
 int rules_apply(struct ft_model *m)
 {
 	const json_t *train = json_object_get(m->meta, "train");
-	double decay = ft_json_real(train, "layer_decay", 1, NULL);
-	for (size_t i = 0; i < m->count; i++) {
-		struct ft_param *p = m->params[i];
-		size_t k;
-		json_t *rule;
-		json_array_foreach(json_object_get(train, "rules"), k, rule) {
-			const char *op = json_string_value(json_array_get(rule, 0));
-			const char *glob = json_string_value(json_array_get(rule, 1));
-			if (!op || !glob)
-				return ft_fail(FT_EFORMAT, "%s: train: rule %zu is not [freeze or train, glob]", m->name, k);
-			if (matches(p, glob))
-				p->trains = strcmp(op, "train") == 0;
-		}
-		json_array_foreach(json_object_get(train, "rates"), k, rule) {
-			const char *glob = json_string_value(json_array_get(rule, 0));
-			if (!glob || !json_is_number(json_array_get(rule, 1)))
-				return ft_fail(FT_EFORMAT, "%s: train: rate %zu is not [glob, number]", m->name, k);
-			if (matches(p, glob))
-				p->rate *= json_number_value(json_array_get(rule, 1));
-		}
-		for (int64_t l = p->layer; l < m->shape.layers; l++)
-			p->rate *= decay;
-		p->trains = p->trains && !p->constant;
-		p->t.needs_grad = p->trains;
+	int rc = FT_OK;
+	for (size_t i = 0; rc == FT_OK && i < m->count; i++) {
+		rc = apply_train(m, train, m->params[i]);
+		rc = rc ? rc : apply_rates(m, train, m->params[i]);
 	}
-	return FT_OK;
+	return rc;
 }

@@ -143,19 +143,19 @@ static void measure(struct ft_optim *o)
 	for (struct slot *s = o->slots; s < o->slots + o->nslots; s++) {
 		if (!s->p->t.has_grad)
 			continue;
-		s->whole[MEAN_ROW] = sum_of(o, s) / (double)s->p->t.rows;
+		s->whole[MEAN_ROW] = sum_of(o, s) / (double)trained_rows(s->p);
 		measure_columns(o, s);
 	}
 	ft_parallel(o->nblocks, measure_update, o);
 	for (struct slot *s = o->slots; s < o->slots + o->nslots; s++) {
-		double rms = sqrt(sum_of(o, s) / (double)elements(s->p)) / o->options.clip_update;
+		double rms = sqrt(sum_of(o, s) / ((double)trained_rows(s->p) * (double)s->p->t.cols)) / o->options.clip_update;
 		s->whole[CLIP] = rms > 1 ? 1 / rms : 1;
 	}
 	if (!o->options.relative)
 		return;
 	ft_parallel(o->nblocks, measure_weights, o);
 	for (struct slot *s = o->slots; s < o->slots + o->nslots; s++) {
-		double rms = sqrt(sum_of(o, s) / (double)elements(s->p));
+		double rms = sqrt(sum_of(o, s) / ((double)trained_rows(s->p) * (double)s->p->t.cols));
 		s->whole[SIZE] = rms > SMALLEST ? rms : SMALLEST;
 	}
 }

@@ -111,7 +111,7 @@ static int add_blocks(struct ft_optim *o, struct slot *s)
 	int64_t unit = is_table(s->p) ? 1 : aligned_rows(s->p->t.cols, o->kind->align);
 	rows = rows < unit ? unit : rows - rows % unit;
 	s->block = o->nblocks;
-	for (int64_t r = 0; r < s->p->t.rows; r += rows) {
+	for (int64_t r = s->p->first; r < s->p->t.rows; r += rows) {
 		if (ft_grow(&o->blocks, &o->block_cap, o->nblocks + 1, sizeof *o->blocks) < 0)
 			return FT_EFAIL;
 		int64_t n = s->p->t.rows - r < rows ? s->p->t.rows - r : rows;

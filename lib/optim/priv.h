@@ -79,6 +79,7 @@ struct optimizer {
 /* A table of embeddings, whose gradient is zero but in the rows of a batch. */
 static inline bool is_table(const struct ft_param *p) { return p->layer == -1 && p->rank == 2; }
 static inline size_t elements(const struct ft_param *p) { return (size_t)p->t.rows * (size_t)p->t.cols; }
+static inline int64_t trained_rows(const struct ft_param *p) { return p->t.rows - p->first; }
 
 /* Rows of a table without a gradient: they are not even read. */
 static inline bool row_is_zero(const struct ft_tensor *t, int64_t row)

@@ -183,7 +183,16 @@ static int load_files(struct ft_tok *t, const char *dir, struct tok_config *conf
 	return rc;
 }
 
-int tok_load(struct ft_tok *t, const char *dir)
+/* tokenizer.json, of which the text is there already. */
+static int load_text(struct ft_tok *t, const char *dir, const struct ft_buf *text, struct tok_config *config)
+{
+	char *path = ft_format("%s/%s", dir, ft_tok_files[0]);
+	int rc = path ? load_json(t, path, text, config) : FT_EFAIL;
+	free(path);
+	return rc;
+}
+
+int tok_load(struct ft_tok *t, const char *dir, const struct ft_buf *text)
 {
 	struct tok_config config = { 0 };
 	tok_chars_fill(t->chars);
@@ -193,7 +202,7 @@ int tok_load(struct ft_tok *t, const char *dir)
 		return tok_load_gguf(t, dir);
 	int rc = tok_config_read(&config, dir);
 	if (rc == FT_OK)
-		rc = load_files(t, dir, &config);
+		rc = text ? load_text(t, dir, text, &config) : load_files(t, dir, &config);
 	for (int i = 0; i < TOK_ROLES && rc == FT_OK; i++)
 		if (config.token[i] && (i != TOK_UNK || (config.given[i] && t->role[i] < 0)))
 			t->role[i] = ft_tok_id(t, config.token[i]);

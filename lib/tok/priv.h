@@ -291,12 +291,13 @@ size_t tok_skip_white(const struct ft_tok *t, const char *s, size_t n, size_t i)
 size_t tok_skip_white_back(const struct ft_tok *t, const char *s, size_t i);
 
 /* ---- tok.c ---- */
-struct ft_tok *tok_open(const char *dir, struct tok_kept *kept); /* kept NULL: as ft_tok_open() */
+/* As ft_tok_open(). `text` stands for the folder's tokenizer.json, unless it is NULL. */
+struct ft_tok *tok_open(const char *dir, const struct ft_buf *text, struct tok_kept *kept);
 
 /* ---- load.c ---- */
 /* SentencePiece models in ft_tok_files; all before the end are tokenizers. */
 enum { TOK_SPM_BEGIN = 3, TOK_SPM_END = 7 };
-int tok_load(struct ft_tok *t, const char *dir);
+int tok_load(struct ft_tok *t, const char *dir, const struct ft_buf *text);
 /* The whole of a file; *missing and FT_OK when there is none. */
 int tok_read_file(const char *path, struct ft_buf *out, bool *missing);
 int tok_set_digest(struct ft_tok *t, const void *a, size_t an, const void *b, size_t bn);

@@ -301,7 +301,7 @@ int ft_tok_tables_open(struct ft_tok_tables *x, const char *dir, size_t size)
 {
 	*x = (struct ft_tok_tables){ 0 };
 	x->kept = ft_alloc(1, sizeof *x->kept);
-	x->tok = x->kept ? tok_open(dir, x->kept) : NULL;
+	x->tok = x->kept ? tok_open(dir, NULL, x->kept) : NULL;
 	int rc = x->tok ? fill(x, dir, size) : ft_last_error();
 	if (rc < 0)
 		ft_tok_tables_close(x);

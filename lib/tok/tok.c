@@ -58,12 +58,12 @@ static void give_work(const struct ft_tok *t, void *work)
 
 /* ---- opening ---- */
 
-struct ft_tok *tok_open(const char *dir, struct tok_kept *kept)
+struct ft_tok *tok_open(const char *dir, const struct ft_buf *text, struct tok_kept *kept)
 {
 	struct ft_tok *t = ft_alloc(1, sizeof *t);
 	if (t)
 		t->kept = kept;
-	if (t && ((t->pool = pool_new()) == NULL || tok_load(t, dir) < 0)) {
+	if (t && ((t->pool = pool_new()) == NULL || tok_load(t, dir, text) < 0)) {
 		ft_tok_free(t);
 		t = NULL;
 	}
@@ -72,7 +72,7 @@ struct ft_tok *tok_open(const char *dir, struct tok_kept *kept)
 
 struct ft_tok *ft_tok_open(const char *dir)
 {
-	return tok_open(dir, NULL);
+	return tok_open(dir, NULL, NULL);
 }
 
 void ft_tok_free(struct ft_tok *t)

@@ -35,6 +35,11 @@ mkdir "$T/check"
 is 'export-check.py comes to its end' "$?" 0
 is 'transformers loads every tensor and gives the same outputs' "$(grep -v '^ok' "$T/table")" ''
 is 'in so many cases' "$(grep -c '^ok' "$T/table")" 222
+mkdir "$T/tokens"
+"$PYTHON" ../export-tokens-check.py "$T/tokens" >"$T/table" 2>"$T/log"
+is 'export-tokens-check.py comes to its end' "$?" 0
+is 'transformers reads tokens that were added' "$(grep -v '^ok' "$T/table")" ''
+is 'in so many cases' "$(grep -c '^ok' "$T/table")" 3
 if "$PYTHON" -c 'import peft' 2>/dev/null; then
 	mkdir "$T/peft"
 	"$PYTHON" ../export-peft-check.py "$T/peft" >"$T/table" 2>"$T/log"

@@ -519,6 +519,63 @@ static void damage(const char *model)
 	is_int(wrong, 0, "a changed byte does no harm");
 }
 
+/* ---- tokens that are added ---- */
+
+/* The text of the folder's tokenizer.json with two more tokens, which have the ids `first` and the next, and its other
+ * bytes. */
+static void check_added(const char *what, const char *text, int32_t first)
+{
+	json_t *tokens = json_pack("[s,s]", "<n\"e]w>", "\\}");
+	struct ft_buf more = { 0 };
+	put("tokenizer.json", text, strlen(text));
+	struct ft_tok *t = ft_tok_open_with(folder, tokens);
+	ok(t && ft_tok_id(t, "<n\"e]w>") == first && ft_tok_id(t, "\\}") == first + 1 && ft_tok_size(t) == (size_t)first + 2,
+	   "%s: two tokens are added: %s", what, t ? "" : ft_message());
+	int rc = ft_tok_json_add(folder, tokens, &more);
+	size_t n = strlen(text), same = 0, end = 0;
+	while (rc == FT_OK && same < n && text[same] == (char)more.data[same])
+		same++;
+	while (rc == FT_OK && end < n - same && text[n - 1 - end] == (char)more.data[more.len - 1 - end])
+		end++;
+	ok(rc == FT_OK && same + end == n, "%s: the other bytes stay", what);
+	ft_tok_free(t);
+	ft_buf_free(&more);
+	json_decref(tokens);
+}
+
+static void refuse_added(json_t *tokens_taken, int code, const char *reason)
+{
+	struct ft_tok *t = ft_tok_open_with(folder, tokens_taken);
+	ok(!t && ft_last_error() == code && strstr(ft_message(), reason), "refused: %s", reason);
+	ft_tok_free(t);
+	json_decref(tokens_taken);
+}
+
+static void added_tokens(void)
+{
+	json_t *root = json_load_file(GPT2, 0, NULL);
+	char *text = json_dumps(root, JSON_INDENT(1));
+	check_added("behind one", text, 377);
+	free(text);
+	json_object_del(root, "added_tokens");
+	text = json_dumps(root, 0);
+	check_added("without others", text, 376);
+	free(text);
+	json_object_set_new(root, "added_tokens", json_array());
+	text = json_dumps(root, JSON_COMPACT);
+	check_added("in an empty list", text, 376);
+	free(text);
+	json_decref(root);
+	refuse_added(json_pack("[s]", "!"), FT_EUSAGE, "'!' is a token already");
+	refuse_added(json_pack("[i]", 7), FT_EFORMAT, "number 0 is no text");
+	refuse_added(json_pack("[s]", ""), FT_EFORMAT, "number 0 is no text");
+	root = json_load_file(WORDPIECE, 0, NULL);
+	text = json_dumps(root, 0);
+	check_added("behind some", text, 410);
+	free(text);
+	json_decref(root);
+}
+
 int main(void)
 {
 	if (!mkdtemp(folder))
@@ -534,6 +591,7 @@ int main(void)
 	growth();
 	contradictions();
 	vocabulary_texts();
+	added_tokens();
 	damage(WORDPIECE);
 	damage(GPT2);
 	damage(LLAMA2);
