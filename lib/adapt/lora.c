@@ -79,7 +79,7 @@ static void double_rank(const struct attached *a, struct ft_delta *d)
 	const struct ft_tensor *left = &a->part[A0]->t, *right = &a->part[B0]->t;
 	int64_t r = left->rows;
 	ft_tensor_floats(left, 0, r, d->a + r * left->cols);
-	for (int64_t i = right->rows; i-- > 0;) { /* the rows of B are apart already, from the last on */
+	for (int64_t i = right->rows; i-- > 0;) { /* rows of B move apart, the last first */
 		memmove(d->b + 2 * i * r, d->b + i * r, (size_t)r * sizeof *d->b);
 		ft_tensor_floats(right, i, 1, d->b + (2 * i + 1) * r);
 		for (int64_t k = 0; k < r; k++)
