@@ -16,7 +16,7 @@ tar -czf texts.tar.gz train.tsv
 		ft-batch -q -r 4 -e 2 -s 1 train.tok >train.bat && ft-train -q -m plan.ft --log train.log train.bat >tuned.ft &&
 		ft-cat train.bat >train.json
 } || { fail 'streams'; done_testing; }
-last=3
+last=2
 [ -z "${FT_TEST_LONG:-}" ] || last=1000000
 
 # written COMMAND...: runs it with every command line that makes the file or folder "out".
