@@ -51,6 +51,19 @@ void ft_graph_lead(struct ft_graph *g, int64_t tokens, int64_t keys);
 int64_t ft_graph_place(const struct ft_graph *g, size_t row);
 /* Bytes of activations and gradients: the most any pass has used. */
 size_t ft_graph_peak(const struct ft_graph *g);
+
+/* ---- planning ----
+ * A pass that only plans asks for the memory that it would ask for, by the same code, and counts multiply-adds, but computes
+ * nothing and touches nothing: its tensors have no numbers. Tables with `touched` get the rows marked that it would read. */
+void ft_graph_plan(struct ft_graph *g, bool on); /* for passes that begin from now on */
+bool ft_graph_plans(const struct ft_graph *g);
+/* Bytes that these passes would have made resident. */
+struct ft_graph_use {
+	size_t tensors;  /* activations and gradients; as the system gives memory out, in pages, and kept for the next pass */
+	size_t scratch;  /* of all threads */
+	size_t products; /* for the operands of matrix products */
+};
+struct ft_graph_use ft_graph_use(struct ft_graph *g);
 /* Multiply-adds of the matrix products of this pass, forward and backward. */
 double ft_graph_macs(const struct ft_graph *g);
 

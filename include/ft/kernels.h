@@ -135,6 +135,12 @@ struct ft_gemm {
 void ft_gemm(const struct ft_gemm *g);
 /* On the calling thread; from inside ft_parallel(). */
 void ft_gemm_one(const struct ft_gemm *g);
+/* Bytes that ft_gemm() keeps for operands in the order it reads them, shared and of each thread: those of g, where it
+ * needs more than `room` says. Nothing is computed. */
+struct ft_gemm_room {
+	size_t shared, own;
+};
+void ft_gemm_plan(const struct ft_gemm *g, struct ft_gemm_room *room);
 /* Whether a matrix of this type is better left where it lies than widened: with tiles. A BLAS
  * library wants aligned floats. */
 bool ft_gemm_takes(enum ft_dtype type, const void *b);

@@ -26,6 +26,8 @@ void *ft_alloc(size_t count, size_t size);
  * unused rows resident.) */
 void *ft_alloc_whole(size_t count, size_t size);
 void ft_advise_whole(void *p, size_t bytes); /* the same for memory at hand */
+/* Bytes that are resident of `whole` such bytes of which the first `touched` were written: whole pages. */
+size_t ft_resident(size_t touched, size_t whole);
 
 /* Grows *ptr (count *cap, elements of `size` bytes) so that at least `need`
  * fit, doubling. 0, or FT_EFAIL with *ptr unchanged. */
@@ -56,6 +58,7 @@ struct ft_arena {
 	size_t used, peak; /* bytes handed out since the reset; the most ever */
 };
 void *ft_arena_get(struct ft_arena *a, size_t bytes); /* NULL: out of memory */
+size_t ft_arena_resident(const struct ft_arena *a); /* bytes of its pages, if all that was handed out was written */
 void ft_arena_reset(struct ft_arena *a);
 void ft_arena_free(struct ft_arena *a); /* leaves {0} */
 

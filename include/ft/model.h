@@ -43,6 +43,10 @@ struct ft_param {
 	void *own;        /* what t.stored points to when it is no file's; or NULL */
 };
 
+/* Whether a weight stays in the base's file; and its bytes there, or in memory. */
+bool ft_param_in_file(const struct ft_param *p);
+size_t ft_param_bytes(const struct ft_param *p);
+
 /* dest [cols, rows] = a `turned` parameter as a checkpoint holds it. */
 int ft_param_turn(const struct ft_param *p, float *dest);
 
@@ -51,6 +55,9 @@ struct ft_model;
 /* Nothing will be trained or written: also what the plan trains stays as it is stored, where
  * the base has it, and a folder gets no digest. Weights are then read when they are used. */
 #define FT_MODEL_READ 2u
+/* Nothing will be computed: weights are not read, but it is known where each will be, and of which type
+ * (ft_param_in_file). Passes of such a model only plan (ft_graph_plan). */
+#define FT_MODEL_PLAN 4u
 
 /* Opens a base or a model stream. `base` (or NULL) says where the base lies
  * here when the stream's own hint does not; the digest decides (FT_EMATCH).

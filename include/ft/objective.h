@@ -29,6 +29,10 @@ void ft_objective_free(struct ft_objective *x); /* NULL is fine */
 
 /* As ft_model_step(), in a pass that the caller has begun. */
 int ft_objective_step(struct ft_objective *x, struct ft_graph *g, const struct ft_batch *b, struct ft_output *out);
+/* Calls f for each model that is asked for predictions, with the graph that it runs in. It may be the one that trains, which
+ * is then asked in another way. */
+typedef void ft_objective_other(void *ctx, struct ft_model *other, struct ft_graph *g);
+void ft_objective_others(const struct ft_objective *x, ft_objective_other *f, void *ctx);
 /* Adds to a log entry what the objectives say of the batches since the last time. */
 int ft_objective_log(struct ft_objective *x, json_t *entry);
 

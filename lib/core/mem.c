@@ -35,6 +35,16 @@ void ft_advise_whole(void *p, size_t bytes)
 #endif
 }
 
+/* What large pages are, where nobody says otherwise. */
+#define LARGE_PAGE ((size_t)2 << 20)
+
+size_t ft_resident(size_t touched, size_t whole)
+{
+	size_t page = whole >= LARGE ? LARGE_PAGE : (size_t)sysconf(_SC_PAGESIZE);
+	size_t bytes = (touched + page - 1) / page * page;
+	return bytes < whole ? bytes : whole;
+}
+
 void *ft_alloc_whole(size_t count, size_t size)
 {
 	void *p = ft_alloc(count, size); /* calloc of this size comes from untouched pages */
@@ -138,9 +148,29 @@ void ft_buf_free(struct ft_buf *b)
 
 struct ft_arena_block {
 	struct ft_arena_block *next;
-	size_t cap, used;
-	unsigned char *data; /* aligned, in the same allocation */
+	size_t cap, used, most; /* most: of used, ever */
+	size_t whole;           /* with this */
+	unsigned char *data;    /* aligned, in the same allocation */
 };
+
+/* Blocks of this size go back to the system when they are freed, whatever malloc() would do. */
+#define MAPPED ((size_t)1 << 20)
+
+static void *get_block(size_t bytes)
+{
+	if (bytes < MAPPED)
+		return malloc(bytes);
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void free_block(struct ft_arena_block *b)
+{
+	if (b->whole < MAPPED)
+		free(b);
+	else
+		munmap(b, b->whole);
+}
 
 static struct ft_arena_block *new_block(size_t bytes)
 {
@@ -149,14 +179,14 @@ static struct ft_arena_block *new_block(size_t bytes)
 		ft_fail_memory(bytes);
 		return NULL;
 	}
-	struct ft_arena_block *b = malloc(whole);
+	struct ft_arena_block *b = get_block(whole);
 	if (!b) {
 		ft_fail_memory(whole);
 		return NULL;
 	}
 	ft_advise_whole(b, whole);
 	uintptr_t data = ((uintptr_t)(b + 1) + ALIGN - 1) & ~(uintptr_t)(ALIGN - 1);
-	*b = (struct ft_arena_block){ .cap = bytes, .data = (unsigned char *)data };
+	*b = (struct ft_arena_block){ .cap = bytes, .whole = whole, .data = (unsigned char *)data };
 	return b;
 }
 
@@ -169,7 +199,7 @@ static struct ft_arena_block *next_block(struct ft_arena *a, size_t bytes)
 	while (*at && (*at)->cap < bytes) {
 		struct ft_arena_block *small = *at;
 		*at = small->next;
-		free(small);
+		free_block(small);
 	}
 	if (!*at) {
 		size = size > SIZE_MAX / 2 ? bytes : size * 2;
@@ -197,10 +227,20 @@ void *ft_arena_get(struct ft_arena *a, size_t bytes)
 	}
 	void *p = a->now->data + a->now->used;
 	a->now->used += size;
+	if (a->now->used > a->now->most)
+		a->now->most = a->now->used;
 	a->used += size;
 	if (a->used > a->peak)
 		a->peak = a->used;
 	return p;
+}
+
+size_t ft_arena_resident(const struct ft_arena *a)
+{
+	size_t sum = 0;
+	for (const struct ft_arena_block *b = a->first; b; b = b->next)
+		sum += ft_resident(b->most, b->whole);
+	return sum;
 }
 
 void ft_arena_reset(struct ft_arena *a)
@@ -213,7 +253,7 @@ void ft_arena_free(struct ft_arena *a)
 {
 	while (a->first) {
 		struct ft_arena_block *next = a->first->next;
-		free(a->first);
+		free_block(a->first);
 		a->first = next;
 	}
 	*a = (struct ft_arena){ 0 };

@@ -41,6 +41,18 @@ int filemap_open(struct filemap *m, const char *path)
 	return rc;
 }
 
+/* A piece at a time, of which nothing stays resident: a base may be larger than what is used of it. */
+#define PIECE ((size_t)8 << 20)
+
+void filemap_digest(const struct filemap *m, struct ft_digest *d)
+{
+	for (size_t at = 0, n; at < m->bytes; at += n) {
+		n = m->bytes - at < PIECE ? m->bytes - at : PIECE;
+		ft_digest_add(d, m->data + at, n);
+		madvise((void *)(uintptr_t)(m->data + at), n, MADV_DONTNEED);
+	}
+}
+
 void filemap_close(struct filemap *m)
 {
 	if (m->data)

@@ -155,8 +155,7 @@ static const struct ft_stored *find(const struct ft_base *b, const char *name)
 
 static int digest(const struct ft_base *b, struct ft_digest *d)
 {
-	const struct filemap *m = gguf_bytes(gguf_of(b)->file);
-	ft_digest_add(d, m->data, m->bytes);
+	filemap_digest(gguf_bytes(gguf_of(b)->file), d);
 	return FT_OK;
 }
 

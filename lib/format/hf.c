@@ -282,7 +282,7 @@ static int digest_shard(const struct hf *h, const struct shard *sh, struct ft_di
 {
 	if (sh->file) {
 		const struct filemap *m = safetensors_bytes(sh->file);
-		ft_digest_add(d, m->data, m->bytes);
+		filemap_digest(m, d);
 		return FT_OK;
 	}
 	struct filemap m;
@@ -291,8 +291,7 @@ static int digest_shard(const struct hf *h, const struct shard *sh, struct ft_di
 	free(path);
 	if (rc < 0)
 		return rc;
-	if (m.bytes)
-		ft_digest_add(d, m.data, m.bytes);
+	filemap_digest(&m, d);
 	filemap_close(&m);
 	return FT_OK;
 }

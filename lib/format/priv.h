@@ -2,6 +2,7 @@
 #ifndef FT_FORMAT_PRIV_H
 #define FT_FORMAT_PRIV_H
 
+#include "ft/digest.h"
 #include "ft/format.h"
 
 /* ---- filemap.c: a whole file, read-only in memory ----
@@ -13,6 +14,7 @@ struct filemap {
 	size_t bytes;
 };
 int filemap_open(struct filemap *m, const char *path); /* a regular file; else FT_EFAIL */
+void filemap_digest(const struct filemap *m, struct ft_digest *d);
 void filemap_close(struct filemap *m);                 /* leaves {0} */
 
 /* ---- members.c: walking the members of a JSON object without a tree ---- */

@@ -32,7 +32,7 @@ static struct ft_tensor *activate(struct ft_graph *g, enum op op, map *f, struct
 	if (!y)
 		return NULL;
 	struct apply a = { .forward = f, .y = y->data, .x = x->data };
-	graph_each(tensor_size(x), apply_range, &a);
+	graph_each(g, tensor_size(x), apply_range, &a);
 	graph_record(g, op, y, &x, 1);
 	return y;
 }
@@ -45,7 +45,7 @@ static int activate_back(struct ft_graph *g, struct node *n, map_back *f, const 
 	size_t size = tensor_size(x);
 	a.y = graph_take_grad(n, x);
 	if (a.y) {
-		graph_each(size, apply_back_range, &a);
+		graph_each(g, size, apply_back_range, &a);
 		return FT_OK;
 	}
 	bool fresh;
@@ -53,9 +53,9 @@ static int activate_back(struct ft_graph *g, struct node *n, map_back *f, const 
 	if (!dx)
 		return FT_EFAIL;
 	a.y = fresh ? dx : n->out->grad; /* not needed again: in place, then added */
-	graph_each(size, apply_back_range, &a);
+	graph_each(g, size, apply_back_range, &a);
 	if (!fresh)
-		ft_kernels()->add(dx, a.y, size);
+		graph_add(g, dx, a.y, size);
 	return FT_OK;
 }
 
@@ -201,7 +201,7 @@ struct ft_tensor *ft_gate(struct ft_graph *g, ft_activation *f, struct ft_tensor
 	s.a = a->data;
 	s.u = u ? u->data : a->data + s.width;
 	s.y = y->data;
-	ft_parallel_work((size_t)y->rows, 16.0 * (double)tensor_size(y), gate_row, &s);
+	graph_share(g, (size_t)y->rows, 16.0 * (double)tensor_size(y), gate_row, &s);
 	struct node *n = graph_record(g, OP_gate, y, in, 2);
 	if (n)
 		n->activation = f;
@@ -255,6 +255,7 @@ int op_gate_back(struct ft_graph *g, struct node *n)
 		return FT_EFAIL;
 	if (u)
 		s.add_u = !fresh;
-	ft_parallel_work((size_t)y->rows, 16.0 * (double)tensor_size(y), gate_row_back, &s);
+	graph_plan_scratch(g, s.width);
+	graph_share(g, (size_t)y->rows, 16.0 * (double)tensor_size(y), gate_row_back, &s);
 	return s.failed ? FT_EFAIL : FT_OK;
 }

@@ -179,6 +179,20 @@ static float *score_scratch(struct attention *a, const struct head *h, int64_t n
 	return s;
 }
 
+/* Blocks of scores on the way back: probabilities, their gradient, and the slope of a cap. */
+static int64_t blocks_back(const struct attention *a)
+{
+	return a->o.softcap > 0 ? 3 : 2;
+}
+
+static void plan_scores(const struct attention *a, int64_t n)
+{
+	for (size_t r = 0; r < a->b->rows; r++) {
+		struct head h = get_head(a, r, 0);
+		graph_plan_scratch(a->g, (size_t)(n * h.block * h.stride));
+	}
+}
+
 static void attend_block(const struct attention *a, const struct head *h, const struct block *k, float *s)
 {
 	scores(a, h, k, s);
@@ -274,7 +288,8 @@ struct ft_tensor *ft_attention(struct ft_graph *g, const struct ft_batch *b, str
 		return ft_graph_fail(g, rc), NULL;
 	a.drop = graph_dropout(g, o->dropout);
 	double macs = pairs(g, b, o) * (double)a.width;
-	ft_parallel_work(b->rows * (size_t)a.o.heads, macs, attend, &a);
+	plan_scores(&a, 1);
+	graph_share(g, b->rows * (size_t)a.o.heads, macs, attend, &a);
 	if (a.failed)
 		return ft_graph_fail(g, ft_fail(FT_EFAIL, "out of memory for attention")), NULL;
 	graph_count(g, 2 * macs);
@@ -361,7 +376,7 @@ static void attend_back(void *ctx, size_t item)
 	int first = (int)(item % (size_t)a->o.kv_heads) * a->group;
 	struct head h = get_head(a, row, first);
 	bool all = sees_all(&a->o);
-	float *s = score_scratch(a, &h, a->o.softcap > 0 ? 3 : 2);
+	float *s = score_scratch(a, &h, blocks_back(a));
 	int64_t size = h.block * h.stride;
 	if (!s)
 		return;
@@ -386,7 +401,7 @@ static int want_grad(struct ft_graph *g, struct ft_tensor *t, bool shared, float
 	if (t->needs_grad && !(*grad = ft_grad(g, t, &fresh)))
 		return FT_EFAIL;
 	if (fresh && shared)
-		memset(*grad, 0, tensor_size(t) * sizeof **grad);
+		graph_zero(g, *grad, tensor_size(t));
 	*add = !fresh || shared;
 	return FT_OK;
 }
@@ -422,7 +437,8 @@ int op_attention_back(struct ft_graph *g, struct node *n)
 	if (find_grads(&a, q, k, v) < 0)
 		return FT_EFAIL;
 	double macs = pairs(g, n->batch, &a.o) * (double)a.width;
-	ft_parallel_work(n->batch->rows * (size_t)a.o.kv_heads, macs, attend_back, &a);
+	plan_scores(&a, blocks_back(&a));
+	graph_share(g, n->batch->rows * (size_t)a.o.kv_heads, macs, attend_back, &a);
 	graph_count(g, 5 * macs);
 	graph_release(g, n->saved, (size_t)q->rows * (size_t)a.o.heads);
 	return a.failed ? ft_fail(FT_EFAIL, "out of memory for attention") : FT_OK;

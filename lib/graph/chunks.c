@@ -46,7 +46,8 @@ int chunks_backward(struct chunks *c)
 void chunks_logits(struct chunks *c, int64_t from, int64_t n, int64_t classes, float *logits)
 {
 	const struct ft_tensor *x = c->of.x, *w = c->of.w, *b = c->of.b;
-	ft_gemm(&(struct ft_gemm){
+	graph_plan_table(c->g, c->of.w);
+	graph_gemm(c->g, &(struct ft_gemm){
 		.tb = true, .m = n, .n = classes, .k = w->cols, .bias = b ? b->data : NULL,
 		.a = x->data + from * w->cols, .lda = w->cols, WEIGHT_B(w), .c = logits, .ldc = classes });
 	graph_count(c->g, (double)n * (double)classes * (double)w->cols);
@@ -80,20 +81,21 @@ void chunks_back(struct chunks *c, int64_t from, int64_t n, const float *d)
 	const struct ft_tensor *x = c->of.x, *w = c->of.w;
 	int64_t v = w->rows, width = w->cols;
 	if (c->dx) { /* dx [n,H] = d [n,V] w [V,H] */
-		ft_gemm(&(struct ft_gemm){
+		graph_gemm(c->g, &(struct ft_gemm){
 			.add = c->add_x, .m = n, .n = width, .k = v, .a = d, .lda = v, WEIGHT_B(w),
 			.c = c->dx + from * width, .ldc = width });
 		graph_count(c->g, (double)n * (double)v * (double)width);
 	}
 	if (c->dw) { /* dw [V,H] += d^T x */
-		ft_gemm(&(struct ft_gemm){
+		graph_gemm(c->g, &(struct ft_gemm){
 			.ta = true, .add = c->add_w, .m = v, .n = width, .k = n, .a = d, .lda = v,
 			.b = x->data + from * width, .ldb = width, .c = c->dw, .ldc = width });
 		c->add_w = true;
 		graph_count(c->g, (double)n * (double)v * (double)width);
 	}
 	if (c->db) {
-		ft_kernels()->column_sums(c->db, d, (size_t)v, (size_t)n, (size_t)v, c->add_b);
+		if (graph_todo(c->g, n))
+			ft_kernels()->column_sums(c->db, d, (size_t)v, (size_t)n, (size_t)v, c->add_b);
 		c->add_b = true;
 	}
 }
@@ -119,9 +121,9 @@ int chunks_known_back(struct ft_graph *g, struct node *n)
 	if (!dx)
 		return FT_EFAIL;
 	if (fresh)
-		memcpy(dx, n->saved, tensor_size(x) * sizeof *dx);
+		graph_copy(g, dx, n->saved, tensor_size(x));
 	else
-		ft_kernels()->add(dx, n->saved, tensor_size(x));
+		graph_add(g, dx, n->saved, tensor_size(x));
 	graph_release(g, n->saved, tensor_size(x));
 	return FT_OK;
 }

@@ -139,7 +139,9 @@ static float *copy_logits(struct ft_graph *g, struct ft_tensor *logits, struct f
 	if (!graph_ready(g, &logits, 1) || !(*loss = ft_graph_tensor(g, logits->rows, 1)))
 		return NULL;
 	float *d = graph_floats(g, tensor_size(logits));
-	return d ? memcpy(d, logits->data, tensor_size(logits) * sizeof *d) : NULL;
+	if (d)
+		graph_copy(g, d, logits->data, tensor_size(logits));
+	return d;
 }
 
 static struct ft_tensor *record(struct ft_graph *g, enum op op, struct ft_tensor *loss, struct ft_tensor *logits, float *d)
@@ -160,7 +162,7 @@ struct ft_tensor *ft_divergence(struct ft_graph *g, struct ft_tensor *logits, co
 	if (!d || !room)
 		return ft_graph_error(g) ? NULL : (ft_graph_fail(g, FT_EFAIL), NULL);
 	int64_t n = logits->cols;
-	for (int64_t i = 0; i < logits->rows; i++)
+	for (int64_t i = 0; i < graph_todo(g, logits->rows); i++)
 		loss->data[i] = (float)diverge(d + i * n, n, reference + i % rows * n, n, room, o);
 	return record(g, OP_divergence, loss, logits, d);
 }
@@ -172,7 +174,7 @@ struct ft_tensor *ft_twin_divergence(struct ft_graph *g, struct ft_tensor *logit
 	if (!d || !room)
 		return ft_graph_error(g) ? NULL : (ft_graph_fail(g, FT_EFAIL), NULL);
 	int64_t n = logits->cols, pairs = logits->rows / 2;
-	for (int64_t i = 0; i < pairs; i++)
+	for (int64_t i = 0; i < graph_todo(g, pairs); i++)
 		loss->data[i] = loss->data[pairs + i] =
 			(float)diverge_twins(d + i * n, d + (pairs + i) * n, n, room, kind, scale);
 	return record(g, OP_twin_divergence, loss, logits, d);
@@ -185,7 +187,7 @@ int op_divergence_back(struct ft_graph *g, struct node *n)
 	float *dx = ft_grad(g, logits, &fresh);
 	if (!dx)
 		return FT_EFAIL;
-	for (int64_t i = 0; i < logits->rows; i++)
+	for (int64_t i = 0; i < graph_todo(g, logits->rows); i++)
 		for (int64_t k = i * logits->cols; k < (i + 1) * logits->cols; k++)
 			dx[k] = n->out->grad[i] * n->saved[k] + (fresh ? 0 : dx[k]);
 	graph_release(g, n->saved, tensor_size(logits));
@@ -197,7 +199,7 @@ int op_twin_divergence_back(struct ft_graph *g, struct node *n)
 {
 	int64_t pairs = n->out->rows / 2;
 	float *dy = n->out->grad;
-	for (int64_t i = 0; i < pairs; i++)
+	for (int64_t i = 0; i < graph_todo(g, pairs); i++)
 		dy[i] = dy[pairs + i] = (dy[i] + dy[pairs + i]) / 2;
 	return op_divergence_back(g, n);
 }

@@ -46,7 +46,8 @@ static int diverge_rows(struct pairs *p, int64_t first, int64_t rows, int64_t mo
 		chunks_logits(p->c, first + from, n, chunks_vocabulary(p->c), p->logits);
 		if (!p->r->top)
 			chunks_logits(p->other, from, n, p->known, p->reference);
-		ft_parallel((size_t)n, divergence_row, p);
+		graph_plan_scratch(p->c->g, (size_t)(2 * chunks_vocabulary(p->c)));
+		graph_share(p->c->g, (size_t)n, 1e18, divergence_row, p);
 		if (chunks_end(p->c) < 0)
 			return FT_EFAIL;
 		if (p->c->back)
@@ -130,7 +131,8 @@ struct ft_tensor *ft_linear_twin_divergence(struct ft_graph *g, const struct ft_
 		p.loss = loss->data + from;
 		chunks_logits(&c, from, n, v, p.logits);
 		chunks_logits(&c, twin + from, n, v, p.reference);
-		ft_parallel((size_t)n, twin_row, &p);
+		graph_plan_scratch(g, (size_t)(4 * v));
+		graph_share(g, (size_t)n, 1e18, twin_row, &p);
 		if (chunks_end(&c) < 0)
 			return NULL;
 		if (c.back) {

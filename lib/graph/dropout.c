@@ -16,17 +16,17 @@ static void drop_range(void *ctx, size_t from, size_t n)
 	ft_kernels()->dropout_add(s->y + from, s->x + from, s->residual ? s->residual + from : NULL, &s->d, s->first + from, n);
 }
 
-void graph_drop(float *y, const float *x, const float *residual, const struct ft_dropout *d, const struct ft_tensor *like)
+void graph_drop(const struct ft_graph *g, float *y, const float *x, const float *residual, const struct ft_dropout *d, const struct ft_tensor *like)
 {
 	const struct ft_place *p = like->place;
 	size_t all = tensor_size(like), cols = (size_t)like->cols, n = p && p->n < like->rows ? (size_t)p->n * cols : all;
 	struct drop s = { .d = *d, .y = y, .x = x, .residual = residual, .first = p ? (uint64_t)p->first * cols : 0 };
-	graph_each(n, drop_range, &s);
+	graph_each(g, n, drop_range, &s);
 	if (n == all)
 		return;
 	struct drop again = { .d = *d, .y = y + n, .x = x + n, .residual = residual ? residual + n : NULL,
 	                      .first = (uint64_t)(p->first + p->jump + p->n) * cols };
-	graph_each(all - n, drop_range, &again);
+	graph_each(g, all - n, drop_range, &again);
 }
 
 static void add_range(void *ctx, size_t from, size_t n)
@@ -47,9 +47,9 @@ struct ft_tensor *ft_dropout_add(struct ft_graph *g, struct ft_tensor *x, struct
 	if (!y)
 		return NULL;
 	if (d.p > 0)
-		graph_drop(y->data, y->data, residual ? residual->data : NULL, &d, x);
+		graph_drop(g, y->data, y->data, residual ? residual->data : NULL, &d, x);
 	else
-		graph_each(tensor_size(y), add_range, &(struct drop){ .y = y->data, .x = residual->data });
+		graph_each(g, tensor_size(y), add_range, &(struct drop){ .y = y->data, .x = residual->data });
 	struct node *n = graph_record(g, OP_dropout_add, y, in, 2);
 	if (n)
 		n->drop = d;
@@ -68,11 +68,11 @@ static int masked_back(struct ft_graph *g, struct node *n, struct ft_tensor *x)
 	if (!own)
 		return FT_EFAIL;
 	if (n->drop.p > 0)
-		graph_drop(own, dy, NULL, &n->drop, x);
+		graph_drop(g, own, dy, NULL, &n->drop, x);
 	else
-		memcpy(own, dy, tensor_size(x) * sizeof *dy);
+		graph_copy(g, own, dy, tensor_size(x));
 	if (!fresh) {
-		ft_kernels()->add(dx, own, tensor_size(x));
+		graph_add(g, dx, own, tensor_size(x));
 		graph_release(g, own, tensor_size(x));
 	}
 	return FT_OK;
@@ -90,9 +90,9 @@ static int residual_back(struct ft_graph *g, struct node *n, struct ft_tensor *r
 		return FT_EFAIL;
 	struct drop s = { .y = dr, .x = dy };
 	if (fresh)
-		memcpy(dr, dy, tensor_size(residual) * sizeof *dr);
+		graph_copy(g, dr, dy, tensor_size(residual));
 	else
-		graph_each(tensor_size(residual), add_range, &s);
+		graph_each(g, tensor_size(residual), add_range, &s);
 	return FT_OK;
 }
 

@@ -10,8 +10,8 @@ struct ft_tensor *ft_sum(struct ft_graph *g, struct ft_tensor *a, struct ft_tens
 	struct ft_tensor *y = ft_graph_tensor(g, a->rows, a->cols);
 	if (!y)
 		return NULL;
-	memcpy(y->data, a->data, tensor_size(y) * sizeof *y->data);
-	ft_kernels()->add(y->data, b->data, tensor_size(y));
+	graph_copy(g, y->data, a->data, tensor_size(y));
+	graph_add(g, y->data, b->data, tensor_size(y));
 	graph_record(g, OP_sum, y, in, 2);
 	return y;
 }
@@ -23,9 +23,9 @@ static int hand_back(struct ft_graph *g, const struct ft_tensor *y, struct ft_te
 	if (!d)
 		return FT_EFAIL;
 	if (fresh)
-		memcpy(d, y->grad, tensor_size(y) * sizeof *d);
+		graph_copy(g, d, y->grad, tensor_size(y));
 	else
-		ft_kernels()->add(d, y->grad, tensor_size(y));
+		graph_add(g, d, y->grad, tensor_size(y));
 	return FT_OK;
 }
 
@@ -64,12 +64,28 @@ struct ft_tensor *ft_scale(struct ft_graph *g, struct ft_tensor *x, struct ft_te
 	if (!y)
 		return NULL;
 	struct scale s = { .y = y->data, .x = x->data, .w = w->data, .cols = (size_t)x->cols, .one = w->cols == 1 };
-	ft_parallel_work((size_t)x->rows, (double)tensor_size(x), scale_row, &s);
+	graph_share(g, (size_t)x->rows, (double)tensor_size(x), scale_row, &s);
 	graph_record(g, OP_scale, y, in, 2);
 	return y;
 }
 
-/* dw += the sums of dy x over rows, and of one number over all. */
+/* dw += the sums of dy x over rows, and of one number over all. t [size of x, and a row more] */
+static void sum_weight(float *dw, float *t, const struct ft_tensor *y, const struct ft_tensor *x, bool one, bool fresh)
+{
+	size_t size = tensor_size(x), cols = (size_t)x->cols;
+	double sum = 0;
+	memcpy(t, y->grad, size * sizeof *t);
+	ft_kernels()->mul(t, x->data, size);
+	if (!one) {
+		ft_kernels()->column_sums(dw, t, cols, (size_t)x->rows, cols, !fresh);
+		return;
+	}
+	ft_kernels()->column_sums(t + size, t, cols, (size_t)x->rows, cols, false);
+	for (size_t c = 0; c < cols; c++)
+		sum += t[size + c];
+	*dw = fresh ? (float)sum : *dw + (float)sum;
+}
+
 static int weight_back(struct ft_graph *g, const struct ft_tensor *y, const struct ft_tensor *x, struct ft_tensor *w)
 {
 	bool fresh;
@@ -77,17 +93,8 @@ static int weight_back(struct ft_graph *g, const struct ft_tensor *y, const stru
 	float *dw = ft_grad(g, w, &fresh), *t = dw ? graph_floats(g, size + cols) : NULL;
 	if (!t)
 		return FT_EFAIL;
-	memcpy(t, y->grad, size * sizeof *t);
-	ft_kernels()->mul(t, x->data, size);
-	if (w->cols == 1) {
-		double sum = 0;
-		ft_kernels()->column_sums(t + size, t, cols, (size_t)x->rows, cols, false);
-		for (size_t c = 0; c < cols; c++)
-			sum += t[size + c];
-		*dw = fresh ? (float)sum : *dw + (float)sum;
-	} else {
-		ft_kernels()->column_sums(dw, t, cols, (size_t)x->rows, cols, !fresh);
-	}
+	if (graph_todo(g, x->rows))
+		sum_weight(dw, t, y, x, w->cols == 1, fresh);
 	graph_release(g, t, size + cols);
 	return FT_OK;
 }
@@ -106,6 +113,6 @@ int op_scale_back(struct ft_graph *g, struct node *n)
 	else if (!(s.y = ft_grad(g, x, &fresh)))
 		return FT_EFAIL;
 	s.add = !fresh;
-	ft_parallel_work((size_t)x->rows, (double)tensor_size(x), scale_row, &s);
+	graph_share(g, (size_t)x->rows, (double)tensor_size(x), scale_row, &s);
 	return FT_OK;
 }

@@ -106,6 +106,20 @@ static int32_t *find_places(struct ft_graph *g, const struct ft_batch *b, const 
 	return place;
 }
 
+/* Marks the rows of tables that a pass reads, where it plans. */
+static void plan_rows(const struct embed *e)
+{
+	int64_t n = graph_todo(e->g, 1) ? 0 : (int64_t)e->b->tokens;
+	for (int64_t t = 0; t < n; t++) {
+		if (e->word->touched && e->b->ids[t] >= 0)
+			e->word->touched[e->b->ids[t]] = 1;
+		if (e->position && e->position->touched)
+			e->position->touched[e->place[t]] = 1;
+		if (e->type && e->type->touched)
+			e->type->touched[e->b->types ? e->b->types[t] : 0] = 1;
+	}
+}
+
 struct ft_tensor *ft_embed(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *word,
                            struct ft_tensor *position, struct ft_tensor *type, const struct ft_embed_options *o)
 {
@@ -122,7 +136,8 @@ struct ft_tensor *ft_embed(struct ft_graph *g, const struct ft_batch *b, struct 
 		return NULL;
 	struct embed e = { .g = g, .b = b, .y = y->data, .width = y->cols, .word = word, .position = position, .type = type,
 	                   .place = place, .scale = word_scale(o) };
-	ft_parallel_work(b->rows, (double)b->tokens * (double)y->cols, embed_row, &e);
+	plan_rows(&e);
+	graph_share(g, b->rows, (double)b->tokens * (double)y->cols, embed_row, &e);
 	if (e.failed)
 		return ft_graph_fail(g, ft_fail(FT_EFAIL, "out of memory for embeddings")), NULL;
 	struct node *n = graph_record(g, OP_embed, y, in, 3);
@@ -174,7 +189,7 @@ static void scatter_columns(void *ctx, size_t i)
 }
 
 /* Rows used for the first time since the gradient was cleared get their zeros. */
-static void touch_rows(const struct scatter *s, struct ft_tensor *table)
+static void touch_rows(const struct ft_graph *g, const struct scatter *s, struct ft_tensor *table)
 {
 	if (!table->has_grad)
 		memset(table->touched, 0, (size_t)table->rows);
@@ -183,7 +198,7 @@ static void touch_rows(const struct scatter *s, struct ft_tensor *table)
 		if (row < 0)
 			continue;
 		if (!table->touched[row])
-			memset(table->grad + (size_t)row * s->width, 0, s->width * sizeof *table->grad);
+			graph_zero(g, table->grad + (size_t)row * s->width, s->width);
 		table->touched[row] = 1;
 	}
 	table->has_grad = true;
@@ -196,7 +211,7 @@ static int scatter(struct ft_graph *g, struct node *n, enum table which, struct 
 	struct scatter s = { .b = n->batch, .which = which, .place = n->data[0], .dy = n->out->grad,
 	                     .scale = which == WORD ? n->real : 1, .fixed = which == WORD ? n->whole : n->length, .width = (size_t)table->cols };
 	if (table->touched && table->grad && !table->dense) {
-		touch_rows(&s, table);
+		touch_rows(g, &s, table);
 		s.grad = table->grad;
 	} else {
 		bool fresh;
@@ -204,9 +219,9 @@ static int scatter(struct ft_graph *g, struct node *n, enum table which, struct 
 		if (!s.grad)
 			return FT_EFAIL;
 		if (fresh)
-			memset(s.grad, 0, tensor_size(table) * sizeof *s.grad);
+			graph_zero(g, s.grad, tensor_size(table));
 	}
-	ft_parallel_work((s.width + COLUMNS - 1) / COLUMNS, (double)n->batch->tokens * (double)s.width, scatter_columns, &s);
+	graph_share(g, (s.width + COLUMNS - 1) / COLUMNS, (double)n->batch->tokens * (double)s.width, scatter_columns, &s);
 	return FT_OK;
 }
 

@@ -31,6 +31,10 @@ struct ft_graph {
 	int now;
 	size_t peak;
 
+	bool plans;      /* asks for memory, and does nothing with it */
+	size_t planned;  /* floats of scratch that a thread would ask for */
+	struct ft_gemm_room room;
+	struct ft_graph_use use;
 	bool recompute;  /* layers keep only their input */
 	bool unrecorded; /* within a layer that will be computed once more */
 	bool wanted;     /* there: something would have been recorded */
@@ -247,6 +251,64 @@ struct ft_dropout graph_dropout(struct ft_graph *g, float p)
 	return (struct ft_dropout){ .key = g->key + 0x9E3779B97F4A7C15u * ++g->sites, .p = graph_training(g) ? p : 0 };
 }
 
+/* ---- work, and passes that only plan it ---- */
+void ft_graph_plan(struct ft_graph *g, bool on) { g->plans = on; }
+bool ft_graph_plans(const struct ft_graph *g) { return g->plans; }
+int64_t graph_todo(const struct ft_graph *g, int64_t n) { return g->plans ? 0 : n; }
+
+void graph_gemm(struct ft_graph *g, const struct ft_gemm *product)
+{
+	if (g->plans)
+		ft_gemm_plan(product, &g->room);
+	else
+		ft_gemm(product);
+}
+
+void graph_share(const struct ft_graph *g, size_t n, double work, void (*f)(void *ctx, size_t i), void *ctx)
+{
+	ft_parallel_work((size_t)graph_todo(g, (int64_t)n), work, f, ctx);
+}
+
+void graph_copy(const struct ft_graph *g, float *to, const float *from, size_t n)
+{
+	if (!g->plans)
+		memcpy(to, from, n * sizeof *to);
+}
+
+void graph_add(const struct ft_graph *g, float *to, const float *from, size_t n)
+{
+	if (!g->plans)
+		ft_kernels()->add(to, from, n);
+}
+
+void graph_zero(const struct ft_graph *g, float *p, size_t n)
+{
+	if (!g->plans)
+		memset(p, 0, n * sizeof *p);
+}
+
+void graph_plan_scratch(struct ft_graph *g, size_t n)
+{
+	if (g->plans && n > g->planned)
+		g->planned = n;
+}
+
+void graph_plan_table(const struct ft_graph *g, struct ft_tensor *table)
+{
+	if (g->plans && table->touched)
+		memset(table->touched, 1, (size_t)table->rows);
+}
+
+struct ft_graph_use ft_graph_use(struct ft_graph *g)
+{
+	size_t threads = (size_t)g->threads;
+	size_t now = ft_arena_resident(&g->pass) + ft_arena_resident(&g->layer[0]) + ft_arena_resident(&g->layer[1]);
+	g->use.tensors = now > g->use.tensors ? now : g->use.tensors;
+	g->use.scratch = threads * g->planned * sizeof(float);
+	g->use.products = g->room.shared + threads * g->room.own;
+	return g->use;
+}
+
 /* ---- recording ---- */
 bool graph_ready(struct ft_graph *g, struct ft_tensor *const *in, int n)
 {
@@ -343,9 +405,9 @@ uint64_t *graph_sites(struct ft_graph *g) { return &g->sites; }
 
 /* A table with rows marked as touched becomes dense: the others get their zeros, if there
  * is a gradient at all. */
-static void make_dense(struct ft_tensor *t)
+static void make_dense(const struct ft_graph *g, struct ft_tensor *t)
 {
-	for (int64_t r = 0; t->has_grad && r < t->rows; r++)
+	for (int64_t r = 0; t->has_grad && r < graph_todo(g, t->rows); r++)
 		if (!t->touched[r])
 			memset(t->grad + r * t->cols, 0, (size_t)t->cols * sizeof *t->grad);
 	t->dense = true;
@@ -354,7 +416,7 @@ static void make_dense(struct ft_tensor *t)
 float *ft_grad(struct ft_graph *g, struct ft_tensor *t, bool *fresh)
 {
 	if (t->touched && !t->dense)
-		make_dense(t);
+		make_dense(g, t);
 	*fresh = !t->has_grad;
 	if (!t->grad)
 		t->grad = graph_floats(g, tensor_size(t));
@@ -367,7 +429,7 @@ float *graph_zeroed_grad(struct ft_graph *g, struct ft_tensor *t)
 	bool fresh;
 	float *dx = ft_grad(g, t, &fresh);
 	if (dx && fresh)
-		memset(dx, 0, tensor_size(t) * sizeof *dx);
+		graph_zero(g, dx, tensor_size(t));
 	return dx;
 }
 
@@ -390,9 +452,9 @@ int graph_pass_grad(struct ft_graph *g, struct node *n, struct ft_tensor *t)
 	if (!dt)
 		return FT_EFAIL;
 	if (fresh)
-		memcpy(dt, n->out->grad, tensor_size(t) * sizeof *dt);
+		graph_copy(g, dt, n->out->grad, tensor_size(t));
 	else
-		ft_kernels()->add(dt, n->out->grad, tensor_size(t));
+		graph_add(g, dt, n->out->grad, tensor_size(t));
 	return FT_OK;
 }
 
@@ -423,7 +485,7 @@ struct ft_tensor *graph_take_over(struct ft_graph *g, struct ft_tensor *x)
 	if (!output_is_free(g, x)) {
 		struct ft_tensor *y = ft_graph_tensor(g, x->rows, x->cols);
 		if (y)
-			memcpy(y->data, x->data, tensor_size(x) * sizeof *y->data);
+			graph_copy(g, y->data, x->data, tensor_size(x));
 		return y;
 	}
 	struct ft_tensor *y = ft_graph_alloc(g, sizeof *y);
@@ -465,7 +527,7 @@ int ft_backward(struct ft_graph *g, struct ft_tensor *loss)
 	float *ones = ft_grad(g, loss, &fresh);
 	if (!ones)
 		return g->error;
-	for (size_t i = 0; i < tensor_size(loss); i++)
+	for (int64_t i = 0; i < graph_todo(g, (int64_t)tensor_size(loss)); i++)
 		ones[i] = 1.0f;
 	return graph_walk(g, 0);
 }
@@ -484,8 +546,8 @@ static void one_range(void *ctx, size_t i)
 	r->f(r->ctx, from, r->n - from < RUN ? r->n - from : RUN);
 }
 
-void graph_each(size_t n, graph_range *f, void *ctx)
+void graph_each(const struct ft_graph *g, size_t n, graph_range *f, void *ctx)
 {
 	struct ranges r = { f, ctx, n };
-	ft_parallel((n + RUN - 1) / RUN, one_range, &r);
+	ft_parallel((size_t)graph_todo(g, (int64_t)((n + RUN - 1) / RUN)), one_range, &r);
 }

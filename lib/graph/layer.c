@@ -14,7 +14,7 @@ static struct ft_tensor *copy_tensor(struct ft_graph *g, const struct ft_tensor 
 {
 	struct ft_tensor *y = ft_graph_tensor(g, x->rows, x->cols);
 	if (y)
-		memcpy(y->data, x->data, tensor_size(x) * sizeof *y->data);
+		graph_copy(g, y->data, x->data, tensor_size(x));
 	if (y)
 		y->place = x->place;
 	return y;
@@ -117,6 +117,6 @@ int op_layer_back(struct ft_graph *g, struct node *n)
 	graph_leave(g, &o);
 	*graph_sites(g) = sites;
 	if (rc == FT_OK && in->grad && !in->has_grad) /* nothing flowed back through it */
-		memset(in->grad, 0, tensor_size(x) * sizeof *in->grad);
+		graph_zero(g, in->grad, tensor_size(x));
 	return rc;
 }

@@ -9,7 +9,7 @@ struct ft_tensor *ft_linear(struct ft_graph *g, struct ft_tensor *x, struct ft_t
 	struct ft_tensor *y = ft_graph_tensor(g, x->rows, w->rows);
 	if (!y)
 		return NULL;
-	ft_gemm(&(struct ft_gemm){
+	graph_gemm(g, &(struct ft_gemm){
 		.tb = true, .m = x->rows, .n = w->rows, .k = w->cols, .bias = b ? b->data : NULL,
 		.a = x->data, .lda = x->cols, WEIGHT_B(w), .c = y->data, .ldc = y->cols });
 	graph_count(g, (double)x->rows * (double)w->rows * (double)w->cols);
@@ -43,7 +43,7 @@ int op_linear_back(struct ft_graph *g, struct node *n)
 		if (!dw)
 			return FT_EFAIL;
 		/* dw [N,K] = dy [T,N]^T x [T,K] */
-		ft_gemm(&(struct ft_gemm){
+		graph_gemm(g, &(struct ft_gemm){
 			.ta = true, .add = !fresh, .m = w->rows, .n = w->cols, .k = x->rows,
 			.a = y->grad, .lda = y->cols, .b = x->data, .ldb = x->cols, .c = dw, .ldc = w->cols });
 		graph_count(g, macs);
@@ -53,14 +53,14 @@ int op_linear_back(struct ft_graph *g, struct node *n)
 		s.db = ft_grad(g, b, &s.fresh);
 		if (!s.db)
 			return FT_EFAIL;
-		ft_parallel_work((s.cols + COLUMNS - 1) / COLUMNS, (double)s.rows * (double)s.cols, bias_columns, &s);
+		graph_share(g, (s.cols + COLUMNS - 1) / COLUMNS, (double)s.rows * (double)s.cols, bias_columns, &s);
 	}
 	if (x->needs_grad) {
 		float *dx = ft_grad(g, x, &fresh);
 		if (!dx)
 			return FT_EFAIL;
 		/* dx [T,K] = dy [T,N] w [N,K] */
-		ft_gemm(&(struct ft_gemm){
+		graph_gemm(g, &(struct ft_gemm){
 			.add = !fresh, .m = x->rows, .n = w->cols, .k = w->rows,
 			.a = y->grad, .lda = y->cols, WEIGHT_B(w), .c = dx, .ldc = x->cols });
 		graph_count(g, macs);

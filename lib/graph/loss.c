@@ -37,7 +37,7 @@ struct ft_tensor *ft_cross_entropy(struct ft_graph *g, struct ft_tensor *logits,
 		return NULL;
 	float s = o ? o->smoothing : 0;
 	const float *w = o ? o->weights : NULL;
-	for (int64_t i = 0; i < logits->rows; i++) {
+	for (int64_t i = 0; i < graph_todo(g, logits->rows); i++) {
 		const float *x = logits->data + i * logits->cols;
 		lse[i] = ft_kernels()->log_sum_exp(x, (size_t)logits->cols);
 		loss->data[i] = labels[i] == FT_IGNORE
@@ -77,7 +77,7 @@ int op_cross_entropy_back(struct ft_graph *g, struct node *n)
 	float *dx = ft_grad(g, logits, &fresh);
 	if (!dx)
 		return FT_EFAIL;
-	for (int64_t i = 0; i < logits->rows; i++) {
+	for (int64_t i = 0; i < graph_todo(g, logits->rows); i++) {
 		int64_t at = i * logits->cols;
 		if (labels[i] != FT_IGNORE)
 			cross_entropy_unit_back(dx + at, fresh, n->out->grad[i], logits->data + at, logits->cols, labels[i],
@@ -99,7 +99,7 @@ struct ft_tensor *ft_binary_cross_entropy(struct ft_graph *g, struct ft_tensor *
 	if (!loss)
 		return NULL;
 	const float *w = o ? o->weights : NULL;
-	for (int64_t i = 0; i < logits->rows; i++) {
+	for (int64_t i = 0; i < graph_todo(g, logits->rows); i++) {
 		const float *x = logits->data + i * logits->cols, *t = targets + i * logits->cols;
 		double sum = 0;
 		for (int64_t c = 0; c < logits->cols; c++) {
@@ -125,7 +125,7 @@ int op_binary_cross_entropy_back(struct ft_graph *g, struct node *n)
 	float *dx = ft_grad(g, logits, &fresh);
 	if (!dx)
 		return FT_EFAIL;
-	for (int64_t i = 0; i < logits->rows; i++)
+	for (int64_t i = 0; i < graph_todo(g, logits->rows); i++)
 		for (int64_t c = 0; c < logits->cols; c++) {
 			int64_t at = i * logits->cols + c;
 			float p = 1 / (1 + expf(-logits->data[at])), positive = t[at] * (w ? w[c] : 1);
@@ -143,7 +143,7 @@ struct ft_tensor *ft_squared_error(struct ft_graph *g, struct ft_tensor *values,
 	struct ft_tensor *loss = ft_graph_tensor(g, values->rows, 1);
 	if (!loss)
 		return NULL;
-	for (int64_t i = 0; i < values->rows; i++) {
+	for (int64_t i = 0; i < graph_todo(g, values->rows); i++) {
 		double sum = 0;
 		for (int64_t c = 0; c < values->cols; c++) {
 			double d = (double)values->data[i * values->cols + c] - targets[i * values->cols + c];
@@ -165,7 +165,7 @@ int op_squared_error_back(struct ft_graph *g, struct node *n)
 	float *dx = ft_grad(g, values, &fresh);
 	if (!dx)
 		return FT_EFAIL;
-	for (int64_t i = 0; i < values->rows; i++) {
+	for (int64_t i = 0; i < graph_todo(g, values->rows); i++) {
 		float slope = 2 * n->out->grad[i] / (float)values->cols;
 		for (int64_t c = 0; c < values->cols; c++) {
 			int64_t at = i * values->cols + c;

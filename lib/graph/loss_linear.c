@@ -40,6 +40,11 @@ static bool cap_unit(struct unit_rows *r, float *x, bool back, float **slope)
 	return *slope || !back || !(r->c->of.cap > 0);
 }
 
+static void plan_slope(struct chunks *c)
+{
+	graph_plan_scratch(c->g, c->back && c->of.cap > 0 ? (size_t)chunks_vocabulary(c) : 0);
+}
+
 static void entropy_row(void *ctx, size_t i)
 {
 	struct unit_rows *r = ctx;
@@ -89,7 +94,8 @@ struct ft_tensor *ft_linear_cross_entropy(struct ft_graph *g, const struct ft_de
 		struct unit_rows r = { .c = &c, .logits = logits, .out = loss->data + from, .labels = labels + from,
 		                       .hits = hits ? hits + from : NULL };
 		chunks_logits(&c, from, n, v, logits);
-		ft_parallel((size_t)n, entropy_row, &r);
+		plan_slope(&c);
+		graph_share(g, (size_t)n, 1e18, entropy_row, &r);
 		if (chunks_end(&c) < 0)
 			return NULL;
 		chunks_back(&c, from, n, logits);
@@ -133,7 +139,7 @@ struct ft_tensor *ft_linear_log_prob(struct ft_graph *g, const struct ft_decoded
 		struct unit_rows r = { .c = &c, .logits = logits, .out = y->data + from, .lse = lse + from,
 		                       .labels = labels + from };
 		chunks_logits(&c, from, n, v, logits);
-		ft_parallel((size_t)n, log_prob_row, &r);
+		graph_share(g, (size_t)n, 1e18, log_prob_row, &r);
 	}
 	graph_release(g, logits, (size_t)(rows * v));
 	struct node *n = graph_record(g, OP_linear_log_prob, y, in, 3);
@@ -178,7 +184,8 @@ int op_linear_log_prob_back(struct ft_graph *g, struct node *n)
 		struct unit_rows r = { .c = &c, .logits = logits, .lse = n->saved + from, .dy = n->out->grad + from,
 		                       .labels = (const int32_t *)n->data[0] + from };
 		chunks_logits(&c, from, many, v, logits);
-		ft_parallel((size_t)many, log_prob_row_back, &r);
+		plan_slope(&c);
+		graph_share(g, (size_t)many, 1e18, log_prob_row_back, &r);
 		if (chunks_end(&c) < 0)
 			return FT_EFAIL;
 		chunks_back(&c, from, many, logits);

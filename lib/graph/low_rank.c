@@ -11,7 +11,7 @@ static float *dropped(struct ft_graph *g, const struct ft_tensor *x, const struc
 		return x->data;
 	float *y = graph_floats(g, tensor_size(x));
 	if (y)
-		graph_drop(y, x->data, NULL, d, x);
+		graph_drop(g, y, x->data, NULL, d, x);
 	return y;
 }
 
@@ -33,17 +33,17 @@ static int narrow(struct ft_graph *g, float *u, struct ft_tensor *x, const struc
 {
 	size_t n = (size_t)x->rows * (size_t)(a ? a->rows : x->cols);
 	if (!a) {
-		memcpy(u, x->data, n * sizeof *u);
+		graph_copy(g, u, x->data, n);
 	} else {
 		float *seen = dropped(g, x, d);
 		if (!seen)
 			return FT_EFAIL;
-		ft_gemm(&(struct ft_gemm){ .tb = true, .m = x->rows, .n = a->rows, .k = a->cols, .a = seen, .lda = x->cols,
+		graph_gemm(g, &(struct ft_gemm){ .tb = true, .m = x->rows, .n = a->rows, .k = a->cols, .a = seen, .lda = x->cols,
 		                           WEIGHT_B(a), .c = u, .ldc = a->rows });
 		graph_count(g, (double)n * (double)a->cols);
 		give_back(g, x, seen);
 	}
-	scale_all(u, scale, n);
+	scale_all(u, scale, (size_t)graph_todo(g, (int64_t)n));
 	return FT_OK;
 }
 
@@ -59,7 +59,7 @@ struct ft_tensor *ft_low_rank(struct ft_graph *g, struct ft_tensor *y, struct ft
 	struct ft_tensor *z = u ? graph_take_over(g, y) : NULL;
 	if (!z || narrow(g, u, x, a, scale, &d) < 0)
 		return ft_graph_fail(g, FT_EFAIL), NULL;
-	ft_gemm(&(struct ft_gemm){ .tb = true, .add = true, .m = x->rows, .n = b->rows, .k = b->cols, .a = u, .lda = b->cols,
+	graph_gemm(g, &(struct ft_gemm){ .tb = true, .add = true, .m = x->rows, .n = b->rows, .k = b->cols, .a = u, .lda = b->cols,
 	                           WEIGHT_B(b), .c = z->data, .ldc = z->cols });
 	graph_count(g, (double)n * (double)b->rows);
 	struct ft_tensor *in[4] = { x, a, b, y };
@@ -83,7 +83,7 @@ static int wide_back(struct ft_graph *g, const struct node *n)
 	float *db = ft_grad(g, b, &fresh);
 	if (!db)
 		return FT_EFAIL;
-	ft_gemm(&(struct ft_gemm){ .ta = true, .add = !fresh, .m = b->rows, .n = b->cols, .k = z->rows, .a = z->grad,
+	graph_gemm(g, &(struct ft_gemm){ .ta = true, .add = !fresh, .m = b->rows, .n = b->cols, .k = z->rows, .a = z->grad,
 	                           .lda = z->cols, .b = n->saved, .ldb = b->cols, .c = db, .ldc = b->cols });
 	graph_count(g, (double)z->rows * (double)z->cols * (double)b->cols);
 	return FT_OK;
@@ -97,7 +97,7 @@ static int narrow_back(struct ft_graph *g, const struct node *n, const float *du
 	float *da = ft_grad(g, a, &fresh), *seen = da ? dropped(g, x, &n->drop) : NULL;
 	if (!seen)
 		return FT_EFAIL;
-	ft_gemm(&(struct ft_gemm){ .ta = true, .add = !fresh, .m = a->rows, .n = a->cols, .k = x->rows, .a = du,
+	graph_gemm(g, &(struct ft_gemm){ .ta = true, .add = !fresh, .m = a->rows, .n = a->cols, .k = x->rows, .a = du,
 	                           .lda = a->rows, .b = seen, .ldb = x->cols, .c = da, .ldc = a->cols });
 	graph_count(g, (double)x->rows * (double)a->rows * (double)a->cols);
 	give_back(g, x, seen);
@@ -113,20 +113,20 @@ static int input_back(struct ft_graph *g, const struct node *n, const float *du)
 	if (!dx || !own)
 		return FT_EFAIL;
 	if (a)
-		ft_gemm(&(struct ft_gemm){ .add = !drops && !fresh, .m = x->rows, .n = x->cols, .k = n->length, .a = du,
+		graph_gemm(g, &(struct ft_gemm){ .add = !drops && !fresh, .m = x->rows, .n = x->cols, .k = n->length, .a = du,
 		                           .lda = n->length, WEIGHT_B(a), .c = own, .ldc = x->cols });
 	else if (fresh)
-		memcpy(dx, du, tensor_size(x) * sizeof *dx);
+		graph_copy(g, dx, du, tensor_size(x));
 	else
-		ft_kernels()->add(dx, du, tensor_size(x));
+		graph_add(g, dx, du, tensor_size(x));
 	graph_count(g, a ? (double)tensor_size(x) * (double)n->length : 0);
 	if (!drops)
 		return FT_OK;
-	graph_drop(own, own, NULL, &n->drop, x);
+	graph_drop(g, own, own, NULL, &n->drop, x);
 	if (fresh)
-		memcpy(dx, own, tensor_size(x) * sizeof *dx);
+		graph_copy(g, dx, own, tensor_size(x));
 	else
-		ft_kernels()->add(dx, own, tensor_size(x));
+		graph_add(g, dx, own, tensor_size(x));
 	graph_release(g, own, tensor_size(x));
 	return FT_OK;
 }
@@ -138,10 +138,10 @@ int op_low_rank_back(struct ft_graph *g, struct node *n)
 	int rc = b->needs_grad ? wide_back(g, n) : FT_OK;
 	if (rc == FT_OK && (x->needs_grad || (a && a->needs_grad))) {
 		float *du = n->saved; /* no longer needed */
-		ft_gemm(&(struct ft_gemm){ .m = z->rows, .n = n->length, .k = z->cols, .a = z->grad, .lda = z->cols, WEIGHT_B(b),
+		graph_gemm(g, &(struct ft_gemm){ .m = z->rows, .n = n->length, .k = z->cols, .a = z->grad, .lda = z->cols, WEIGHT_B(b),
 		                           .c = du, .ldc = n->length });
 		graph_count(g, (double)size * (double)z->cols);
-		scale_all(du, n->real, size);
+		scale_all(du, n->real, (size_t)graph_todo(g, (int64_t)size));
 		rc = a && a->needs_grad ? narrow_back(g, n, du) : FT_OK;
 		rc = rc == FT_OK && x->needs_grad ? input_back(g, n, du) : rc;
 	}

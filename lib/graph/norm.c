@@ -27,9 +27,9 @@ static struct norm norm_of(const struct ft_tensor *x, const struct ft_tensor *w,
 static size_t norm_items(const struct norm *s) { return (s->rows + ROWS - 1) / ROWS; }
 
 /* Calls f for all rows, ROWS at a time. */
-static void each_item(struct norm *s, void (*f)(void *, size_t))
+static void each_item(const struct ft_graph *g, struct norm *s, void (*f)(void *, size_t))
 {
-	ft_parallel_work(norm_items(s), 8.0 * (double)s->rows * (double)s->cols, f, s);
+	graph_share(g, norm_items(s), 8.0 * (double)s->rows * (double)s->cols, f, s);
 }
 
 static size_t item_end(const struct norm *s, size_t i)
@@ -70,7 +70,7 @@ struct ft_tensor *ft_layer_norm(struct ft_graph *g, struct ft_tensor *x, struct 
 		return NULL;
 	s.b = b ? b->data : NULL;
 	s.eps = eps;
-	each_item(&s, layer_norm_rows);
+	each_item(g, &s, layer_norm_rows);
 	struct node *n = graph_record(g, OP_layer_norm, y, in, 3);
 	if (n)
 		n->saved = s.stats;
@@ -95,7 +95,7 @@ struct ft_tensor *ft_rms_norm(struct ft_graph *g, struct ft_tensor *x, struct ft
 		return NULL;
 	s.plus = plus;
 	s.eps = eps;
-	each_item(&s, rms_norm_rows);
+	each_item(g, &s, rms_norm_rows);
 	struct node *n = graph_record(g, OP_rms_norm, y, in, 2);
 	if (n) {
 		n->saved = s.stats;
@@ -143,7 +143,8 @@ static int add_partials(struct ft_graph *g, struct ft_tensor *t, const float *pa
 	float *grad = ft_grad(g, t, &fresh);
 	if (!grad)
 		return FT_EFAIL;
-	ft_kernels()->column_sums(grad, partial, stride, items, (size_t)t->cols, !fresh);
+	if (graph_todo(g, 1))
+		ft_kernels()->column_sums(grad, partial, stride, items, (size_t)t->cols, !fresh);
 	return FT_OK;
 }
 
@@ -160,7 +161,7 @@ static int norm_back(struct ft_graph *g, struct node *n, void (*rows)(void *, si
 	s.add = !fresh;
 	if ((w->needs_grad || (b && b->needs_grad)) && !(s.partial = graph_floats(g, partial)))
 		return FT_EFAIL;
-	each_item(&s, rows);
+	each_item(g, &s, rows);
 	if (!s.partial)
 		return FT_OK;
 	int rc = add_partials(g, w, s.partial, items, 2 * s.cols);

@@ -10,10 +10,10 @@ struct ft_tensor *ft_weighted_sum(struct ft_graph *g, const struct ft_batch *b, 
 	struct ft_tensor *y = ft_graph_tensor(g, (int64_t)b->rows, x->cols);
 	if (!y)
 		return NULL;
-	memset(y->data, 0, tensor_size(y) * sizeof *y->data);
-	for (size_t r = 0; r < b->rows; r++)
+	graph_zero(g, y->data, tensor_size(y));
+	for (int64_t r = 0; r < graph_todo(g, (int64_t)b->rows); r++)
 		for (int32_t t = b->offsets[r]; t < b->offsets[r + 1]; t++)
-			ft_kernels()->axpy(y->data + (int64_t)r * x->cols, w[t], x->data + t * x->cols, (size_t)x->cols);
+			ft_kernels()->axpy(y->data + r * x->cols, w[t], x->data + t * x->cols, (size_t)x->cols);
 	struct node *n = graph_record(g, OP_weighted_sum, y, &x, 1);
 	y->place = graph_place_of_rows(b);
 	if (n) {
@@ -28,9 +28,9 @@ int op_weighted_sum_back(struct ft_graph *g, struct node *n)
 	struct ft_tensor *x = n->in[0];
 	const float *w = n->data[0];
 	float *dx = graph_zeroed_grad(g, x);
-	for (size_t r = 0; dx && r < n->batch->rows; r++)
+	for (int64_t r = 0; dx && r < graph_todo(g, (int64_t)n->batch->rows); r++)
 		for (int32_t t = n->batch->offsets[r]; t < n->batch->offsets[r + 1]; t++)
-			ft_kernels()->axpy(dx + t * x->cols, w[t], n->out->grad + (int64_t)r * x->cols, (size_t)x->cols);
+			ft_kernels()->axpy(dx + t * x->cols, w[t], n->out->grad + r * x->cols, (size_t)x->cols);
 	return dx ? FT_OK : FT_EFAIL;
 }
 
@@ -44,9 +44,9 @@ struct ft_tensor *ft_max(struct ft_graph *g, const struct ft_batch *b, struct ft
 	int32_t *from = y ? ft_graph_alloc(g, tensor_size(y) * sizeof *from) : NULL;
 	if (!from)
 		return NULL;
-	for (size_t r = 0; r < b->rows; r++) {
-		float *top = y->data + (int64_t)r * x->cols;
-		int32_t *at = from + (int64_t)r * x->cols;
+	for (int64_t r = 0; r < graph_todo(g, (int64_t)b->rows); r++) {
+		float *top = y->data + r * x->cols;
+		int32_t *at = from + r * x->cols;
 		for (int32_t t = b->offsets[r]; t < b->offsets[r + 1]; t++)
 			for (int64_t c = 0; c < x->cols; c++)
 				if (t == b->offsets[r] || x->data[t * x->cols + c] > top[c]) {
@@ -66,7 +66,7 @@ int op_max_back(struct ft_graph *g, struct node *n)
 	struct ft_tensor *x = n->in[0], *y = n->out;
 	const int32_t *from = n->data[0];
 	float *dx = graph_zeroed_grad(g, x);
-	for (int64_t i = 0; dx && i < y->rows * y->cols; i++)
+	for (int64_t i = 0; dx && i < graph_todo(g, y->rows * y->cols); i++)
 		dx[from[i] * x->cols + i % x->cols] += y->grad[i];
 	return dx ? FT_OK : FT_EFAIL;
 }
@@ -80,7 +80,7 @@ struct ft_tensor *ft_join(struct ft_graph *g, struct ft_tensor *a, struct ft_ten
 	struct ft_tensor *y = ft_graph_tensor(g, a->rows, a->cols + b->cols);
 	if (!y)
 		return NULL;
-	for (int64_t r = 0; r < y->rows; r++) {
+	for (int64_t r = 0; r < graph_todo(g, y->rows); r++) {
 		memcpy(y->data + r * y->cols, a->data + r * a->cols, (size_t)a->cols * sizeof *y->data);
 		memcpy(y->data + r * y->cols + a->cols, b->data + r * b->cols, (size_t)b->cols * sizeof *y->data);
 	}
@@ -97,7 +97,7 @@ int op_join_back(struct ft_graph *g, struct node *n)
 		float *dx = x->needs_grad ? graph_zeroed_grad(g, x) : NULL;
 		if (x->needs_grad && !dx)
 			return FT_EFAIL;
-		for (int64_t r = 0; dx && r < y->rows; r++)
+		for (int64_t r = 0; dx && r < graph_todo(g, y->rows); r++)
 			ft_kernels()->add(dx + r * x->cols, y->grad + r * y->cols + at, (size_t)x->cols);
 	}
 	return FT_OK;

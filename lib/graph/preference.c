@@ -32,7 +32,7 @@ static int scores_back(struct ft_graph *g, struct node *n)
 	int64_t texts = x->rows / n->out->rows;
 	bool fresh;
 	float *dx = ft_grad(g, x, &fresh);
-	for (int64_t r = 0; dx && r < x->rows; r++)
+	for (int64_t r = 0; dx && r < graph_todo(g, x->rows); r++)
 		dx[r] = n->out->grad[r / texts] * n->saved[r] + (fresh ? 0 : dx[r]);
 	return dx ? FT_OK : FT_EFAIL;
 }
@@ -41,7 +41,7 @@ struct ft_tensor *ft_dpo(struct ft_graph *g, struct ft_tensor *x, const float *r
 {
 	float *slope;
 	struct ft_tensor *loss = make_loss(g, x, 2, &slope);
-	for (int64_t e = 0; loss && e < loss->rows; e++) {
+	for (int64_t e = 0; loss && e < graph_todo(g, loss->rows); e++) {
 		const float *s = x->data + 2 * e, *r = reference + 2 * e;
 		double h = beta * (((double)s[0] - r[0]) - ((double)s[1] - r[1]));
 		double dh = -(1.0 - smoothing) * logistic(-h) + smoothing * logistic(h);
@@ -61,7 +61,7 @@ struct ft_tensor *ft_orpo(struct ft_graph *g, struct ft_tensor *x, float lambda)
 {
 	float *slope;
 	struct ft_tensor *loss = make_loss(g, x, 2, &slope);
-	for (int64_t e = 0; loss && e < loss->rows; e++) {
+	for (int64_t e = 0; loss && e < graph_todo(g, loss->rows); e++) {
 		double a = fmin(x->data[2 * e], CERTAIN), b = fmin(x->data[2 * e + 1], CERTAIN);
 		double ratio = (a - log(-expm1(a))) - (b - log(-expm1(b))), d = -lambda * logistic(-ratio);
 		loss->data[e] = (float)(-a - lambda * log_logistic(ratio));
@@ -77,7 +77,7 @@ struct ft_tensor *ft_kto(struct ft_graph *g, struct ft_tensor *x, const struct f
 {
 	float *slope;
 	struct ft_tensor *loss = make_loss(g, x, 1, &slope);
-	for (int64_t e = 0; loss && e < loss->rows; e++) {
+	for (int64_t e = 0; loss && e < graph_todo(g, loss->rows); e++) {
 		bool good = o->good[e] > 0;
 		double sign = good ? 1 : -1, weight = good ? o->desirable : o->undesirable;
 		double s = logistic(sign * o->beta * ((double)x->data[e] - o->reference[e] - o->divergence));

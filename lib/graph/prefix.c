@@ -50,7 +50,7 @@ struct ft_tensor *ft_prefix(struct ft_graph *g, const struct ft_batch *b, struct
 	if (!y)
 		return NULL;
 	c.y = y->data;
-	ft_parallel_work(b->rows, (double)tensor_size(y), copy_row, &c);
+	graph_share(g, b->rows, (double)tensor_size(y), copy_row, &c);
 	struct node *n = graph_record(g, OP_prefix, y, in, 3);
 	if (n)
 		n->batch = b;
@@ -86,6 +86,8 @@ int op_prefix_back(struct ft_graph *g, struct node *n)
 	float *dp = prefix->needs_grad ? graph_zeroed_grad(g, prefix) : NULL;
 	if ((k->needs_grad && !dk) || (v && v->needs_grad && !dv) || (prefix->needs_grad && !dp))
 		return FT_EFAIL;
+	if (!graph_todo(g, 1))
+		return FT_OK;
 	add_tokens(n, dk, k, 0, v ? both / 2 : both);
 	if (v)
 		add_tokens(n, dv, v, (int64_t)both / 2, both / 2);

@@ -39,6 +39,20 @@ struct node *graph_record(struct ft_graph *g, enum op op, struct ft_tensor *out,
 float *graph_floats(struct ft_graph *g, size_t n);
 /* Gives it back to the pool. */
 void graph_release(struct ft_graph *g, float *p, size_t n);
+/* A product; and f over [0, n), as ft_parallel_work(). */
+void graph_gemm(struct ft_graph *g, const struct ft_gemm *product);
+void graph_share(const struct ft_graph *g, size_t n, double work, void (*f)(void *ctx, size_t i), void *ctx);
+/* to = from, to += from, and p = 0. */
+void graph_copy(const struct ft_graph *g, float *to, const float *from, size_t n);
+void graph_add(const struct ft_graph *g, float *to, const float *from, size_t n);
+void graph_zero(const struct ft_graph *g, float *p, size_t n);
+/* Of n things, how many are to be done: in a pass that only plans (ft_graph_plan) none. All the work of a size that grows with
+ * the batch goes through this, or one of those above. */
+int64_t graph_todo(const struct ft_graph *g, int64_t n);
+/* That the threads will want so much scratch, when their work is not done. */
+void graph_plan_scratch(struct ft_graph *g, size_t n);
+/* That all rows of a table are read, which marks those that are where it plans. */
+void graph_plan_table(const struct ft_graph *g, struct ft_tensor *table);
 /* Scratch of the calling thread, grown on demand; NULL: out of memory. */
 float *graph_scratch(struct ft_graph *g, size_t n);
 /* The random numbers of the next dropout of the pass. */
@@ -99,12 +113,13 @@ static inline const struct ft_place *graph_place_of_rows(const struct ft_batch *
 }
 /* y = dropout(x) + residual, or without where that is NULL, of the shape of `like`, whose place says which numbers of
  * the whole batch these are. */
-void graph_drop(float *y, const float *x, const float *residual, const struct ft_dropout *d, const struct ft_tensor *like);
+void graph_drop(const struct ft_graph *g, float *y, const float *x, const float *residual, const struct ft_dropout *d,
+                const struct ft_tensor *like);
 
 /* Runs f over [0, n) in runs of whole multiples of 64 elements. */
 #define RUN ((size_t)16384)
 typedef void graph_range(void *ctx, size_t from, size_t n);
-void graph_each(size_t n, graph_range *f, void *ctx);
+void graph_each(const struct ft_graph *g, size_t n, graph_range *f, void *ctx);
 
 /* Members of struct ft_gemm for an operand B that may be stored. */
 #define WEIGHT_B(w) .b = (w)->stored ? (w)->stored : (w)->data, .b_type = (w)->stored ? (w)->dtype : FT_F32, .ldb = (w)->cols

@@ -38,9 +38,9 @@ static struct rescale rescale_of(const struct ft_tensor *x, const struct ft_tens
 	                       .rows = (size_t)x->rows, .cols = (size_t)x->cols };
 }
 
-static void each_block(struct rescale *s, size_t n, size_t block, void (*f)(void *, size_t))
+static void each_block(const struct ft_graph *g, struct rescale *s, size_t n, size_t block, void (*f)(void *, size_t))
 {
-	ft_parallel_work((n + block - 1) / block, 4.0 * (double)s->rows * (double)s->cols, f, s);
+	graph_share(g, (n + block - 1) / block, 4.0 * (double)s->rows * (double)s->cols, f, s);
 }
 
 struct ft_tensor *ft_rescale(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *rows, struct ft_tensor *cols,
@@ -53,11 +53,11 @@ struct ft_tensor *ft_rescale(struct ft_graph *g, struct ft_tensor *x, struct ft_
 	float *col = ft_graph_alloc(g, (size_t)x->cols * sizeof *col);
 	if (!y || !col)
 		return NULL;
-	for (int64_t j = 0; j < x->cols; j++)
+	for (int64_t j = 0; j < graph_todo(g, x->cols); j++)
 		col[j] = (cols ? cols->data[j] : 1) * (fixed ? fixed[j] : 1);
 	struct rescale s = rescale_of(x, rows, centre, col);
 	s.y = y->data;
-	each_block(&s, s.rows, ROWS, rescale_rows);
+	each_block(g, &s, s.rows, ROWS, rescale_rows);
 	struct node *n = graph_record(g, OP_rescale, y, in, 4);
 	if (n) {
 		n->saved = col;
@@ -128,8 +128,8 @@ int op_rescale_back(struct ft_graph *g, struct node *n)
 	if (n->in[0]->needs_grad && !(s.dx = ft_grad(g, n->in[0], &s.fresh)))
 		rc = FT_EFAIL;
 	if (rc == FT_OK && (s.dx || s.drow))
-		each_block(&s, s.rows, ROWS, back_rows);
+		each_block(g, &s, s.rows, ROWS, back_rows);
 	if (rc == FT_OK && (s.dcol || s.dcentre))
-		each_block(&s, s.cols, COLUMNS, back_columns);
+		each_block(g, &s, s.cols, COLUMNS, back_columns);
 	return rc;
 }

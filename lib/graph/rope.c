@@ -27,7 +27,7 @@ static void turn_row(void *ctx, size_t r)
 static void turn(const struct turn *s)
 {
 	double work = 4.0 * (double)s->b->tokens * (double)s->heads * (double)s->r->pairs;
-	ft_parallel_work(s->b->rows, work, turn_row, (void *)s);
+	graph_share(s->g, s->b->rows, work, turn_row, (void *)s);
 }
 
 struct ft_tensor *ft_rope(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x, const struct ft_rope *r,

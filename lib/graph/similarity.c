@@ -16,7 +16,7 @@ struct ft_tensor *ft_normalize(struct ft_graph *g, struct ft_tensor *x, float le
 	float *norm = y ? ft_graph_alloc(g, (size_t)x->rows * sizeof *norm) : NULL;
 	if (!norm)
 		return NULL;
-	for (int64_t r = 0; r < x->rows; r++) {
+	for (int64_t r = 0; r < graph_todo(g, x->rows); r++) {
 		const float *from = x->data + r * x->cols;
 		double n = sqrt(ft_kernels()->sum_squares(from, (size_t)x->cols));
 		norm[r] = (float)n;
@@ -36,7 +36,7 @@ int op_normalize_back(struct ft_graph *g, struct node *n)
 {
 	struct ft_tensor *x = n->in[0], *y = n->out;
 	float *dx = graph_zeroed_grad(g, x);
-	for (int64_t r = 0; dx && r < x->rows; r++) {
+	for (int64_t r = 0; dx && r < graph_todo(g, x->rows); r++) {
 		int64_t at = r * x->cols;
 		bool tiny = n->saved[r] < (float)LEAST_NORM;
 		float slope = n->real / (tiny ? (float)LEAST_NORM : n->saved[r]);
@@ -57,7 +57,7 @@ struct ft_tensor *ft_row_dot(struct ft_graph *g, struct ft_tensor *a, struct ft_
 	struct ft_tensor *y = ft_graph_tensor(g, a->rows, 1);
 	if (!y)
 		return NULL;
-	for (int64_t r = 0; r < a->rows; r++)
+	for (int64_t r = 0; r < graph_todo(g, a->rows); r++)
 		y->data[r] = ft_kernels()->dot(a->data + r * a->cols, b->data + r * a->cols, (size_t)a->cols);
 	graph_record(g, OP_row_dot, y, in, 2);
 	return y;
@@ -70,7 +70,7 @@ int op_row_dot_back(struct ft_graph *g, struct node *n)
 		float *dx = x->needs_grad ? graph_zeroed_grad(g, x) : NULL;
 		if (x->needs_grad && !dx)
 			return FT_EFAIL;
-		for (int64_t r = 0; dx && r < x->rows; r++)
+		for (int64_t r = 0; dx && r < graph_todo(g, x->rows); r++)
 			ft_kernels()->axpy(dx + r * x->cols, n->out->grad[r], other->data + r * x->cols, (size_t)x->cols);
 	}
 	return FT_OK;

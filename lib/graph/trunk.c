@@ -171,10 +171,22 @@ static int get_file(const struct ft_trunk *t, const struct kept *k, float *data,
 	return FT_OK;
 }
 
+static int keep_data(struct ft_trunk *t, struct kept *k, const float *data, size_t width)
+{
+	size_t bytes = (size_t)k->length * width * sizeof *data;
+	if (t->path)
+		return put_file(t, k, data, bytes);
+	k->data = ft_alloc((size_t)k->length * width, sizeof *data);
+	if (k->data)
+		memcpy(k->data, data, bytes);
+	return k->data ? FT_OK : FT_EFAIL;
+}
+
+/* data NULL: only planned. */
 static int keep_row(struct ft_trunk *t, size_t row, const float *data, size_t width)
 {
 	struct kept k = { .length = t->batch->offsets[row + 1] - t->batch->offsets[row] };
-	size_t bytes = (size_t)k.length * width * sizeof *data;
+	double bytes = (double)k.length * (double)width * sizeof *data;
 	key_of(t->batch, row, k.key);
 	if (*slot_of(t, k.key)) /* twice in the batch */
 		return FT_OK;
@@ -182,18 +194,13 @@ static int keep_row(struct ft_trunk *t, size_t row, const float *data, size_t wi
 	rc = rc ? rc : more_slots(t);
 	if (rc < 0)
 		return rc;
-	if (t->path)
-		rc = put_file(t, &k, data, bytes);
-	else if ((k.data = ft_alloc((size_t)k.length * width, sizeof *data)))
-		memcpy(k.data, data, bytes);
-	else
-		rc = FT_EFAIL;
+	rc = data ? keep_data(t, &k, data, width) : FT_OK;
 	if (rc < 0)
 		return rc;
 	*slot_of(t, k.key) = t->count + 1;
 	t->texts[t->count++] = k;
 	t->use.rows = t->count;
-	t->use.bytes += (double)bytes;
+	t->use.bytes += bytes;
 	return FT_OK;
 }
 
@@ -203,7 +210,7 @@ struct ft_tensor *trunk_leave(struct ft_trunk *t, struct ft_graph *g, struct ft_
 	t->inside = false;
 	for (size_t r = 0; x && t->keep && rc == FT_OK && r < t->batch->rows; r++)
 		if (t->text[r] == NONE)
-			rc = keep_row(t, r, x->data + t->batch->offsets[r] * x->cols, (size_t)x->cols);
+			rc = keep_row(t, r, graph_todo(g, 1) ? x->data + t->batch->offsets[r] * x->cols : NULL, (size_t)x->cols);
 	return rc < 0 ? ft_graph_fail(g, rc), NULL : x;
 }
 
@@ -213,7 +220,7 @@ struct ft_tensor *trunk_replay(struct ft_trunk *t, struct ft_graph *g, const str
 	t->inside = false;
 	if (y)
 		y->place = x->place;
-	for (size_t r = 0; y && r < t->batch->rows; r++) {
+	for (int64_t r = 0; y && r < graph_todo(g, (int64_t)t->batch->rows); r++) {
 		const struct kept *k = &t->texts[t->text[r]];
 		float *to = y->data + t->batch->offsets[r] * y->cols;
 		size_t bytes = (size_t)k->length * (size_t)y->cols * sizeof *to;

@@ -395,6 +395,7 @@ static struct ft_model *open_model(const char *path, const char *base, const str
 		return NULL;
 	}
 	m->reads = flags & FT_MODEL_READ;
+	m->plans = flags & FT_MODEL_PLAN;
 	unsigned base_flags = plan && plan->init ? flags | FT_MODEL_BARE : flags;
 	int rc = ft_adapter_is(path) ? open_adapter(m, path, base, base_flags)
 	         : ft_base_is(path) ? open_base(m, path, base_flags)

@@ -37,7 +37,8 @@ int narrow_wanted(const struct ft_model *m, const struct ft_param *p, const stru
 	bool linear = p->kind == PARAM_WEIGHT || p->kind == PARAM_TURNED;
 	bool body = p->layer >= 0 && p->layer < (int)m->shape.layers;
 	size_t block = ft_dtype_block((enum ft_dtype)type);
-	return linear && body && !p->trains && ft_dtype_block(t->dtype) == 1 && (size_t)p->t.cols % block == 0;
+	bool fits = linear && body && !p->trains && ft_dtype_block(t->dtype) == 1 && (size_t)p->t.cols % block == 0;
+	return fits ? type : FT_F32;
 }
 
 int narrow_take(const struct ft_model *m, struct ft_param *p, float *wide)

@@ -297,6 +297,18 @@ static int alloc_param(struct ft_param *p)
 	return p->t.data ? FT_OK : FT_EFAIL;
 }
 
+bool ft_param_in_file(const struct ft_param *p)
+{
+	return p->t.stored && !p->own;
+}
+
+size_t ft_param_bytes(const struct ft_param *p)
+{
+	size_t bytes = 0;
+	ft_dtype_bytes(p->t.dtype, (size_t)p->t.rows * (size_t)p->t.cols, &bytes); /* it fits: it could be opened */
+	return bytes;
+}
+
 int param_take(struct ft_param *p, const struct ft_stored *t, const char *where, const char *asks)
 {
 	int rc = check_shape(where, p->technique ? asks : "config.json", p, t);
@@ -342,7 +354,7 @@ int params_load(struct ft_model *m)
 	for (size_t i = 0; i < m->count; i++) {
 		struct ft_param *p = m->params[i];
 		if (p->stored && !p->kept) {
-			int rc = tokens_grown(m, p) ? tokens_fill(m, p) : FT_OK;
+			int rc = tokens_grown(m, p) && !m->plans ? tokens_fill(m, p) : FT_OK;
 			if (rc < 0)
 				return rc;
 			continue;
@@ -354,18 +366,23 @@ int params_load(struct ft_model *m)
 		if (!t && p->kept)
 			return ft_fail(FT_EFORMAT, "%s: new rows of '%s', of which %s has no others", m->name, p->name, m->dir);
 		if (t && tokens_grown(m, p)) {
-			int rc = p->t.data ? FT_OK : alloc_param(p);
-			rc = rc ? rc : tokens_load(m, p, t, load_shorter);
+			int rc = p->t.data || m->plans ? FT_OK : alloc_param(p);
+			rc = rc || m->plans ? rc : tokens_load(m, p, t, load_shorter);
 			if (rc < 0)
 				return rc;
 			continue;
 		}
 		int rc = t ? check_shape(m->dir, "config.json", p, t) : FT_OK; /* before memory is asked for */
-		int narrows = rc == FT_OK && t ? narrow_wanted(m, p, t) : 0;
+		int narrows = rc == FT_OK && t ? narrow_wanted(m, p, t) : FT_F32;
 		rc = narrows < 0 ? narrows : rc;
 		if (rc == FT_OK && t && !narrows && may_stay(m, p, t)) {
 			p->t.stored = t->data;
 			p->t.dtype = t->dtype;
+			continue;
+		}
+		if (rc == FT_OK && m->plans) {
+			p->t.dtype = (enum ft_dtype)narrows;
+			p->fresh |= !t;
 			continue;
 		}
 		rc = rc ? rc : alloc_param(p);
@@ -382,7 +399,7 @@ int params_load(struct ft_model *m)
 			init_param(m, p);
 		}
 	}
-	return adapt_start(m);
+	return m->plans ? FT_OK : adapt_start(m);
 }
 
 int params_read(struct ft_model *m, struct ft_reader *r)
@@ -408,8 +425,8 @@ int params_read(struct ft_model *m, struct ft_reader *r)
 		int64_t from = of_new ? m->shape.words : 0;
 		if (d.rank != p->rank || !tokens_fit(m, p, from, rows, cols) || strcmp(d.dtype, "F32") != 0)
 			return ft_reader_fail(r, FT_EFORMAT, "'%s' is not a float32 tensor of the shape it must have", name);
-		rc = p->t.data ? FT_OK : alloc_param(p);
-		rc = rc ? rc : ft_tensor_data(r, &d, p->t.data + from * p->t.cols);
+		rc = p->t.data || m->plans ? FT_OK : alloc_param(p);
+		rc = rc ? rc : ft_tensor_data(r, &d, m->plans ? NULL : p->t.data + from * p->t.cols);
 		if (rc < 0)
 			return rc;
 		p->stored = true;

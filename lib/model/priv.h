@@ -123,6 +123,7 @@ struct ft_model {
 	bool new_head;        /* the plan gives another head than there was */
 	bool reads;           /* opened to be read only */
 	bool adds;            /* the plan adds tokens, so that tensors of the stream may be shorter */
+	bool plans;           /* opened without weights */
 	bool forget;          /* the plan starts anew: tensors of the stream do not count */
 
 	struct ft_param **params;
@@ -339,7 +340,7 @@ int tokens_fill(const struct ft_model *m, struct ft_param *p); /* of one that a 
 
 /* ---- narrow.c: meta.base_type ---- */
 int narrow_plan(struct ft_model *m, const char *type); /* a plan's, or NULL, into meta */
-/* 1: p, which the base has as t, is to be narrowed. */
+/* The type that p, which the base has as t, is to be narrowed to; FT_F32: it is not. */
 int narrow_wanted(const struct ft_model *m, const struct ft_param *p, const struct ft_stored *t);
 int narrow_take(const struct ft_model *m, struct ft_param *p, float *wide); /* takes its numbers */
 

@@ -30,6 +30,7 @@ static struct ft_tensor *own_tokens(struct ft_graph *g, const struct ft_batch *b
  * that its caller knows. */
 int model_run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct head_output *h)
 {
+	ft_graph_plan(g, m->plans);
 	const struct ft_batch *seen = adapt_batch(m, g, b);
 	int begun = seen && m->trunk ? ft_trunk_begin(m->trunk, g, seen) : FT_OK;
 	if (begun < 0)
@@ -71,7 +72,7 @@ int model_output(const struct ft_model *m, struct ft_graph *g, const struct head
 	out->width = h->vectors ? (size_t)h->vectors->cols : 0;
 	if (h->loss && !(out->loss = copy_of(g, h->loss)))
 		return FT_EFAIL;
-	for (size_t i = 0; h->loss && i < out->units; i++)
+	for (size_t i = 0; h->loss && !m->plans && i < out->units; i++)
 		out->loss_sum += out->loss[i];
 	return FT_OK;
 }

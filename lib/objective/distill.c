@@ -41,6 +41,12 @@ static int set_up(struct ft_objective *x, void **state)
 	return ft_context(ft_last_error(), "--distill");
 }
 
+static struct other *other(const void *state, size_t i)
+{
+	const struct lesson *s = state;
+	return i == 0 ? s->teacher : NULL;
+}
+
 static int before(void *state, struct pass *p)
 {
 	struct lesson *l = state;
@@ -88,4 +94,4 @@ static int add(void *state, struct pass *p)
 	return term ? objective_add(p, term) : ft_last_error();
 }
 
-const struct objective objective_distill = { .name = "distill", .open = set_up, .close = take_down, .before = before, .add = add };
+const struct objective objective_distill = { .name = "distill", .open = set_up, .close = take_down, .other = other, .before = before, .add = add };

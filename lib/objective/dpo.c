@@ -34,6 +34,12 @@ static int set_up_pairs(struct ft_objective *x, bool asked, const char *option, 
 static int set_up_dpo(struct ft_objective *x, void **state) { return set_up_pairs(x, x->o->dpo, "--dpo", state); }
 static int set_up_orpo(struct ft_objective *x, void **state) { return set_up_pairs(x, x->o->orpo, "--orpo", state); }
 
+static struct other *other(const void *state, size_t i)
+{
+	const struct pairs *s = state;
+	return i == 0 ? s->common.reference : NULL;
+}
+
 static int before(void *state, struct pass *p)
 {
 	struct pairs *s = state;
@@ -79,7 +85,7 @@ static double *sums(void *state, size_t *n)
 	return preference_sums(&s->common, n);
 }
 
-const struct objective objective_dpo = { .name = "dpo", .open = set_up_dpo, .close = take_down, .before = before, .add = add_dpo,
+const struct objective objective_dpo = { .name = "dpo", .open = set_up_dpo, .close = take_down, .other = other, .before = before, .add = add_dpo,
                                          .log = put_log, .sums = sums };
-const struct objective objective_orpo = { .name = "orpo", .open = set_up_orpo, .close = take_down, .before = before,
+const struct objective objective_orpo = { .name = "orpo", .open = set_up_orpo, .close = take_down, .other = other, .before = before,
                                           .add = add_orpo, .log = put_log, .sums = sums };

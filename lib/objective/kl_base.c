@@ -35,6 +35,12 @@ static int set_up(struct ft_objective *x, void **state)
 	return ft_context(ft_last_error(), "--kl-base");
 }
 
+static struct other *other(const void *state, size_t i)
+{
+	const struct memory *s = state;
+	return i == 0 ? s->base : NULL;
+}
+
 static int before(void *state, struct pass *p)
 {
 	struct memory *s = state;
@@ -47,4 +53,4 @@ static int add(void *state, struct pass *p)
 	return objective_units(p) ? objective_add(p, other_term(p, &s->h, 1, s->weight)) : FT_OK;
 }
 
-const struct objective objective_kl_base = { .name = "kl_base", .open = set_up, .close = take_down, .before = before, .add = add };
+const struct objective objective_kl_base = { .name = "kl_base", .open = set_up, .close = take_down, .other = other, .before = before, .add = add };

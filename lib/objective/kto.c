@@ -117,6 +117,12 @@ static int estimate(struct judged *s, struct pass *p)
 	return FT_OK;
 }
 
+static struct other *other(const void *state, size_t i)
+{
+	const struct judged *s = state;
+	return i == 0 ? s->common.reference : i == 1 ? s->self : NULL;
+}
+
 static int before(void *state, struct pass *p)
 {
 	struct judged *s = state;
@@ -154,4 +160,4 @@ static double *sums(void *state, size_t *n)
 }
 
 const struct objective objective_kto = {
-	.name = "kto", .open = set_up, .close = take_down, .before = before, .add = add, .log = put_log, .sums = sums };
+	.name = "kto", .open = set_up, .close = take_down, .other = other, .before = before, .add = add, .log = put_log, .sums = sums };

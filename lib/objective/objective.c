@@ -39,6 +39,19 @@ void ft_objective_free(struct ft_objective *x)
 	free(x);
 }
 
+void ft_objective_others(const struct ft_objective *x, ft_objective_other *f, void *ctx)
+{
+	for (size_t k = 0; k < x->count; k++) {
+		const struct used *u = &x->used[k];
+		struct other *o;
+		for (size_t i = 0; u->objective->other && (o = u->objective->other(u->state, i)); i++) {
+			struct ft_graph *g;
+			struct ft_model *m = other_model(o, &g);
+			f(ctx, m, g);
+		}
+	}
+}
+
 /* ---- for objectives ---- */
 int objective_needs_prediction(const struct ft_model *m, const char *option)
 {

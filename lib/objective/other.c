@@ -21,6 +21,12 @@ void other_free(struct other *o)
 	free(o);
 }
 
+struct ft_model *other_model(const struct other *o, struct ft_graph **g)
+{
+	*g = o->g;
+	return o->m;
+}
+
 static struct other *new_other(struct ft_model *m, bool borrowed, bool plain)
 {
 	struct other *o = m ? ft_alloc(1, sizeof *o) : NULL;
@@ -56,9 +62,15 @@ static int check_alike(const struct ft_model *m, const struct ft_model *other)
 	return FT_OK;
 }
 
+/* Beside a model that only plans, another one does, too. */
+static unsigned how_read(const struct ft_model *m)
+{
+	return FT_MODEL_READ | (m->plans ? FT_MODEL_PLAN : 0);
+}
+
 struct other *other_open(const struct ft_model *m, const char *path)
 {
-	struct ft_model *other = ft_model_open(path, NULL, FT_MODEL_READ);
+	struct ft_model *other = ft_model_open(path, NULL, how_read(m));
 	if (other && check_alike(m, other) == FT_OK)
 		return new_other(other, false, false);
 	ft_model_free(other);
@@ -84,7 +96,7 @@ struct other *other_before(struct ft_model *m)
 		return new_other(m, true, true);
 	if (strcmp(m->name, "-") == 0)
 		return ft_fail(FT_EUSAGE, "the model is read a second time, as what it was; from standard input it cannot be"), NULL;
-	return new_other(ft_model_open(m->name, m->dir, FT_MODEL_READ), false, false);
+	return new_other(ft_model_open(m->name, m->dir, how_read(m)), false, false);
 }
 
 struct other *other_self(struct ft_model *m) { return new_other(m, true, false); }

@@ -25,6 +25,8 @@ struct objective {
 	int (*before)(void *state, struct pass *p);
 	/* Adds to p->h.loss, or puts another in its place. NULL: nothing. */
 	int (*add)(void *state, struct pass *p);
+	/* The other models that it asks: NULL, there is no i-th. NULL: it asks none. */
+	struct other *(*other)(const void *state, size_t i);
 	/* Adds to a log entry what was so since the last one, which follows from `sums`. NULL: its part of the loss, by its name. */
 	int (*log)(void *state, json_t *entry);
 	/* [*n] sums over the batches since the last entry. NULL: none. */
@@ -73,6 +75,7 @@ struct other *other_open(const struct ft_model *m, const char *path);
 struct other *other_before(struct ft_model *m);
 struct other *other_self(struct ft_model *m); /* m as it trains, but without dropout */
 void other_free(struct other *o); /* NULL is fine */
+struct ft_model *other_model(const struct other *o, struct ft_graph **g);
 /* Forward, without a loss. What is in h lives until the next time. */
 int other_run(struct other *o, const struct ft_batch *b, struct head_output *h);
 /* What it gives the labels of each row: [rows,1] sums of log-probabilities, until the next time; NULL on failure. */

@@ -231,12 +231,17 @@ static void by_rows(const struct piece *w)
 	ft_parallel((size_t)s.parts, rows_piece, &s);
 }
 
+static int64_t strip_columns(const struct piece *w, int64_t k)
+{
+	return (int64_t)(SHARED_FLOATS / (size_t)k) / w->p->cols * w->p->cols;
+}
+
 static void by_strips(const struct piece *w)
 {
 	struct piece part = *w;
 	for (part.l = 0; part.l < w->k; part.l += SHARED_DEPTH) {
 		part.k = least(w->k - part.l, SHARED_DEPTH);
-		int64_t strip = (int64_t)(SHARED_FLOATS / (size_t)part.k) / w->p->cols * w->p->cols;
+		int64_t strip = strip_columns(w, part.k);
 		for (part.j = 0; part.j < w->n; part.j += strip) {
 			part.n = least(w->n - part.j, strip);
 			by_rows(&part);
@@ -280,22 +285,45 @@ static struct piece whole(const struct ft_gemm *g)
  * rows worth for threads. */
 #define READING 8
 
+static double work_of(const struct ft_gemm *g)
+{
+	return (double)g->n * (double)g->k * (double)(g->m > READING ? g->m : READING);
+}
+
+/* Whether B is packed first: of a thread's rows there are enough for a panel of B to be worth reading; one
+ * thread packs B again for each of its blocks when it packs as it goes. */
+static bool packs_first(const struct piece *w)
+{
+	int threads = ft_threads();
+	bool many_rows = w->p && w->m >= 8 * w->p->rows * threads && (threads > 1 || w->m > BLOCK_ROWS);
+	return many_rows && w->k > 0 && work_of(w->g) >= FT_WORK_MIN;
+}
+
 void ft_gemm(const struct ft_gemm *g)
 {
 	struct piece w = whole(g);
-	double work = (double)g->n * (double)g->k * (double)(g->m > READING ? g->m : READING);
 	if (g->m == 0 || g->n == 0)
 		return;
 	if (w.p)
 		grow_spaces();
-	int threads = ft_threads();
-	/* Rows of a thread for which a panel of B is worth reading; one thread packs B
-	 * again for each of its blocks when it packs as it goes. */
-	bool many_rows = w.p && g->m >= 8 * w.p->rows * threads && (threads > 1 || g->m > BLOCK_ROWS);
-	if (many_rows && shared && g->k > 0 && work >= FT_WORK_MIN)
+	if (shared && packs_first(&w))
 		by_strips(&w);
 	else
-		by_columns(&w, work);
+		by_columns(&w, work_of(g));
+}
+
+void ft_gemm_plan(const struct ft_gemm *g, struct ft_gemm_room *room)
+{
+	struct piece w = whole(g);
+	if (!w.p || g->m == 0 || g->n == 0)
+		return;
+	size_t k = (size_t)least(w.k, SHARED_DEPTH), depth = (size_t)least(w.k, PRODUCT_DEPTH);
+	size_t all = k * (size_t)least(w.n, strip_columns(&w, (int64_t)k)) * sizeof(float);
+	size_t own = depth * (size_t)(least(w.m, BLOCK_ROWS) + w.p->cols) * sizeof(float);
+	if (packs_first(&w) && all > room->shared)
+		room->shared = all;
+	if (!has_few_rows(g, w.m) && own > room->own)
+		room->own = own;
 }
 
 void ft_gemm_one(const struct ft_gemm *g)
