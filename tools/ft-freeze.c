@@ -189,18 +189,6 @@ static int parse_loss(json_t **out)
 }
 
 /* ---- the table ---- */
-static void human(char out[16], double bytes)
-{
-	const char *unit = "B";
-	if (bytes >= 1e9)
-		bytes /= 1e9, unit = "GB";
-	else if (bytes >= 1e6)
-		bytes /= 1e6, unit = "MB";
-	else if (bytes >= 1e3)
-		bytes /= 1e3, unit = "kB";
-	snprintf(out, 16, *unit == 'B' ? "%.0f %s" : "%.1f %s", bytes, unit);
-}
-
 static void show_param(FILE *f, const struct ft_param *p)
 {
 	if (json) {
@@ -300,9 +288,9 @@ static int show_plan(FILE *f, const struct ft_model *m)
 	if (!show)
 		show_groups(f, m);
 	char w[16], g[16], s[16];
-	human(w, weights);
-	human(g, trained * 4);
-	human(s, state);
+	ft_human_bytes(w, weights);
+	ft_human_bytes(g, trained * 4);
+	ft_human_bytes(s, state);
 	fprintf(f, "%.0f of %.0f parameters train (%.2f %%): weights %s, gradients %s, %s state %s\n", trained, all,
 	        all > 0 ? 100 * trained / all : 0, w, g, optimizer, s);
 	return FT_OK;

@@ -2,6 +2,7 @@
 #include "ft/cli.h"
 #include "ft/err.h"
 #include "ft/ranks.h"
+#include "ft/mem.h"
 #include "ft/train.h"
 
 #include <math.h>
@@ -11,6 +12,8 @@
 #include <sys/stat.h>
 
 static const char *model, *base, *output = "-", *combine = "mean", *trunk = "random";
+static bool plan, json;
+static int64_t memory;
 static struct ft_list class_weights;
 static double smoothing;
 static struct ft_train_options o = {
@@ -21,6 +24,7 @@ static struct ft_train_options o = {
 	.dropout = NAN,
 	.accumulate = 1,
 	.shards = 1,
+	.parts = 1,
 	.metric = "loss",
 	.objective = { .distill_weight = 0.5, .temperature = 2, .beta = 0.1, .desirable = 1, .undesirable = 1 },
 };
@@ -33,6 +37,11 @@ static const struct ft_opt options[] = {
 	{ "checkpoint", 0, FT_OPT_STR, &o.checkpoint, "FILE",
 	  "save to FILE, and go on from it when a run was interrupted: the result is the same", FT_OPT_QUIET },
 	{ "every", 0, FT_OPT_INT, &o.every, "N", "save every N steps (default: every ten minutes)", FT_OPT_QUIET },
+	{ "plan", 0, FT_OPT_FLAG, &plan, NULL,
+	  "train nothing, but say what it would take: bytes of memory by kind, multiply-adds, and about how long", FT_OPT_QUIET },
+	{ "json", 0, FT_OPT_FLAG, &json, NULL, "the plan as a line of JSON", FT_OPT_QUIET },
+	{ "memory", 0, FT_OPT_INT, &memory, "BYTES",
+	  "use no more, such as 8G: with --recompute and --parts as far as it takes, or not at all", FT_OPT_QUIET },
 	{ NULL, 0, FT_OPT_GROUP, NULL, NULL, "Optimisation", 0 },
 	{ "lr", 0, FT_OPT_REAL, &o.rate, "X", "peak learning rate (default: 5e-5 * 768 / hidden size; lion: a tenth of it)", 0 },
 	{ "schedule", 0, FT_OPT_STR, &o.schedule, "NAME", "linear, cosine or constant (default: linear; constant when the stream does not say how long it is)", 0 },
@@ -57,6 +66,8 @@ static const struct ft_opt options[] = {
 	{ "recompute", 0, FT_OPT_FLAG, &o.recompute, NULL,
 	  "keep only the input of each layer and compute the layer again on the way back: the same result in less memory "
 	  "and a third more time", 0 },
+	{ "parts", 0, FT_OPT_INT, &o.parts, "N",
+	  "compute each batch in N parts, one after the other: the same result, but for rounding, in less memory (default: 1)", 0 },
 	{ "trunk", 0, FT_OPT_STR, &trunk, "HOW",
 	  "the lowest layers, below all that trains: random, with dropout as everywhere; still, without; keep, still and "
 	  "computed once a text, the same result (default: random)", 0 },
@@ -149,6 +160,10 @@ static int check_options(void)
 	rc = rc ? rc : check_range("clip", o.clip, 0, 1e30);
 	rc = rc ? rc : check_range("accumulate", (double)o.accumulate, 1, 1e9);
 	rc = rc ? rc : check_range("shards", (double)o.shards, 1, 65536);
+	rc = rc ? rc : check_range("parts", (double)o.parts, 1, 1e9);
+	rc = rc ? rc : check_range("memory", (double)memory, 0, 1e18);
+	if (rc == FT_OK && memory && strcmp(model, "-") == 0)
+		rc = ft_fail(FT_EUSAGE, "--memory needs MODEL as a file: it is read once to plan, and once to train");
 	rc = rc ? rc : check_range("steps", (double)o.steps, 0, 1e15);
 	rc = rc ? rc : check_range("l2-sp", o.l2_sp, 0, 1e6);
 	if (rc == FT_OK && (o.ewc != NULL) != (o.ewc_weight != 0))
@@ -244,7 +259,55 @@ static int check_use(int argc, char **argv)
 	if (argc > 1)
 		return ft_fail(FT_EUSAGE, "one stream of batches at most is expected");
 	int rc = check_options();
+	if (rc == FT_OK && ft_ranks_count(o.ranks) > 1 && (plan || memory))
+		rc = ft_fail(FT_EUSAGE, "--plan and --memory are about one process, of which ranks are several");
 	return rc == FT_OK && ft_ranks_count(o.ranks) > 1 ? check_shared(argc ? argv[0] : "-") : rc;
+}
+
+/* What the run would need, of a model without weights. */
+static int make_plan(const char *batches, struct ft_train_plan *p)
+{
+	float *weights = NULL;
+	struct ft_model *m = ft_model_open(model, base, FT_MODEL_PLAN);
+	int rc = m ? set_loss(m, &weights) : ft_last_error();
+	rc = rc ? rc : ft_train_plan(m, batches, &o, (size_t)memory, p);
+	ft_model_free(m);
+	free(weights);
+	return rc;
+}
+
+static int show_plan(const char *batches)
+{
+	struct ft_train_plan p;
+	int rc = make_plan(batches, &p);
+	return rc < 0 ? rc : ft_train_plan_write(stdout, &p, json);
+}
+
+/* Chooses what --memory takes. */
+static int fit_memory(const char *batches)
+{
+	struct ft_train_plan p;
+	char needed[16];
+	int rc = make_plan(batches, &p);
+	if (rc < 0)
+		return rc;
+	ft_human_bytes(needed, (double)p.peak);
+	if (p.recompute && !o.recompute)
+		ft_note("--memory: layers are computed twice (--recompute), which changes no bit");
+	if (p.parts > o.parts)
+		ft_note("--memory: batches are computed in parts (--parts %lld): losses have the same bits, gradients are the same to "
+		        "rounding", (long long)p.parts);
+	ft_note("--memory: %s are planned at the most", needed);
+	o.recompute = p.recompute;
+	o.parts = p.parts;
+	return FT_OK;
+}
+
+static void say_memory(void)
+{
+	char peak[16];
+	ft_human_bytes(peak, (double)ft_memory_peak());
+	ft_note("--memory: %s were resident at the most", peak);
 }
 
 static int train(const char *batches)
@@ -255,6 +318,8 @@ static int train(const char *batches)
 	int rc = data ? set_loss(m, &weights) : ft_last_error();
 	rc = ft_ranks_agree(o.ranks, rc, "", 0, NULL); /* each has opened its inputs, or all fail */
 	rc = rc ? rc : ft_train(m, data, &o);
+	if (rc == FT_OK && memory)
+		say_memory();
 	if (rc == FT_OK && ft_ranks_mine(o.ranks) == 0)
 		rc = write_model(m, data);
 	ft_reader_close(data);
@@ -269,7 +334,10 @@ static int run(int argc, char **argv)
 	if (ft_ranks_mine(o.ranks) > 0)
 		ft_hush(); /* rank 0 speaks for all */
 	rc = rc ? rc : ft_ranks_agree(o.ranks, check_use(argc, argv), "", 0, NULL);
-	rc = rc ? rc : train(argc ? argv[0] : "-");
+	const char *batches = argc ? argv[0] : "-";
+	if (rc == FT_OK && memory && !plan)
+		rc = fit_memory(batches);
+	rc = rc ? rc : plan ? show_plan(batches) : train(batches);
 	ft_ranks_close(o.ranks);
 	free(class_weights.item);
 	return rc;

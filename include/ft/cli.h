@@ -79,6 +79,8 @@ void ft_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void ft_progress_end(void); /* clears the line */
 /* A note for the person: `tool: …` on stderr, never under --quiet. */
 void ft_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* "12.3 MB" */
+void ft_human_bytes(char out[16], double bytes);
 /* A warning: as a note, but also under --quiet. */
 void ft_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* True under --quiet. */

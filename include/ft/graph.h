@@ -12,7 +12,8 @@
  * NULL), so that a forward pass needs one check, at its end.
  *
  * To add an operation: its two functions, forward beside backward, in the
- * file of its group; a line in lib/graph/ops.def; its constructor here; a case
+ * file of its group, which do their work through graph_gemm(), graph_share() and their like (lib/graph/priv.h), so that
+ * a pass can be planned; a line in lib/graph/ops.def; its constructor here; a case
  * in tests/grad/ops.c (a test walks the list and misses none).
  *
  * Batches are padding-free: a tensor of a batch is [tokens, width], and

@@ -26,12 +26,18 @@ void *ft_alloc(size_t count, size_t size);
  * unused rows resident.) */
 void *ft_alloc_whole(size_t count, size_t size);
 void ft_advise_whole(void *p, size_t bytes); /* the same for memory at hand */
+/* Bytes that the system gives memory out in; of such memory, `whole`. */
+size_t ft_page(bool whole);
 /* Bytes that are resident of `whole` such bytes of which the first `touched` were written: whole pages. */
 size_t ft_resident(size_t touched, size_t whole);
 
 /* Grows *ptr (count *cap, elements of `size` bytes) so that at least `need`
  * fit, doubling. 0, or FT_EFAIL with *ptr unchanged. */
 int ft_grow(void *ptr, size_t *cap, size_t need, size_t size);
+
+/* Bytes of this process that are resident now, and the most that ever were; 0: the system does not say. */
+size_t ft_memory_now(void);
+size_t ft_memory_peak(void);
 
 /* A copy of `s`, NUL-terminated; NULL when out of memory. */
 char *ft_strdup(const char *s);

@@ -43,6 +43,8 @@ struct ft_param {
 	void *own;        /* what t.stored points to when it is no file's; or NULL */
 };
 
+/* A table of embeddings, of which only the rows are touched that batches use. */
+static inline bool ft_param_is_table(const struct ft_param *p) { return p->layer == -1 && p->rank == 2; }
 /* Whether a weight stays in the base's file; and its bytes there, or in memory. */
 bool ft_param_in_file(const struct ft_param *p);
 size_t ft_param_bytes(const struct ft_param *p);

@@ -45,6 +45,9 @@ bool ft_optim_piece(const struct ft_optim *o, size_t i, struct ft_piece *piece);
 int64_t ft_optim_steps(const struct ft_optim *o);
 void ft_optim_resume(struct ft_optim *o, int64_t steps);
 
+/* Whether only those rows of a table have state that have had a gradient. */
+bool ft_optim_by_rows(const struct ft_optim *o, const struct ft_param *p);
+
 /* Bytes of state that an optimizer keeps for a parameter, beside weight and gradient;
  * FT_EUSAGE: unknown name. For stating memory before there is a model in memory. */
 int64_t ft_optim_bytes(const char *name, const struct ft_param *p);

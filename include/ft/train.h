@@ -13,6 +13,7 @@
 #include "ft/optim.h"
 #include "ft/ranks.h"
 #include "ft/stream.h"
+#include <stdio.h>
 
 struct ft_train_options {
 	struct ft_optim_options optim;
@@ -27,6 +28,7 @@ struct ft_train_options {
 	int64_t accumulate;      /* batches a step */
 	int64_t shards;          /* parts that a step is cut into, summed in a tree; 0, 1: it is whole */
 	struct ft_ranks *ranks;  /* who shares them out (ranks.h): a power of two that divides them; NULL: this process alone */
+	int64_t parts;           /* of a batch, computed one after the other: in less memory, the same to rounding; 0: whole */
 	bool recompute;          /* layers keep only their input for the way back (ft_graph_recompute) */
 	enum ft_trunk_mode {
 		FT_TRUNK_RANDOM, /* dropout as everywhere */
@@ -62,5 +64,29 @@ struct ft_train_options {
  *
  * With ranks, all of them read the same, and have the same model at the end; rank 0 alone writes log and checkpoint. */
 int ft_train(struct ft_model *m, struct ft_reader *data, const struct ft_train_options *o);
+
+/* ---- what a run will need, before it runs ---- */
+struct ft_train_plan {
+	/* Bytes that will be resident at the most. */
+	size_t program;     /* what the program has before */
+	size_t weights;     /* in memory, also of other models that are asked */
+	size_t in_file;     /* weights that stay in the base's file: pages that the system can take back */
+	size_t gradients, state; /* state: of the optimizer */
+	size_t copies;      /* of weights: their average, the best ones, those that training began with; and the trunk's texts */
+	size_t activations; /* what a pass has in memory, with the gradients of that */
+	size_t buffers;     /* of matrix products, of threads, of streams */
+	size_t peak;        /* all of these */
+	double macs, valid_macs; /* multiply-adds of all steps; of all validations */
+	int64_t batches, steps, validations;
+	double rate;        /* multiply-adds a second of a product on this machine, now */
+	bool recompute;     /* what was chosen: ft_train_options */
+	int64_t parts;
+};
+/* Of a model that was opened with FT_MODEL_PLAN: reads the batches to their end (and those of o->valid), each of which goes
+ * through the code that trains, which then asks for memory only. With a `limit` that is not 0 recomputing and parts are
+ * chosen, as little of them as it takes, for which `path` must be a file: FT_EFAIL says what the least is. */
+int ft_train_plan(struct ft_model *m, const char *path, const struct ft_train_options *o, size_t limit,
+                  struct ft_train_plan *plan);
+int ft_train_plan_write(FILE *f, const struct ft_train_plan *plan, bool json);
 
 #endif

@@ -92,3 +92,15 @@ void ft_warn(const char *fmt, ...)
 		say("warning: ", fmt, ap);
 	va_end(ap);
 }
+
+void ft_human_bytes(char out[16], double bytes)
+{
+	const char *unit = "B";
+	if (bytes >= 1e9)
+		bytes /= 1e9, unit = "GB";
+	else if (bytes >= 1e6)
+		bytes /= 1e6, unit = "MB";
+	else if (bytes >= 1e3)
+		bytes /= 1e3, unit = "kB";
+	snprintf(out, 16, *unit == 'B' ? "%.0f %s" : "%.1f %s", bytes, unit);
+}

@@ -35,12 +35,23 @@ void ft_advise_whole(void *p, size_t bytes)
 #endif
 }
 
-/* What large pages are, where nobody says otherwise. */
+/* What large pages are on the processors that there are. */
 #define LARGE_PAGE ((size_t)2 << 20)
+
+size_t ft_page(bool whole)
+{
+	char text[64] = "";
+	FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "re");
+	bool said = f && fgets(text, sizeof text, f);
+	if (f)
+		fclose(f);
+	bool large = said && (strstr(text, "[always]") || (whole && strstr(text, "[madvise]")));
+	return large ? LARGE_PAGE : (size_t)sysconf(_SC_PAGESIZE);
+}
 
 size_t ft_resident(size_t touched, size_t whole)
 {
-	size_t page = whole >= LARGE ? LARGE_PAGE : (size_t)sysconf(_SC_PAGESIZE);
+	size_t page = ft_page(whole >= LARGE);
 	size_t bytes = (touched + page - 1) / page * page;
 	return bytes < whole ? bytes : whole;
 }
@@ -72,6 +83,23 @@ int ft_grow(void *ptr, size_t *cap, size_t need, size_t size)
 	*cap = n;
 	return FT_OK;
 }
+
+/* A line of /proc/self/status, which is in kB. */
+static size_t read_status(const char *key)
+{
+	char line[128];
+	unsigned long long kb = 0;
+	FILE *f = fopen("/proc/self/status", "re");
+	while (f && !kb && fgets(line, sizeof line, f))
+		if (strncmp(line, key, strlen(key)) == 0)
+			kb = strtoull(line + strlen(key), NULL, 10);
+	if (f)
+		fclose(f);
+	return (size_t)kb * 1024;
+}
+
+size_t ft_memory_now(void) { return read_status("VmRSS:"); }
+size_t ft_memory_peak(void) { return read_status("VmHWM:"); }
 
 char *ft_strdup(const char *s)
 {

@@ -63,6 +63,11 @@ void ft_base_used(const struct ft_stored *t)
 		madvise((void *)from, end - from, MADV_DONTNEED); /* of a file: read again should it be used again */
 }
 
+void ft_base_let_go(const struct ft_base *b)
+{
+	b->kind->let_go(b);
+}
+
 void ft_base_close(struct ft_base *b)
 {
 	if (!b)

@@ -9,6 +9,7 @@ struct base_kind {
 	const struct ft_stored *(*at)(const struct ft_base *b, size_t i);
 	const struct ft_stored *(*find)(const struct ft_base *b, const char *name);
 	int (*digest)(const struct ft_base *b, struct ft_digest *d);
+	void (*let_go)(const struct ft_base *b); /* nothing of the files stays resident */
 	void (*close)(struct ft_base *b); /* all but what struct ft_base holds; frees b */
 };
 /* The first member of each kind's structure. */

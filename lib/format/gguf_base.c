@@ -159,6 +159,11 @@ static int digest(const struct ft_base *b, struct ft_digest *d)
 	return FT_OK;
 }
 
+static void let_go(const struct ft_base *b)
+{
+	filemap_let_go(gguf_bytes(gguf_of(b)->file));
+}
+
 static void close_file(struct ft_base *base)
 {
 	struct gguf_base *b = (struct gguf_base *)base;
@@ -169,7 +174,7 @@ static void close_file(struct ft_base *base)
 }
 
 static const struct base_kind kind = {
-	.count = count, .at = at, .find = find, .digest = digest, .close = close_file,
+	.count = count, .at = at, .find = find, .digest = digest, .let_go = let_go, .close = close_file,
 };
 
 static int open_file(struct gguf_base *b, const char *path, unsigned flags)

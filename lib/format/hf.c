@@ -308,6 +308,14 @@ static int digest(const struct ft_base *b, struct ft_digest *d)
 
 /* ---- the kind ---- */
 
+static void let_go(const struct ft_base *b)
+{
+	const struct hf *h = hf_of(b);
+	for (size_t i = 0; i < h->shards; i++)
+		if (h->shard[i].file)
+			filemap_let_go(safetensors_bytes(h->shard[i].file));
+}
+
 static void close_folder(struct ft_base *b)
 {
 	struct hf *h = (struct hf *)b;
@@ -323,7 +331,7 @@ static void close_folder(struct ft_base *b)
 }
 
 static const struct base_kind kind = {
-	.count = count, .at = at, .find = find, .digest = digest, .close = close_folder,
+	.count = count, .at = at, .find = find, .digest = digest, .let_go = let_go, .close = close_folder,
 };
 
 struct ft_base *hf_open(const char *dir, unsigned flags)

@@ -14,6 +14,7 @@ struct filemap {
 	size_t bytes;
 };
 int filemap_open(struct filemap *m, const char *path); /* a regular file; else FT_EFAIL */
+void filemap_let_go(const struct filemap *m); /* it is not resident any more: read again where it is used */
 void filemap_digest(const struct filemap *m, struct ft_digest *d);
 void filemap_close(struct filemap *m);                 /* leaves {0} */
 

@@ -399,6 +399,7 @@ int params_load(struct ft_model *m)
 			init_param(m, p);
 		}
 	}
+	ft_base_let_go(m->base);
 	return m->plans ? FT_OK : adapt_start(m);
 }
 

@@ -21,7 +21,7 @@ struct maps {
 	struct ft_byte_map mean, squares; /* with a sign, and without */
 };
 
-static bool in_bytes(const struct ft_param *p) { return !is_table(p) && elements(p) >= SMALL; }
+static bool in_bytes(const struct ft_param *p) { return !ft_param_is_table(p) && elements(p) >= SMALL; }
 
 static size_t state(const struct ft_param *p, int i, enum ft_dtype *type)
 {

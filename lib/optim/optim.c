@@ -68,7 +68,7 @@ static int add_piece(struct ft_optim *o, const struct ft_param *p, const char *w
  * (calloc of large sizes gives pages that cost nothing until written). */
 static int open_slot(struct ft_optim *o, struct slot *s, struct ft_param *p)
 {
-	bool table = is_table(p);
+	bool table = ft_param_is_table(p);
 	void *(*get)(size_t, size_t) = table ? ft_alloc : ft_alloc_whole;
 	s->p = p;
 	if (!p->t.grad && !(p->t.grad = get(elements(p), sizeof(float))))
@@ -108,7 +108,7 @@ static int64_t aligned_rows(int64_t cols, int64_t align)
 static int add_blocks(struct ft_optim *o, struct slot *s)
 {
 	int64_t rows = s->p->t.cols < BLOCK ? BLOCK / s->p->t.cols : 1;
-	int64_t unit = is_table(s->p) ? 1 : aligned_rows(s->p->t.cols, o->kind->align);
+	int64_t unit = ft_param_is_table(s->p) ? 1 : aligned_rows(s->p->t.cols, o->kind->align);
 	rows = rows < unit ? unit : rows - rows % unit;
 	s->block = o->nblocks;
 	for (int64_t r = s->p->first; r < s->p->t.rows; r += rows) {
@@ -181,6 +181,11 @@ bool ft_optim_piece(const struct ft_optim *o, size_t i, struct ft_piece *piece)
 	if (i < o->npieces)
 		*piece = o->pieces[i];
 	return i < o->npieces;
+}
+
+bool ft_optim_by_rows(const struct ft_optim *o, const struct ft_param *p)
+{
+	return ft_param_is_table(p) && (o->kind->decoupled || !p->decays || o->options.weight_decay == 0);
 }
 
 int64_t ft_optim_steps(const struct ft_optim *o) { return o->now.step; }

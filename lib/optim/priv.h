@@ -76,8 +76,6 @@ struct optimizer {
 	double rate;         /* the usual rate, as a share of AdamW's */
 };
 
-/* A table of embeddings, whose gradient is zero but in the rows of a batch. */
-static inline bool is_table(const struct ft_param *p) { return p->layer == -1 && p->rank == 2; }
 static inline size_t elements(const struct ft_param *p) { return (size_t)p->t.rows * (size_t)p->t.cols; }
 static inline int64_t trained_rows(const struct ft_param *p) { return p->t.rows - p->first; }
 

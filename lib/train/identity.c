@@ -86,7 +86,10 @@ json_t *identity_make(struct run *r)
 	json_t *v = json_pack("{s:s, s:O?, s:O?, s:s, s:b, s:s, s:s}", "version", FT_VERSION, "options",
 	                      json_object_get(ft_invocation(), "options"), "base", base, "header of the batches",
 	                      ft_reader_id(r->data), "log", r->o->log != NULL, "kernels", ft_isa(), "products", ft_gemm_name());
+	char parts[24];
+	snprintf(parts, sizeof parts, "%lld", (long long)r->o->parts); /* may be chosen, and is in no option then */
 	int rc = v ? add(v, "plan", plan_digest(r->m)) : ft_fail(FT_EFAIL, "out of memory for a checkpoint");
+	rc = rc ? rc : add(v, "parts", json_string(parts));
 	const char *valid = r->valid ? validator_path(r->valid) : NULL;
 	rc = rc ? rc : add(v, "validation data", file_digest("--valid", valid, "batches"));
 	rc = rc ? rc : add(v, "Fisher information", file_digest("--ewc", r->o->ewc, "fisher"));

@@ -2,6 +2,7 @@
 #ifndef FT_TRAIN_PRIV_H
 #define FT_TRAIN_PRIV_H
 
+#include "ft/batch.h"
 #include "ft/cli.h"
 #include "ft/err.h"
 #include "ft/ranks.h"
@@ -41,6 +42,8 @@ struct run {
 	int64_t skipped;       /* examples that nothing is learnt of */
 	struct ft_buf sources; /* names of its rows, or of those whose loss is not finite, for messages */
 	double bad_loss;       /* one that is not finite */
+	struct ft_batch_part part;
+	double macs;           /* multiply-adds so far */
 	/* of the whole run */
 	int64_t all_tokens, all_units;
 	double last_loss, smooth, began;
@@ -74,6 +77,15 @@ int together_step(struct run *r, int rc);
 int together_end(struct run *r, int rc);
 /* When one has failed by a loss that is not finite, all know of it. */
 int together_bad_loss(struct run *r);
+/* What a run and a plan of it have in common: all that a pass needs. Closed by run_close(), also when it fails. */
+int run_check(const struct run *r); /* something is to train, and the batches are for this model */
+int run_open(struct run *r);
+void run_close(struct run *r);
+
+/* ---- batch.c ---- */
+/* Losses and gradients of a batch, which is number `number` of the run, summed over its parts: of *out only these sums. When a loss is not finite, *out is that
+ * of *at, the part that has it. */
+int batch_run(struct run *r, const struct ft_batch *b, int64_t number, const struct ft_batch **at, struct ft_output *out);
 
 /* ---- log.c: one JSON object a line; no clock, so equal runs give equal logs ---- */
 struct log;

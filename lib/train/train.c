@@ -195,12 +195,12 @@ static int end_step(struct run *r)
 int run_pass(struct run *r, const struct ft_batch *b, int64_t number, int64_t record)
 {
 	struct ft_output out;
-	ft_graph_begin(r->graph, FT_TRAIN, (uint64_t)r->o->seed, (uint64_t)number);
-	int rc = ft_objective_step(r->objective, r->graph, b, &out);
+	const struct ft_batch *at;
+	int rc = batch_run(r, b, number, &at, &out);
 	if (rc < 0)
 		return ft_context(rc, "%s: record %lld", ft_reader_name(r->data), (long long)record);
 	if (!isfinite(out.loss_sum))
-		return bad_loss(r, b, &out);
+		return bad_loss(r, at, &out);
 	r->loss_sum += out.loss_sum;
 	r->weight += out.weight;
 	r->supervised += out.supervised;
@@ -276,18 +276,21 @@ static int summarise(struct run *r)
 	                      (json_int_t)r->all_tokens, "supervised", (json_int_t)r->all_units, "loss", r->last_loss,
 	                      "lr", r->rate, "kernels", ft_isa(), "products", ft_gemm_name());
 	int rc = FT_OK;
+	if (r->o->parts > 1)
+		rc = ft_json_set(t, "parts", json_integer(r->o->parts));
 	if (r->valid)
-		rc = ft_json_set(t, "best_step", json_integer(validator_best_step(r->valid))) |
+		rc |= ft_json_set(t, "best_step", json_integer(validator_best_step(r->valid))) |
 		     ft_json_set(t, "valid", json_incref((json_t *)validator_best(r->valid)));
 	rc |= ft_json_set(ft_model_meta(r->m), "trained", t);
 	return rc ? FT_EFAIL : FT_OK;
 }
 
-static int check_plan(const struct ft_model *m)
+int run_check(const struct run *r)
 {
+	const struct ft_model *m = r->m;
 	for (size_t i = 0; i < ft_model_params(m); i++)
 		if (ft_model_param(m, i)->trains)
-			return FT_OK;
+			return ft_model_match(m, r->data);
 	return ft_fail(FT_EUSAGE, "nothing trains in %s; ft-freeze makes another plan", ft_model_name(m));
 }
 
@@ -303,27 +306,19 @@ static int open_trunk(struct run *r)
 	return r->trunk ? FT_OK : FT_EFAIL;
 }
 
-static void close_trunk(struct run *r)
+static void say_trunk(const struct run *r)
 {
 	struct ft_trunk_use use = r->trunk ? ft_trunk_use(r->trunk) : (struct ft_trunk_use){ 0 };
 	if (use.rows)
 		ft_note("trunk: %zu texts kept in %.1f MB; computed for %lld batches, started from for %lld", use.rows,
 		        1e-6 * use.bytes, (long long)use.computed, (long long)use.reused);
-	ft_model_trunk(r->m, NULL);
-	ft_trunk_free(r->trunk);
 }
 
-static int open_run(struct run *r)
+int run_open(struct run *r)
 {
-	int rc = check_plan(r->m);
-	rc = rc ? rc : ft_model_match(r->m, r->data);
-	rc = rc ? rc : plan_steps(r);
-	if (rc < 0)
-		return rc;
-	r->rate = r->o->rate > 0 ? r->o->rate : default_rate(r->m, r->o->optim.name);
 	if (!isnan(r->o->dropout))
 		ft_model_dropout(r->m, r->o->dropout);
-	rc = open_trunk(r);
+	int rc = open_trunk(r);
 	if (rc < 0)
 		return rc;
 	r->graph = ft_graph_new();
@@ -333,6 +328,28 @@ static int open_run(struct run *r)
 	r->optim = r->objective ? ft_optim_new(r->m, &r->o->optim) : NULL;
 	if (!r->optim)
 		return ft_last_error();
+	return FT_OK;
+}
+
+void run_close(struct run *r)
+{
+	ft_model_trunk(r->m, NULL);
+	ft_trunk_free(r->trunk);
+	ft_optim_free(r->optim);
+	ft_objective_free(r->objective);
+	ft_graph_free(r->graph);
+	ft_batch_part_free(&r->part);
+	ft_buf_free(&r->sources);
+}
+
+static int open_run(struct run *r)
+{
+	int rc = run_check(r);
+	rc = rc ? rc : plan_steps(r);
+	rc = rc ? rc : run_open(r);
+	if (rc < 0)
+		return rc;
+	r->rate = r->o->rate > 0 ? r->o->rate : default_rate(r->m, r->o->optim.name);
 	bool parts = r->o->shards > 1 || ft_ranks_count(r->ranks) > 1;
 	if (parts && !(r->shards = shards_new(r)))
 		return ft_last_error();
@@ -413,13 +430,10 @@ int ft_train(struct ft_model *m, struct ft_reader *data, const struct ft_train_o
 	checkpoint_close(r.checkpoint);
 	ft_signals_release();
 	validator_free(r.valid);
-	close_trunk(&r);
 	ema_free(r.ema);
 	penalty_free(r.penalty);
 	shards_free(r.shards);
-	ft_optim_free(r.optim);
-	ft_objective_free(r.objective);
-	ft_graph_free(r.graph);
-	ft_buf_free(&r.sources);
+	say_trunk(&r);
+	run_close(&r);
 	return rc;
 }

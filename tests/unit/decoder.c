@@ -202,6 +202,40 @@ static void check_packed(const char *name, bool labels)
 	ft_model_free(m);
 }
 
+/* Bytes and multiply-adds of a training step that is computed, or only planned. */
+static int measure_step(const char *dir, const struct ft_batch *b, unsigned flags, bool recompute, size_t *bytes, double *macs)
+{
+	struct ft_model *m = ft_model_open(dir, NULL, flags);
+	struct ft_optim *optim = m ? ft_optim_new(m, &(struct ft_optim_options){ .name = "adamw" }) : NULL;
+	struct ft_graph *g = ft_graph_new();
+	struct ft_output out;
+	ft_graph_recompute(g, recompute);
+	ft_graph_begin(g, FT_TRAIN, 7, 3);
+	int rc = optim ? ft_model_step(m, g, b, &out) : -1;
+	*bytes = ft_graph_peak(g);
+	*macs = ft_graph_macs(g);
+	ft_graph_free(g);
+	ft_optim_free(optim);
+	ft_model_free(m);
+	return rc;
+}
+
+static void check_plan(const char *dir, const char *batch)
+{
+	static struct held h;
+	json_t *line = line_of(batch, 0);
+	take_batch(&h, line, false);
+	for (int twice = 0; twice < 2; twice++) {
+		size_t bytes[2] = { 0 };
+		double macs[2] = { 0 };
+		int rc = measure_step(dir, &h.b, 0, twice, &bytes[0], &macs[0]);
+		rc = rc ? rc : measure_step(dir, &h.b, FT_MODEL_PLAN, twice, &bytes[1], &macs[1]);
+		ok(rc == 0 && bytes[0] == bytes[1] && macs[0] == macs[1] && macs[0] > 0,
+		   "%s: a pass that only plans asks for the same %zu bytes, and counts the same work", dir, bytes[0]);
+	}
+	json_decref(line);
+}
+
 /* A name of transformers for the same network under each head. */
 static void check_names(void)
 {
@@ -231,6 +265,10 @@ int main(void)
 	}
 	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
 		check_recompute(in_family(families[i].name, "tiny-lm"), in_family(families[i].name, "lm.jsonl"));
+	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+		check_plan(in_family(families[i].name, "tiny-lm"), in_family(families[i].name, "lm.jsonl"));
+	check_plan("tests/ref/tiny-bert-classify", "tests/ref/tiny-bert-expected/classify.jsonl");
+	check_plan("tests/ref/encoders/modernbert/tiny-classify", "tests/ref/encoders/modernbert/classify.jsonl");
 	check_recompute("tests/ref/tiny-bert-classify", "tests/ref/tiny-bert-expected/classify.jsonl");
 	check_recompute("tests/ref/encoders/modernbert/tiny-classify", "tests/ref/encoders/modernbert/classify.jsonl");
 	return tap_done();
