@@ -40,7 +40,7 @@ cut 'ft-freeze' tuned.ft ft-freeze -q --last-layers 1 -
 mkfifo text.tsv
 # pipeline SIGNAL STAGE: three stages, of which the STAGE-th gets SIGNAL (0: none; the text ends) after half of the text.
 pipeline() {
-	rm -f model.ft err* status*
+	rm -f model.ft err* status* pid*
 	{ ft-tokenize -m plan.ft text.tsv 2>err1 & echo $! >pid1; wait $! 2>killed; echo $? >status1; } |
 		{ ft-batch -r 2 2>err2 <&3 & echo $! >pid2; wait $! 2>killed; echo $? >status2; } 3<&0 |
 		{ rc=0; ft-train -q -m plan.ft --steps 6 -o model.ft 2>err3 || rc=$?; echo $rc >status3; } &
