@@ -88,7 +88,7 @@ $(BUILD)/%.o: %.c Makefile
 # ---- installing what is missing ----
 define install_packages
 	@missing=; for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
-	if [ -n "$$missing" ]; then echo "installing Debian packages:$$missing"; \
+	if [ -n "$$missing" ]; then echo "installing Debian packages:$$missing"; mkdir -p $(dir $(BUILD)); \
 	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	  { $$sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends $$missing; } > $(BUILD).apt.log 2>&1 \
 	  || { cat $(BUILD).apt.log; echo "could not install:$$missing" >&2; exit 1; }; rm -f $(BUILD).apt.log; fi
