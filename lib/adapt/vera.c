@@ -88,16 +88,16 @@ static float *columns_of(struct adapter *r, int64_t cols)
 	return data;
 }
 
-/* A and B do not change once the model is there. */
-static struct views *views_of(const struct attached *a)
+/* A and B do not change once the model is there; of a model that only plans they have no numbers. */
+static struct views *views_of(const struct ft_graph *g, const struct attached *a)
 {
 	struct views *v = a->state;
 	const struct ft_tensor *w = &a->weight->t, *b = &a->adapter->shared[SHARED_B]->t;
 	if (v->a.data)
 		return v;
-	v->a = (struct ft_tensor){ .data = columns_of(a->adapter, w->cols), .rows = b->cols, .cols = w->cols };
+	v->a = (struct ft_tensor){ .data = ft_graph_plans(g) ? NULL : columns_of(a->adapter, w->cols), .rows = b->cols, .cols = w->cols };
 	v->b = (struct ft_tensor){ .data = b->data, .rows = w->rows, .cols = b->cols };
-	return v->a.data ? v : NULL;
+	return v->a.data || ft_graph_plans(g) ? v : NULL;
 }
 
 /* ---- the technique ---- */
@@ -122,7 +122,7 @@ static int start(const struct ft_model *m, const struct attached *a)
 
 static struct ft_tensor *linear(struct ft_graph *g, const struct attached *a, struct ft_tensor *x, struct ft_tensor *y)
 {
-	struct views *v = views_of(a);
+	struct views *v = views_of(g, a);
 	if (!v)
 		return ft_graph_fail(g, FT_EFAIL), NULL;
 	if (a->dropout > 0 && ft_graph_mode(g) == FT_TRAIN) /* which uses up what it is given */

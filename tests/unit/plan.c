@@ -141,6 +141,7 @@ static const struct row {
 	{ "llama", "--ia3", "--accumulate 2", "texts", false },
 	{ "llama", "--lora r=8,dora", "", "long", false },
 	{ "llama", "--prefix n=8", "--recompute", "texts", false },
+	{ "bert", "--vera", "", "rows", false },
 	{ "bert", "", "--shards 4", "few", false },
 };
 
