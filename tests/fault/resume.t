@@ -155,7 +155,7 @@ fresh
 awk -v n=$times 'BEGIN { srand(7); for (i = 0; i < n; i++) printf "%.4f\n", 0.01 + 0.2 * rand() ^ 2 }' >delays
 is "killed $times times at random" "$(
 	while read -r delay; do
-		timeout -s KILL "$delay" ft-train -j 1 "$@" --log log --checkpoint ck --every $every >got.ft 2>err || true
+		timeout --foreground -s KILL "$delay" ft-train -j 1 "$@" --log log --checkpoint ck --every $every >got.ft 2>err || true
 		ls ck.new .ck.* >>seen 2>/dev/null
 		# Once it is done it begins again, now and then.
 		grep -q 'is finished' err && fresh
