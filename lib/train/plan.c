@@ -357,7 +357,7 @@ static int too_large(size_t limit, size_t least, bool parts)
 	               parts ? " and each example by itself" : "; the loss is one of whole batches");
 }
 
-/* Layers computed twice change no bit, so that comes first; then ever more parts, as few as it takes. */
+/* Layers computed twice change no bit, so that comes first; then twice as many parts each time, until they fit. */
 static int choose(struct ft_model *m, const char *path, const struct ft_train_options *o, size_t limit,
                   struct ft_train_plan *plan)
 {
