@@ -68,7 +68,7 @@ static struct ft_tensor *table(struct ft_graph *g, const struct attached *a, con
 {
 	struct ft_embed_options words = { .padding = a->embed->padding, .scale = a->embed->scale };
 	struct ft_tensor *u = ft_embed(g, b, &a->part[A]->t, NULL, NULL, &words);
-	return ft_low_rank(g, y, u, NULL, &a->part[B]->t, a->scale, 0);
+	return a->part[M] ? dora_table(g, a, b, u, y) : ft_low_rank(g, y, u, NULL, &a->part[B]->t, a->scale, 0);
 }
 
 /* ---- as a matrix ---- */

@@ -49,8 +49,7 @@ like 'lists the known ones' "$(cat "$T/.err")" "'rank' is not known; there are: 
 fails 'a number that is none' 2 freeze --lora r=x "$M"
 fails 'a rank of nothing' 2 freeze --lora r=0 "$M"
 fails 'a key that is the same everywhere' 2 freeze --lora 'dropout:*=0.1' "$M"
-fails 'DoRA at a table' 2 freeze --lora r=2,dora,sites=embed.word "$M"
-like 'names it' "$(cat "$T/.err")" 'dora at embed.word, which is a table'
+like 'DoRA at a table has a length for each column' "$(freeze --show --lora r=2,dora,sites=embed.word "$M" 2>&1)" 'embed.word.lora.m +32 +trains'
 fails 'DoRA on what is adapted' 2 ft-freeze -q --lora r=1,dora -o "$T/none.ft" "$T/plan.ft"
 like 'names the place' "$(cat "$T/.err")" 'dora at layer.0.attn.q, where another technique is already'
 # A plan that was changed by hand.

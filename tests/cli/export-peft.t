@@ -81,6 +81,12 @@ ok 'exports' ft-export -q -m dora.ft --to peft dora
 has 'says what it is' dora/adapter_config.json '"use_dora":true'
 like 'with the lengths of rows' "$(names dora)" 'layer.1.attention.self.value.lora_magnitude_vector F32 \[32\]'
 is 'and the same answers' "$(answers -m dora)" "$(answers -m dora.ft)"
+ok 'at the words, too' tune dora-words.ft --lora r=2,dora,sites=embed.word,sites=*.attn.v base
+ok 'exports' ft-export -q -m dora-words.ft --to peft dora-words
+like 'with the lengths of columns' "$(names dora-words)" 'word_embeddings.lora_magnitude_vector F32 \[32\]'
+is 'and the same answers' "$(answers -m dora-words)" "$(answers -m dora-words.ft)"
+ok 'which are those of what is merged' ft-export -q -m dora-words.ft dora-merged
+is 'there' "$(answers -m dora-merged)" "$(answers -m dora-words.ft)"
 ft-freeze -q --lora r=1 dora.ft -o above.ft
 fails 'LoRA above it' 2 ft-export -m above.ft --to peft bad
 like 'names the place' "$(cat .err)" 'lora at layer.0.attn.q scales rows \(dora\), which another technique stands above'

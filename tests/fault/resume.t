@@ -15,6 +15,7 @@ head -n 24 "$data/valid.tsv" >valid.tsv
 		ft-freeze -q -H mlm "$R/tiny-bert-mlm" >mlm.ft && ft-tokenize -q --no-labels --max-length 40 -m mlm.ft train.tsv |
 		ft-batch -q --mask -r 8 -s 1 -e 2 >mlm.bat && ft-train -q -m plan.ft --steps 2 unknown.bat >tuned.ft &&
 		ft-freeze -q -H classify:neg,pos --lora 'r=2,sites=layer.1.attn.*' "$R/tiny-bert" >lora.ft &&
+		ft-freeze -q -H classify:neg,pos --lora 'r=2,dora,sites=embed.word' "$R/tiny-bert" >dora.ft &&
 		ft-freeze -q -l 1 -f 'layer.1.ffn.*' -r 'pool.*=0.1' tuned.ft >part.ft
 } || { fail 'streams'; done_testing; }
 
@@ -89,6 +90,7 @@ if [ "$preload" ]; then
 	survives 'Adafactor, two passes' -m plan.ft --optimizer adafactor --relative --lr 0.01 --rdrop 1 train.bat
 	survives 'AdamW in 8 bits, near the base' -m plan.ft --optimizer adamw8bit --lr 1e-2 --l2-sp 0.1 train.bat
 	survives 'LoRA above layers that are kept' -m lora.ft --lr 1e-2 --trunk keep --seed 5 train.bat
+	survives 'DoRA at the words' -m dora.ft --lr 1e-2 --seed 5 train.bat
 	survives 'a teacher' -m plan.ft --distill tuned.ft train.bat
 	pipe=train.bat
 	survives 'a pipe' -m plan.ft --class-weight pos=2

@@ -29,6 +29,7 @@ DECODERS = ["gpt2", "llama", "qwen2", "qwen3", "gemma2", "gemma3"]
 KINDS = {"plain": ["--lora=r=2"], "ranks": ["--lora=r=3,alpha=5,sites=layer.*,r:*.1.*=2,alpha:*.attn.*=7"],
          "root": ["--lora=r=4,rslora"], "words": ["--lora=r=2,sites=embed.word"],
          "two": ["--lora=r=2,sites=layer.*", "--lora=r=3,rslora"], "dora": ["--lora=r=3,alpha=5,dora,r:*.1.*=2,sites=layer.*"],
+         "dora-words": ["--lora=r=3,dora,sites=embed.word,sites=*.ffn.down"],
          "pissa": ["--lora=r=3,init=pissa,sites=*.ffn.*,r:*.1.*=2"], "pissa-root": ["--lora=r=2,rslora,init=pissa"],
          "vera": ["--vera=r=7,sites=layer.*"], "vera-lora": ["--vera=r=3", "--lora=r=2"],
          "ia3": ["--ia3"], "ia3-all": ["--ia3=sites=layer.*,input:*.attn.*=1"]}

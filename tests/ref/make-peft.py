@@ -52,6 +52,8 @@ CASES = {
                                     fan_in_fan_out=True, task_type="CAUSAL_LM"), "older"),
     "ia3-llama": (LLAMA, CAUSAL, dict(target_modules=r".*\.1\..*(k|v|up|down)_proj", feedforward_modules=r".*(v|down)_proj",
                                       task_type="CAUSAL_LM"), None),
+    "dora-words": (BERT, ROWS, dict(r=3, lora_alpha=5, use_dora=True, target_modules=["word_embeddings", "value"],
+                                    task_type="SEQ_CLS"), None),
 }
 IDS = [[3, 17, 5, 20, 9, 11], [2, 8], [21, 4, 4, 12, 7, 19, 23, 1, 22]]
 
