@@ -133,6 +133,8 @@ struct ft_plan {
 /* Opens `path` and makes the plan of it. A glob that matches nothing is
  * FT_EUSAGE. NULL on failure. */
 struct ft_model *ft_model_plan(const char *path, const char *base, const struct ft_plan *p, unsigned flags);
+/* The rows of a matrix of the network that are not the base's, which may have fewer; *rows is from malloc. */
+int ft_model_rows(const struct ft_model *m, const struct ft_param *p, int64_t **rows, size_t *n);
 /* The tokenizer of its base, with the tokens that plans have added; NULL on failure. */
 struct ft_tok *ft_model_tokenizer(const struct ft_model *m);
 /* Writes the model stream: meta, and the parameters that differ from the base. */

@@ -491,7 +491,7 @@ static int check_merge(const struct ft_model *m, const struct attached *a)
 	return FT_OK;
 }
 
-bool ft_model_adapted(const struct ft_model *m) { return m->adapt != NULL; }
+bool ft_model_adapted(const struct ft_model *m) { return m->adapt && m->adapt->count; }
 
 int ft_model_merge(struct ft_model *m)
 {

@@ -240,6 +240,8 @@ int folder_describe(struct ft_model *m)
 	struct ft_model *bare = rc == FT_OK ? describe_base(m, head) : NULL;
 	rc = bare ? attach_to(m, f, bare) : ft_last_error();
 	ft_model_free(bare);
+	if (rc == FT_OK && (rc = tokens_of_folder(m, json_object_get(f->note, "tokens"))) < 0)
+		ft_context(rc, "%s: " FT_ADAPTER_NOTE, f->dir);
 	if (rc == FT_OK)
 		rc = ft_json_set(m->meta, "head", json_incref(head));
 	json_decref(head);

@@ -52,13 +52,13 @@ int folder_sites(json_t *o, const struct sites *s, const bool *chosen);
 /* ---- peft.c: methods that adapter_config.json may be of ---- */
 struct peft_type {
 	const char *name; /* its peft_type */
-	const struct technique *technique;
+	const struct technique *technique; /* or NULL: it is none */
 	const char *const *known;   /* members that are read here, or change nothing; up to NULL */
 	const char *const *neutral; /* that must not be set; or NULL */
 	/* Sets what it says in o, a meta.adapt object as folder_technique() makes it. */
 	int (*translate)(const struct folder *f, const struct sites *s, json_t *o);
 };
-extern const struct peft_type peft_lora, peft_vera, peft_ia3, peft_prompt, peft_prefix;
+extern const struct peft_type peft_lora, peft_vera, peft_ia3, peft_prompt, peft_prefix, peft_tokens;
 bool peft_is_in(const char *key, const char *const *list);
 
 /* ---- peft_modules.c: which modules a configuration of PEFT means ---- */
@@ -80,6 +80,16 @@ void peft_modules_close(struct peft_modules *p);
 int peft_pattern(struct peft_modules *p, const char *key, const char *module, double absent, double *number);
 /* Whether modules_to_save names the module that a parameter belongs to. */
 bool peft_saves(const struct folder *f, const char *file);
+
+/* ---- peft_tokens.c: rows of tables of words ---- */
+/* Whether the configuration gives some; rows of the table itself. */
+bool peft_has_rows(const struct folder *f);
+/* Whether a tensor is such rows; then `name`, as spell() has left it, becomes that of the matrix. */
+bool peft_is_rows(char *name);
+/* Takes them into p; NULL: it is `name`, which shares its numbers with the table. */
+int peft_take_rows(const struct ft_model *m, const struct folder *f, struct ft_param *p, const char *name,
+                   const struct ft_stored *t);
+bool peft_wants_rows(const struct ft_model *m, const struct folder *f, const struct ft_param *p);
 
 /* ---- peft_virtual.c: prompts and prefixes ---- */
 #define PEFT_EMBEDDINGS "prompt_embeddings"

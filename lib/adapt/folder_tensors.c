@@ -110,9 +110,15 @@ static int load_tensor(struct ft_model *m, const struct folder *f, const struct 
 		return FT_EFAIL;
 	name[strlen(t->name)] = '\0';
 	f->kind->spell(name, &turned);
+	bool rows = f->kind == &folder_peft && peft_is_rows(name);
 	struct ft_param *p = find_param(m, all, name);
 	bool replaced = m->new_head && (p ? strncmp(p->name, "head.", 5) == 0 : f->kind->saves && f->kind->saves(f, name));
-	bool passed = replaced || (!p && is_tied(m, name));
+	bool passed = replaced || (!p && (rows ? m->new_head : is_tied(m, name)));
+	if (rows && !passed && (p || is_tied(m, name))) {
+		int rc = peft_take_rows(m, f, p, name, t);
+		free(name);
+		return rc;
+	}
 	free(name);
 	if (passed) /* of the head that a plan has put another in place of, or of none */
 		return FT_OK;
@@ -128,7 +134,8 @@ static int check_all(const struct ft_model *m, const struct folder *f)
 	for (size_t i = 0; i < m->count && !p && f->kind->saves; i++) {
 		const struct ft_param *q = m->params[i];
 		bool replaced = m->new_head && strncmp(q->name, "head.", 5) == 0;
-		if (!q->technique && !q->stored && !replaced && f->kind->saves(f, q->file))
+		bool wanted = f->kind->saves(f, q->file) || (f->kind == &folder_peft && peft_wants_rows(m, f, q));
+		if (!q->technique && !q->stored && !replaced && wanted)
 			p = q;
 	}
 	return p ? ft_fail(FT_EFORMAT, "%s: no tensor for '%s', which " FOLDER_CONFIG " says is there", f->weights, p->file)

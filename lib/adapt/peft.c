@@ -77,7 +77,8 @@ static int find_head(const struct folder *f, const struct ft_stored *last, json_
 
 /* ---- techniques ---- */
 
-static const struct peft_type *const types[] = { &peft_lora, &peft_vera, &peft_ia3, &peft_prompt, &peft_prefix };
+static const struct peft_type *const types[] = { &peft_lora, &peft_vera, &peft_ia3, &peft_prompt, &peft_prefix,
+                                                &peft_tokens };
 
 static int unknown_type(const struct folder *f, const char *name)
 {
@@ -104,10 +105,10 @@ static int translate(const struct folder *f, const struct sites *s, json_t *list
 			type = types[i];
 	if (!type)
 		return unknown_type(f, name);
-	json_t *o = folder_technique(type->technique);
+	json_t *o = type->technique ? folder_technique(type->technique) : json_object();
 	int rc = o ? check_keys(f, type) : FT_EFAIL;
 	rc = rc ? rc : type->translate(f, s, o);
-	if (rc == FT_OK && json_array_append(list, o) < 0)
+	if (rc == FT_OK && type->technique && json_array_append(list, o) < 0)
 		rc = ft_fail(FT_EFAIL, "out of memory for an adapter");
 	json_decref(o);
 	return rc;
@@ -129,7 +130,7 @@ static void cut_name(char *name)
 	static const struct { const char *part, *end; } parts[] = {
 		{ ".lora_A.", ".weight" }, { ".lora_B.", ".weight" }, { ".lora_embedding_A.", "" }, { ".lora_embedding_B.", "" },
 		{ ".lora_magnitude_vector.", "" }, { ".ia3_l.", "" }, { ".vera_lambda_b.", "" },
-		{ ".vera_lambda_d.", "" },
+		{ ".vera_lambda_d.", "" }, { ".trainable_tokens_delta.", "" },
 	};
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
 		char *at = strstr(name, parts[i].part);
@@ -152,6 +153,7 @@ static void spell(char *name, bool *turned)
 	cut_out(name, ".modules_to_save.default");
 	cut_out(name, ".modules_to_save");
 	cut_out(name, ".base_layer");
+	cut_out(name, ".token_adapter");
 	cut_name(name);
 	*turned = false;
 }

@@ -207,16 +207,20 @@ static void put_results(struct card *c, const struct ft_model *m)
 /* Beside its base, which has no outputs of its own. */
 static void put_adapter_use(struct card *c, const struct ft_model *m, size_t i)
 {
-	char outputs[48] = "";
+	const json_t *meta = ft_model_meta(m), *words = json_object_get(json_object_get(meta, "config"), "vocab_size");
+	char outputs[48] = "", grown[80] = "";
+	if (json_object_get(meta, "tokens"))
+		snprintf(grown, sizeof grown, "model.resize_token_embeddings(%lld)\n", (long long)json_integer_value(words));
 	if (ft_model_outputs(m))
 		snprintf(outputs, sizeof outputs, ", num_labels=%zu", ft_model_outputs(m));
 	put(c,
 	    "\n## Use\n\n```python\nfrom peft import PeftModel\nfrom transformers import AutoTokenizer, %s\n\n"
 	    "folder, base = \".\", \"base\"  # where this file lies, and the base model\n"
 	    "tokenizer = AutoTokenizer.from_pretrained(folder)\n"
-	    "model = PeftModel.from_pretrained(%s.from_pretrained(base%s), folder)\n"
+	    "model = %s.from_pretrained(base%s)\n%s"
+	    "model = PeftModel.from_pretrained(model, folder)\n"
 	    "inputs = tokenizer(\"Some text.\", return_tensors=\"pt\")\n%s\n```\n",
-	    uses[i].class, uses[i].class, outputs, uses[i].use);
+	    uses[i].class, uses[i].class, outputs, grown, uses[i].use);
 }
 
 static void put_use(struct card *c, const struct ft_model *m)

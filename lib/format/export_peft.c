@@ -81,7 +81,7 @@ static json_t *make_saved(const struct ft_model *m)
 		const struct ft_param *p = ft_model_param(m, i);
 		char *module = head_module(m, p, &rc);
 		bool usual = module && always && (ends_in(module, "classifier") || ends_in(module, "score"));
-		if (module && (usual || p->stored || p->fresh) && !is_listed(list, module) &&
+		if (module && !peft_by_rows(m, p) && (usual || p->stored || p->fresh) && !is_listed(list, module) &&
 		    json_array_append_new(list, json_string(module)) < 0)
 			rc = FT_EFAIL;
 		free(module);
@@ -92,9 +92,18 @@ static json_t *make_saved(const struct ft_model *m)
 	return NULL;
 }
 
+/* Nothing has been added to the base, and no word's vector is another. */
+static bool is_base(const struct ft_model *m)
+{
+	for (size_t i = 0; i < ft_model_params(m); i++)
+		if (peft_by_rows(m, ft_model_param(m, i)))
+			return false;
+	return !ft_model_adapted(m);
+}
+
 static int check_base(const struct ft_model *m)
 {
-	if (!ft_model_adapted(m))
+	if (is_base(m))
 		return ft_fail(FT_EUSAGE, "%s: nothing has been added to it (ft-freeze --lora); --to hf exports all of it",
 		               ft_model_name(m));
 	for (size_t i = 0; i < ft_model_params(m); i++) {
@@ -102,10 +111,14 @@ static int check_base(const struct ft_model *m)
 		int rc;
 		char *module = head_module(m, p, &rc);
 		bool words = module && ft_model_task(m) == FT_TASK_MLM && p->stored;
-		bool base = !module && !p->technique && p->stored;
+		bool base = !module && !p->technique && p->stored && !peft_by_rows(m, p);
+		bool alone = module && !ft_model_adapted(m) && (p->stored || p->fresh) && !peft_by_rows(m, p);
 		free(module);
 		if (rc < 0)
 			return rc;
+		if (alone)
+			return ft_fail(FT_EUSAGE, "%s: '%s' was trained, too, for which PEFT has no place beside words alone (--lora makes one); "
+			               "--to hf exports all of it", ft_model_name(m), p->name);
 		if (base || words)
 			return ft_fail(FT_EUSAGE, "%s: '%s' was trained, too, which an adapter does not carry; --to hf exports all of it",
 			               ft_model_name(m), p->name);
@@ -151,12 +164,12 @@ static int write_config(const json_t *config, const char *dir)
 	return rc;
 }
 
-/* What the files of PEFT cannot say: which base it was, and what the outputs mean. */
+/* What the files of PEFT cannot say: which base it was, what the outputs mean, and which tokens were added to its vocabulary. */
 int adapter_note_write(const struct ft_model *m, const char *dir)
 {
 	const json_t *meta = ft_model_meta(m);
-	json_t *o = json_pack("{s:{s:O}, s:O}", "base", "digest", json_object_get(json_object_get(meta, "base"), "digest"),
-	                      "head", json_object_get(meta, "head"));
+	json_t *o = json_pack("{s:{s:O}, s:O, s:O*}", "base", "digest", json_object_get(json_object_get(meta, "base"), "digest"),
+	                      "head", json_object_get(meta, "head"), "tokens", json_object_get(meta, "tokens"));
 	char *path = ft_format("%s/" FT_ADAPTER_NOTE, dir);
 	int rc = o && path ? ft_json_save(path, o) : ft_fail(FT_EFAIL, "out of memory for " FT_ADAPTER_NOTE);
 	free(path);
@@ -223,9 +236,27 @@ static bool is_only(const struct ft_model *m, const char *type)
 	return json_array_size(list) == 1 && first && strcmp(first, type) == 0;
 }
 
+/* Of PEFT's methods LoRA alone goes together with words, where it is not at these itself. */
+static int put_words(struct peft_out *o, const struct peft_rows *r)
+{
+	bool other = is_only(o->m, "ia3") || is_only(o->m, "vera") || is_only(o->m, "prompt") || is_only(o->m, "prefix");
+	for (size_t i = 0; i < ft_model_params(o->m); i++) {
+		const struct ft_param *p = ft_model_param(o->m, i);
+		other = other || (p->technique && strncmp(p->name, "embed.word.", strlen("embed.word.")) == 0);
+	}
+	if (r->count == 0)
+		return FT_OK;
+	if (!other)
+		return peft_put_rows(o, r);
+	return ft_fail(FT_EUSAGE, "%s: some words have other vectors, for which PEFT has a place beside LoRA at linear layers alone; --to hf "
+	               "exports all of it", ft_model_name(o->m));
+}
+
 /* What was added, and the head. Of a prompt or a prefix the base is not wrapped. */
 static int put_all(struct peft_out *o, const json_t *saved)
 {
+	if (!ft_model_adapted(o->m))
+		return peft_put_tokens(o, &o->rows);
 	struct ft_virtual v = { 0 };
 	int is_virtual = ft_model_virtual(o->m, &v);
 	int rc = is_virtual < 0           ? is_virtual
@@ -233,6 +264,7 @@ static int put_all(struct peft_out *o, const json_t *saved)
 	         : is_only(o->m, "ia3")   ? peft_put_ia3(o)
 	         : is_only(o->m, "vera")  ? peft_put_vera(o) : peft_put_deltas(o);
 	free(v.data);
+	rc = rc ? rc : put_words(o, &o->rows);
 	return rc ? rc : put_saved(o, is_virtual ? "base_model." : PEFT_PREFIX, saved);
 }
 
@@ -241,10 +273,12 @@ static int write_adapter(const struct ft_model *m, const char *dir, enum ft_dtyp
 	struct peft_out o = { .m = m, .dtype = dtype };
 	json_t *saved = make_saved(m);
 	o.config = saved ? begin_config(m, saved) : NULL;
-	int rc = o.config ? put_all(&o, saved) : ft_fail(FT_EFAIL, "out of memory for an adapter");
+	int rc = o.config ? peft_find_rows(m, &o.rows) : ft_fail(FT_EFAIL, "out of memory for an adapter");
+	rc = rc ? rc : put_all(&o, saved);
 	rc = rc ? rc : write_config(o.config, dir);
 	rc = rc ? rc : write_tensors(&o, dir);
 	free_tensors(&o);
+	peft_free_rows(&o.rows);
 	json_decref(o.config);
 	json_decref(saved);
 	return rc;
@@ -261,6 +295,7 @@ static int write_peft(const struct ft_model *m, const char *dir, enum ft_dtype d
 
 const struct ft_format format_peft = {
 	.name = "peft",
+	.words = true,
 	.summary = "a PEFT folder",
 	.types = "f32, f16, bf16",
 	.adapter = true,

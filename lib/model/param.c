@@ -349,6 +349,36 @@ static int load_shorter(const struct ft_model *m, struct ft_param *base, const s
 	return rc ? rc : load_stored(m->dir, base, t);
 }
 
+int param_base(const struct ft_model *m, struct ft_param *p)
+{
+	const struct ft_stored *t = json_object_get(m->meta, "init") ? NULL : find_stored(m, p->file);
+	if (!t)
+		return ft_fail(FT_EFORMAT, "%s: no tensor '%s', of which an adapter has some rows", m->dir, p->file);
+	int rc = p->t.data ? FT_OK : alloc_param(p);
+	return rc ? rc : tokens_grown(m, p) ? tokens_load(m, p, t, load_shorter) : load_shorter(m, p, t);
+}
+
+int param_differs(const struct ft_model *m, const struct ft_param *p, int64_t row)
+{
+	const struct ft_stored *t = json_object_get(m->meta, "init") ? NULL : find_stored(m, p->file);
+	size_t n = (size_t)p->t.cols, at;
+	if (!t || p->turned || t->rank != 2 || t->shape[1] != p->t.cols || row >= t->shape[0])
+		return 1;
+	if (!p->stored)
+		return 0;
+	float *ours = ft_alloc(2 * n, sizeof *ours);
+	int rc = ours ? FT_OK : FT_EFAIL;
+	struct ft_tensor base = { .rows = t->shape[0], .cols = p->t.cols, .stored = t->data, .dtype = t->dtype };
+	if (rc == FT_OK) {
+		ft_tensor_floats(&p->t, row, 1, ours);
+		ft_tensor_floats(&base, row, 1, ours + n);
+	}
+	for (at = 0; rc == FT_OK && at < n && memcmp(ours + at, ours + n + at, sizeof *ours) == 0;)
+		at++;
+	free(ours);
+	return rc ? rc : at < n;
+}
+
 int params_load(struct ft_model *m)
 {
 	for (size_t i = 0; i < m->count; i++) {

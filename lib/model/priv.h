@@ -324,6 +324,9 @@ int model_output(const struct ft_model *m, struct ft_graph *g, const struct head
 
 /* ---- tokens.c: meta.tokens ---- */
 int tokens_plan(struct ft_model *m, const json_t *more); /* a plan's, or NULL, into meta */
+int tokens_of_folder(struct ft_model *m, const json_t *tokens); /* of an adapter's note, or NULL: into meta */
+/* Puts the rows of t into the base's, at these indices; `where` is t's file. */
+int tokens_take(const struct ft_model *m, struct ft_param *p, const struct ft_stored *t, const json_t *indices, const char *where);
 int tokens_describe(struct ft_model *m);                 /* shape.words, after shape.vocabulary is known */
 bool tokens_grown(const struct ft_model *m, const struct ft_param *p); /* it has rows, or numbers, of new ones */
 #define TOKENS_NAME 40
@@ -359,6 +362,9 @@ int params_read(struct ft_model *m, struct ft_reader *r); /* those of a model st
 int params_load(struct ft_model *m);                    /* the others: from m->base, or made by seed */
 /* One of them from a tensor of the file `where`, whose shape `asks` has said. */
 int param_take(struct ft_param *p, const struct ft_stored *t, const char *where, const char *asks);
+int param_base(const struct ft_model *m, struct ft_param *p); /* the base's numbers, to memory */
+/* Whether a row of a matrix is not the base's, which may have fewer: 1, 0, <0. */
+int param_differs(const struct ft_model *m, const struct ft_param *p, int64_t row);
 int param_forget_equal(const struct ft_model *m, struct ft_param *p); /* that was taken: unless the base has another */
 int rules_apply(struct ft_model *m);                    /* meta.train -> trains, rate */
 int rules_make(struct ft_model *m, const struct ft_plan *p); /* plan -> meta.train */

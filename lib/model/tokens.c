@@ -67,6 +67,19 @@ int tokens_plan(struct ft_model *m, const json_t *more)
 	return rc < 0 ? ft_context(rc, "--add-tokens") : FT_OK;
 }
 
+int tokens_of_folder(struct ft_model *m, const json_t *tokens)
+{
+	if (!tokens)
+		return FT_OK;
+	if (!json_is_object(tokens) || !json_is_array(json_object_get(tokens, "added")))
+		return ft_fail(FT_EFORMAT, "tokens: not {from, added}");
+	int rc = ft_json_set(m->meta, "tokens", json_deep_copy(tokens));
+	struct ft_tok *t = rc == FT_OK ? ft_model_tokenizer(m) : NULL;
+	rc = rc ? rc : t ? describe(m, t) : ft_last_error();
+	ft_tok_free(t);
+	return rc;
+}
+
 /* ---- parameters that have a row for each word ---- */
 
 int tokens_describe(struct ft_model *m)
@@ -160,5 +173,61 @@ int tokens_load(const struct ft_model *m, struct ft_param *p, const struct ft_st
 		memcpy(p->t.data + from * width, own, given * sizeof *own);
 	free(own);
 	p->kept = p->rank == 2 ? from : 0;
+	return rc;
+}
+
+/* ---- rows that are not the base's ---- */
+
+/* Its places are rows of the matrix, each once; *own: all of them are new ones. */
+static int check_indices(const struct ft_model *m, const struct ft_param *p, const json_t *indices, bool *own)
+{
+	unsigned char *seen = ft_alloc((size_t)p->t.rows, 1);
+	int rc = seen ? FT_OK : FT_EFAIL;
+	for (size_t i = 0; rc == FT_OK && i < json_array_size(indices); i++) {
+		const json_t *v = json_array_get(indices, i);
+		json_int_t row = json_integer_value(v);
+		if (!json_is_integer(v) || row < 0 || row >= p->t.rows)
+			rc = ft_fail(FT_EFORMAT, "token %lld: '%s' has %lld rows", (long long)row, p->name, (long long)p->t.rows);
+		else if (seen[row]++)
+			rc = ft_fail(FT_EFORMAT, "token %lld is there twice", (long long)row);
+		*own = *own && row >= m->shape.words;
+	}
+	free(seen);
+	return rc;
+}
+
+int tokens_take(const struct ft_model *m, struct ft_param *p, const struct ft_stored *t, const json_t *indices, const char *where)
+{
+	size_t n = json_array_size(indices), cols = (size_t)p->t.cols;
+	bool own = tokens_grown(m, p);
+	int rc = check_indices(m, p, indices, &own);
+	if (rc == FT_OK && (t->rank != 2 || t->shape[0] != (int64_t)n || t->shape[1] != p->t.cols))
+		rc = ft_fail(FT_EFORMAT, "tensor '%s' is not of %zu rows with %zu numbers", t->name, n, cols);
+	float *rows = rc == FT_OK ? ft_alloc(n * cols + 1, sizeof *rows) : NULL;
+	rc = rc ? rc : rows ? ft_widen(rows, t->data, t->dtype, n * cols) : FT_EFAIL;
+	rc = rc < 0 ? ft_context(rc, "%s", where) : param_base(m, p);
+	for (size_t i = 0; rc == FT_OK && i < n; i++)
+		memcpy(p->t.data + (size_t)json_integer_value(json_array_get(indices, i)) * cols, rows + i * cols, cols * sizeof *rows);
+	free(rows);
+	p->stored = rc == FT_OK;
+	p->kept = own ? m->shape.words : 0;
+	p->there = p->t.rows - p->kept;
+	return rc;
+}
+
+int ft_model_rows(const struct ft_model *m, const struct ft_param *p, int64_t **rows, size_t *n)
+{
+	*n = 0;
+	*rows = ft_alloc((size_t)p->t.rows, sizeof **rows);
+	int rc = *rows ? FT_OK : FT_EFAIL;
+	for (int64_t i = 0; rc >= 0 && i < p->t.rows; i++) {
+		rc = param_differs(m, p, i);
+		if (rc > 0)
+			(*rows)[(*n)++] = i;
+	}
+	if (rc >= 0)
+		return FT_OK;
+	free(*rows);
+	*rows = NULL;
 	return rc;
 }

@@ -51,7 +51,7 @@ base_model.model.bert.encoder.layer.1.attention.self.query.lora_B.weight F32 [32
 base_model.model.classifier.weight F32 [2, 32]'
 is 'and no others' "$(names out | wc -l)" 12
 has 'the note knows the labels' out/ft.json '"labels":["neg","pos"]'
-like 'the card says how PEFT loads it' "$(cat out/README.md)" 'PeftModel.from_pretrained\(AutoModelForSequenceClassification.from_pretrained\(base, num_labels=2\), folder\)'
+like 'the card says how PEFT loads it' "$(cat out/README.md)" 'model = AutoModelForSequenceClassification.from_pretrained\(base, num_labels=2\)'
 like 'and its library' "$(sed -n 2p out/README.md)" '^library_name: peft$'
 ft-export -q -m tuned.ft --to peft again
 ok 'the same bytes again' diff -r out again -x README.md

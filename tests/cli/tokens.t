@@ -75,6 +75,33 @@ ok 'train' tune u.ft u-tuned.ft train.txt
 is 'and their new rows are kept' "$(tensors u-tuned.ft)" 'embed.word.new[1,16] head.new[1,16] '
 ok 'as they are exported' ft-export -q -m u-tuned.ft u-out
 
+# ---- as a folder of PEFT ----
+config() { tr -d ' \n' <"$1/adapter_config.json"; }
+ok 'LoRA and tokens' ft-export -q -m three.ft --to peft adapter
+like 'rows that are replaced' "$(config adapter)" '"trainable_token_indices":\[6000,6001,6002\]'
+is 'answers beside the base' "$(answers adapter)" "$(answers three.ft)"
+like 'tokenizer and note know them' "$(cat adapter/tokenizer.json adapter/ft.json | tr -d '\n')" '"content":"<so so>".*"tokens": ?\{ *"from": ?6000'
+like 'the card says how long the base must be' "$(cat adapter/README.md)" 'model.resize_token_embeddings\(6003\)'
+ok 'it goes on training' sh -c 'ft-tokenize -q -m adapter train.tsv | ft-batch -q --rows 2 | ft-train -q -m adapter -o on.ft -'
+like 'of the table its new rows alone' "$(tensors on.ft)" '^embed.word.new\[3,16\]'
+ok 'tokens alone' ft-export -q -m lm-tuned.ft --to peft lm-adapter
+like 'are a method' "$(config lm-adapter)" '"peft_type":"TRAINABLE_TOKENS".*"target_modules":\["model.embed_tokens"\].*"token_indices":\[3072,3073\]'
+measured() { ft-tokenize -q -m "$1" train.txt | ft-batch -q | ft-eval -q --json -m "$1" | sed 's/,"model".*//'; }
+is 'with the same loss' "$(measured lm-adapter)" "$(measured lm-tuned.ft)"
+ok 'of two matrices' ft-export -q -m u-tuned.ft --to peft u-adapter
+like 'they are both' "$(config u-adapter)" '"target_modules":\["model.embed_tokens","lm_head"\]'
+is 'with the same loss there' "$(measured u-adapter)" "$(measured u-tuned.ft)"
+ok 'a LoRA beside them' ft-freeze -q --lora r=1 u-tuned.ft -o u-lora.ft
+ok 'has them by name' ft-export -q -m u-lora.ft --to peft u-lora
+like 'each' "$(config u-lora)" '"trainable_token_indices":\{"model.embed_tokens":\[3072\],"lm_head":\[3072\]\}'
+ok 'words that were there' ft-freeze -q --head classify:neg,pos --lora r=1 --train embed.word.weight -o words.ft bert
+ok 'trained' sh -c 'ft-tokenize -q -m words.ft train.tsv | ft-batch -q --rows 2 | ft-train -q --weight-decay 0 --lr 0.05 -m words.ft -o few.ft -'
+ok 'of which few were seen' ft-export -q -m few.ft --to peft few
+like 'are rows, too' "$(config few)" '"trainable_token_indices":\[2,3,[0-9,]{20,80}\]'
+is 'with the same answers' "$(answers few)" "$(answers few.ft)"
+ok 'all of those of a language model, which decode' ft-freeze -q --last-layers 0 --train embed.word.weight lm -o words.ft
+ok 'trained' tune words.ft whole-lm.ft train.txt
+
 # ---- what cannot be ----
 fails 'a word that is there' 2 ft-freeze -q --add-tokens good -o bad.ft bert
 like 'is named' "$(cat .err)" "add-tokens: 'good' is a token already"
@@ -84,9 +111,17 @@ fails 'twice the same' 2 ft-freeze -q --add-tokens '<x>,<x>' -o bad.ft bert
 fails 'ids with holes' 2 ft-freeze -q --add-tokens x -o bad.ft "$SRC/tests/ref/tiny-bert"
 like 'say why' "$(cat .err)" '112 tokens have ids up to 112'
 fails 'no tokenizer.json' 2 ft-freeze -q --add-tokens x -o bad.ft "$SRC/tests/ref/tiny-bert-legacy"
-fails 'an adapter' 2 ft-export -m more.ft --to peft bad
-like 'says what holds it' "$(cat .err)" 'tokens were added to its vocabulary, which only --to hf can say'
 fails 'a GGUF file' 2 ft-export -m lm-tuned.ft --to gguf bad.gguf
+like 'says what holds it' "$(cat .err)" 'tokens were added to its vocabulary, which only --to hf and --to peft can say'
+fails 'words alone with a head' 2 ft-export -m tuned.ft --to peft bad
+like 'say what would do' "$(cat .err)" "'pool.weight' was trained, too, for which PEFT has no place beside words alone \(--lora makes one\)"
+ok 'a LoRA at the words, and new ones' ft-freeze -q --head classify:neg,pos --lora r=1,sites=embed.word --add-tokens '<x>' -o both.ft bert
+fails 'are not in one folder' 2 ft-export -m both.ft --to peft bad
+like 'say why' "$(cat .err)" 'PEFT has a place beside LoRA at linear layers alone'
+ok 'IA3, and new ones' ft-freeze -q --head classify:neg,pos --ia3 --add-tokens '<x>' -o both.ft bert
+fails 'are not, either' 2 ft-export -m both.ft --to peft bad
+fails 'a table that was trained as a whole' 2 ft-export -m whole-lm.ft --to peft bad
+like 'says how much of it' "$(cat .err)" "'embed.word.weight' was trained, too, in 3072 of its 3072 rows"
 changed() { ft-cat tuned.ft | sed "1s/$1/" | ft-cat -q --from-json -o bad.ft && ft-predict -q -m bad.ft train.tsv; }
 fails 'a stream that counts them from nowhere' 65 changed '"from":6000/"from":7000'
 fails 'or has no list of them' 65 changed '"added":\[[^]]*\]/"added":7'

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 HERE = os.path.dirname(os.path.abspath(__file__))
 OUT = os.path.join(HERE, "peft")
 BERT, GPT2, LLAMA = "tiny-bert-classify", "decoders/gpt2/tiny-lm", "decoders/llama/tiny-lm"
+GEMMA = "decoders/gemma3/tiny-lm"
 ROWS, CAUSAL, BARE = "AutoModelForSequenceClassification", "AutoModelForCausalLM", "AutoModel"
 # Name: base, class, configuration, and what is done to the file that was saved.
 CASES = {
@@ -54,6 +55,14 @@ CASES = {
                                       task_type="CAUSAL_LM"), None),
     "dora-words": (BERT, ROWS, dict(r=3, lora_alpha=5, use_dora=True, target_modules=["word_embeddings", "value"],
                                     task_type="SEQ_CLS"), None),
+    "tokens": (LLAMA, CAUSAL, dict(r=2, target_modules=["q_proj"], trainable_token_indices=[22, 5], task_type="CAUSAL_LM"),
+               None),
+    "tokens-two": (LLAMA, CAUSAL, dict(r=2, target_modules=["v_proj"], task_type="CAUSAL_LM",
+                                       trainable_token_indices={"embed_tokens": [3, 4], "lm_head": [7]}), "older"),
+    "tokens-tied": (GEMMA, CAUSAL, dict(r=2, target_modules=["k_proj"], trainable_token_indices=[4, 1, 9],
+                                        task_type="CAUSAL_LM"), "half"),
+    "tokens-alone": (GPT2, CAUSAL, dict(token_indices=[8, 2, 19], task_type="CAUSAL_LM"), None),
+    "tokens-classify": (BERT, ROWS, dict(token_indices=[20, 3], task_type="SEQ_CLS"), "brain"),
 }
 IDS = [[3, 17, 5, 20, 9, 11], [2, 8], [21, 4, 4, 12, 7, 19, 23, 1, 22]]
 
@@ -67,7 +76,8 @@ def change(path, how):
         tensors = {k: v.bfloat16() for k, v in tensors.items()}
     if how == "older":
         tensors = {k.replace("lora_A.", "lora_A.default.").replace("lora_B.", "lora_B.default.")
-                   .replace("ia3_l", "ia3_l.default").replace("lambda_b", "lambda_b.default").replace("classifier.", "classifier.modules_to_save.default."): v for k, v in tensors.items()}
+                   .replace("ia3_l", "ia3_l.default").replace("tokens_delta", "tokens_delta.default")
+                   .replace("lambda_b", "lambda_b.default").replace("classifier.", "classifier.modules_to_save.default."): v for k, v in tensors.items()}
     save_file(tensors, path, metadata={"format": "pt"})
     return tensors
 
@@ -77,7 +87,7 @@ def shake(model, seed):
     g = torch.Generator().manual_seed(seed)
     for name, p in model.named_parameters():
         saved = ("lora_" in name or "ia3_l" in name or "vera_lambda" in name or "modules_to_save" in name
-                 or (p.requires_grad and name.endswith(".bias")))
+                 or "tokens_delta" in name or (p.requires_grad and name.endswith(".bias")))
         if saved:
             value = torch.randn(p.shape, generator=g) * 0.2
             near = p.data * (1 + value) if "magnitude" in name else 1 + value if "ia3_l" in name else value
@@ -97,6 +107,7 @@ def make(name, seed):
     folder = os.path.join(OUT, name)
     model = getattr(transformers, auto).from_pretrained(os.path.join(HERE, base), dtype=torch.float32).eval()
     config = (peft.IA3Config(**options) if name.startswith("ia3") else peft.VeraConfig(**options) if name.startswith("vera")
+              else peft.TrainableTokensConfig(**options) if "token_indices" in options
               else peft.LoraConfig(init_lora_weights=bool(options.get("use_dora")), **options))
     model = peft.get_peft_model(model, config).eval()
     shake(model, seed)
@@ -116,7 +127,8 @@ def make(name, seed):
         for key in set(config) - {"base_model_name_or_path", "bias", "fan_in_fan_out", "inference_mode", "lora_alpha",
                                   "init_lora_weights", "lora_dropout", "modules_to_save", "peft_type", "r",
                                   "target_modules", "task_type", "layers_to_transform", "layers_pattern", "revision",
-                                  "feedforward_modules", "d_initial", "projection_prng_key"}:
+                                  "feedforward_modules", "d_initial", "projection_prng_key",
+                                  "trainable_token_indices" if config.get("trainable_token_indices") else ""}:
             del config[key]
     with open(path, "w", encoding="utf-8") as f:
         json.dump(config, f, indent=1)

@@ -62,6 +62,22 @@ static struct ft_model *open_case(const char *name, unsigned flags)
 	return ft_model_open(path, NULL, flags);
 }
 
+/* Where nothing but rows of the words was trained. */
+static void check_rows(struct ft_model *m, const char *name)
+{
+	size_t changed = 0, trains = 0, n = 0;
+	int64_t *rows = NULL;
+	int rc = ft_model_rows(m, ft_model_find(m, "embed.word.weight"), &rows, &n);
+	for (size_t i = 0; i < ft_model_params(m); i++) {
+		changed += ft_model_param(m, i)->stored;
+		trains += ft_model_param(m, i)->trains && strncmp(ft_model_param(m, i)->name, "head.", 5) &&
+		          strncmp(ft_model_param(m, i)->name, "pool.", 5);
+	}
+	ok(rc == FT_OK && changed == 1 && n >= 2 && n <= 3, "%s: of the base some rows are others, %zu", name, n);
+	is_int((long)trains, 0, "and nothing of the body would be trained");
+	free(rows);
+}
+
 static void check_case(const char *name, const json_t *want)
 {
 	struct ft_model *m = open_case(name, 0);
@@ -69,6 +85,11 @@ static void check_case(const char *name, const json_t *want)
 	ok(worst < 2e-5, "%s: outputs, worst %.2g", name, worst);
 	if (!m)
 		return;
+	if (!ft_model_adapted(m)) {
+		check_rows(m, name);
+		ft_model_free(m);
+		return;
+	}
 	ft_model_plain(m, true);
 	ok(worst_of(m, json_object_get(want, "outputs")) > 1e-3, "%s: it is not the base that gives them", name);
 	ft_model_plain(m, false);
@@ -232,6 +253,41 @@ static void check_refusals(void)
 	REFUSED(TARGET, "adapter_model.bin is a pickle", "a pickle");
 }
 
+/* The tensors of tokens-classify, by other configurations. */
+#define REFUSED_ROWS(text, reason, what) \
+	refused("{\"peft_type\":\"TRAINABLE_TOKENS\",\"task_type\":\"SEQ_CLS\",\"target_modules\":\"x\"," text "}", FT_EFORMAT, reason, what)
+
+static void check_row_refusals(void)
+{
+	struct ft_buf tensors = get_file("tokens-classify/adapter_model.safetensors");
+	put_file("adapter_model.safetensors", tensors.data, tensors.len);
+	ft_buf_free(&tensors);
+	REFUSED_ROWS("\"token_indices\":[3,3]", "token 3 is there twice", "a token twice");
+	REFUSED_ROWS("\"token_indices\":[3,113]", "token 113: 'embed.word.weight' has 113 rows", "a token that the base has not");
+	REFUSED_ROWS("\"token_indices\":[3,-1]", "token -1", "one below the first");
+	REFUSED_ROWS("\"token_indices\":[3,\"4\"]", "token", "one that is no number");
+	REFUSED_ROWS("\"token_indices\":[3]", "is not of 1 rows with 32 numbers", "other tokens than the tensor has rows");
+	REFUSED_ROWS("\"token_indices\":[]", "token_indices: not a list of tokens", "no tokens");
+	REFUSED_ROWS("\"token_indices\":null", "token_indices: not a list of tokens", "none at all");
+	REFUSED(TARGET ",\"trainable_token_indices\":{\"nothing\":[3,20]}", "gives no tokens whose rows these are", "rows of another table");
+	REFUSED("\"target_modules\":[\"word_embeddings\"],\"trainable_token_indices\":[3,20]", "has a LoRA, beside which PEFT replaces no rows",
+	        "a LoRA at the same table");
+	tensors = get_file("list/adapter_model.safetensors");
+	put_file("adapter_model.safetensors", tensors.data, tensors.len);
+	ft_buf_free(&tensors);
+	REFUSED("\"target_modules\":[\"query\",\"value\"],\"modules_to_save\":[\"classifier\"],\"trainable_token_indices\":[3]",
+	        "no tensor for 'bert.embeddings.word_embeddings.weight'", "rows that are not there");
+	/* What decodes shares its table with the words. */
+	tensors = get_file("tokens-alone/adapter_model.safetensors");
+	put_file("adapter_model.safetensors", tensors.data, tensors.len);
+	ft_buf_free(&tensors);
+	char config[] = "{\"peft_type\":\"LORA\",\"task_type\":\"CAUSAL_LM\",\"r\":1,\"target_modules\":[\"c_attn\"],"
+	                "\"trainable_token_indices\":{\"wte\":[8,2,19],\"lm_head\":[8,2,18]}}";
+	put_file("adapter_config.json", config, strlen(config));
+	int rc = open_scratch("tests/ref/decoders/gpt2/tiny-lm");
+	ok(rc == FT_EFORMAT && strstr(ft_message(), "those of 'lm_head.weight' are not those of the words"), "other rows of a table that is shared");
+}
+
 int main(void)
 {
 	const char *name;
@@ -239,7 +295,7 @@ int main(void)
 	expected = ft_json_load(REF "expected.json");
 	json_object_foreach(json_object_get(expected, "cases"), name, want)
 		check_case(name, want);
-	ok(json_object_size(json_object_get(expected, "cases")) == 17, "there are seventeen cases");
+	ok(json_object_size(json_object_get(expected, "cases")) == 22, "there are twenty-two cases");
 	check_meta();
 	snprintf(scratch, sizeof scratch, "/tmp/ft-peft.XXXXXX");
 	if (!ok(mkdtemp(scratch) != NULL, "a folder to work in"))
@@ -250,6 +306,9 @@ int main(void)
 	check_mutations("dora", "tests/ref/tiny-bert-classify", "adapter_model.safetensors", 50);
 	check_mutations("list", "tests/ref/tiny-bert-classify", "adapter_model.safetensors", 150);
 	check_mutations("gpt2", "tests/ref/decoders/gpt2/tiny-lm", "adapter_model.safetensors", 50);
+	check_mutations("tokens-two", "tests/ref/decoders/llama/tiny-lm", "adapter_config.json", 100);
+	check_mutations("tokens-alone", "tests/ref/decoders/gpt2/tiny-lm", "adapter_model.safetensors", 50);
+	check_row_refusals();
 	check_refusals();
 	char command[100];
 	snprintf(command, sizeof command, "rm -rf %s", scratch);
