@@ -149,11 +149,13 @@ lint: ## every header compiles alone; pages are clean; warnings are errors
 golden: all ## write the OPTIONS of the manual pages again from --help=man
 	@BIN=$(abspath $(BUILD)/bin) tests/docs/options --write
 
-coverage: ## lines and branches of the library that the tests reach (needs gcov)
-	@$(MAKE) --no-print-directory -j2 BUILD=build/coverage OPT='-O0 -g --coverage' all units
+COUNTING := BUILD=build/coverage OPT='-O0 -g --coverage'
+coverage: ## lines and branches that the tests reach of what reads files and keeps checkpoints (needs gcov)
+	@$(MAKE) --no-print-directory -s $(COUNTING) build/coverage/tests/fault/dump.o
+	@$(MAKE) --no-print-directory -s -j2 $(COUNTING) LDFLAGS='build/coverage/tests/fault/dump.o' all units
+	@find build/coverage -name '*.gcda' -delete
 	@tests/run build/coverage
-	@cd build/coverage && find lib -name '*.gcda' | xargs gcov -n -b 2>/dev/null | \
-	  awk '/^File .lib|^File .\/.*lib/{f=$$2} /^Lines/{l=$$0} /^Taken|^No branches/{if(f)print f, l, $$0; f=""}'
+	@tests/coverage build/coverage
 
 # ---- installing, packing ----
 .PHONY: install uninstall dist clean help

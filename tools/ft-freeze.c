@@ -189,18 +189,23 @@ static int parse_loss(json_t **out)
 }
 
 /* ---- the table ---- */
-static void show_param(FILE *f, const struct ft_param *p)
+static int show_json(FILE *f, const struct ft_param *p)
 {
-	if (json) {
-		json_t *o = json_pack("{s:s, s:s, s:[I,I], s:b, s:f, s:b}", "name", p->name, "file", p->file, "shape",
-		                      (json_int_t)p->t.rows, (json_int_t)p->t.cols, "trains", (int)p->trains, "rate", p->rate,
-		                      "decays", (int)p->decays);
-		char *text = ft_json_text(o);
-		fprintf(f, "%s\n", text ? text : "{}");
-		free(text);
-		json_decref(o);
-		return;
-	}
+	json_t *o = json_pack("{s:s, s:s, s:[I,I], s:b, s:f, s:b}", "name", p->name, "file", p->file, "shape",
+	                      (json_int_t)p->t.rows, (json_int_t)p->t.cols, "trains", (int)p->trains, "rate", p->rate,
+	                      "decays", (int)p->decays);
+	char *text = ft_json_text(o);
+	if (text)
+		fprintf(f, "%s\n", text);
+	free(text);
+	json_decref(o);
+	return text ? FT_OK : ft_last_error();
+}
+
+static int show_param(FILE *f, const struct ft_param *p)
+{
+	if (json)
+		return show_json(f, p);
 	char shape[48];
 	snprintf(shape, sizeof shape, p->rank == 2 ? "%lld x %lld" : "%.0lld%lld", (long long)(p->rank == 2 ? p->t.rows : 0),
 	         (long long)p->t.cols);
@@ -210,6 +215,7 @@ static void show_param(FILE *f, const struct ft_param *p)
 	if (p->trains && p->rate != 1)
 		fprintf(f, " rate x %.4g", p->rate);
 	fputc('\n', f);
+	return FT_OK;
 }
 
 /* Numbers of it that train. */
@@ -280,8 +286,9 @@ static int show_plan(FILE *f, const struct ft_model *m)
 		weights += bytes_of(m, p);
 		trained += trained_of(p);
 		state += p->trains ? (double)bytes * trained_of(p) / n : 0; /* that of other rows is never written */
-		if (show)
-			show_param(f, p);
+		int rc = show ? show_param(f, p) : FT_OK;
+		if (rc < 0)
+			return rc;
 	}
 	if (json)
 		return FT_OK;

@@ -8,7 +8,7 @@ static int64_t whole(struct value v)
 	return v.kind == BOOL ? v.yes : v.i;
 }
 
-static _Noreturn void stop_large(struct run *r)
+void stop_large(struct run *r)
 {
 	stop(r, "a whole number of more than 64 bits is not supported");
 }

@@ -80,7 +80,7 @@ static bool read_real(struct run *r, const struct text *t, double *x)
 	memcpy(copy, t->s, t->n);
 	copy[t->n] = 0;
 	*x = strtod(copy, &end);
-	return !*end;
+	return end == copy + t->n;
 }
 
 static bool read_int(struct run *r, const struct text *t, int base, int64_t *i)
@@ -93,7 +93,10 @@ static bool read_int(struct run *r, const struct text *t, int base, int64_t *i)
 	copy[t->n] = 0;
 	errno = 0;
 	*i = strtoll(copy, &end, base);
-	return !*end && !errno;
+	bool all = end == copy + t->n;
+	if (all && errno)
+		stop_large(r);
+	return all;
 }
 
 FILTER_OF(int)
@@ -110,8 +113,12 @@ FILTER_OF(int)
 		return arithmetic(r, '+', self, of_int(0));
 	bool number = self.kind == REAL || (self.kind == TEXT && read_real(r, self.t, &x));
 	x = self.kind == REAL ? self.r : x;
-	if (!number || !(fabs(x) < 9.2e18))
+	if (self.kind == REAL && isinf(x))
+		stop(r, "int of infinity");
+	if (!number || !isfinite(x))
 		return given(a, 0) ? a->at[0] : of_int(0);
+	if (!(fabs(x) < 9.2e18))
+		stop_large(r);
 	return of_int((int64_t)x);
 }
 

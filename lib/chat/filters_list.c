@@ -2,27 +2,42 @@
 #include "filters.h"
 
 /* ---- by attribute ---- */
-/* v.a.b or v.0.a, as `attribute=` and map, selectattr… name it. */
-static struct value path(struct run *r, struct value v, struct value name)
+/* A part of a path: a number, or the name of a member. */
+static struct value step_of(const struct text *part)
 {
-	if (name.kind == INT)
-		return item(r, v, name);
+	bool digits = part->n > 0 && part->n < 10;
+	int64_t i = 0;
+	for (size_t k = 0; digits && k < part->n; k++) {
+		digits = part->s[k] >= '0' && part->s[k] <= '9';
+		i = 10 * i + (part->s[k] - '0');
+	}
+	return digits ? of_int(i) : of_text(part);
+}
+
+/* v.a.b or v.0.a, as `attribute=` and map, selectattr… name it. `absent`, where it is given, stands for each step that
+ * is not there. */
+static struct value path_or(struct run *r, struct value v, struct value name, struct value absent)
+{
+	bool has = absent.kind != ABSENT && absent.kind != NONE;
+	if (name.kind == INT) {
+		v = item(r, v, name);
+		return v.kind == UNDEFINED && has ? absent : v;
+	}
 	if (name.kind != TEXT)
 		stop(r, "an attribute's name must be a text, not '%s'", kind_name(name));
 	struct text dot = { .s = ".", .n = 1 };
 	for (size_t from = 0, end; from <= name.t->n; from = end + 1) {
 		end = text_find(name.t, from, &dot);
 		end = end == SIZE_MAX ? name.t->n : end;
-		const struct text *part = text_part(r, name.t, from, end);
-		bool digits = part->n > 0 && part->n < 10;
-		int64_t i = 0;
-		for (size_t k = 0; digits && k < part->n; k++) {
-			digits = part->s[k] >= '0' && part->s[k] <= '9';
-			i = 10 * i + (part->s[k] - '0');
-		}
-		v = item(r, v, digits ? of_int(i) : of_text(part));
+		v = item(r, v, step_of(text_part(r, name.t, from, end)));
+		v = v.kind == UNDEFINED && has ? absent : v;
 	}
 	return v;
+}
+
+static struct value path(struct run *r, struct value v, struct value name)
+{
+	return path_or(r, v, name, (struct value){ .kind = ABSENT });
 }
 
 /* What items are compared by: themselves or an attribute, texts in lower case. */
@@ -93,10 +108,8 @@ static struct value map_attribute(struct run *r, struct list *l, const struct ar
 		*(attribute_name ? &name : &absent) = a->named[i].value;
 	}
 	struct list *out = list_new(r, l->n);
-	for (size_t i = 0; i < l->n; i++) {
-		struct value v = path(r, l->at[i], name);
-		out->at[i] = v.kind == UNDEFINED && absent.kind != ABSENT ? absent : v;
-	}
+	for (size_t i = 0; i < l->n; i++)
+		out->at[i] = path_or(r, l->at[i], name, absent);
 	return of_list(STREAM, out);
 }
 

@@ -225,7 +225,8 @@ static void number(struct lexer *x)
 		t.value = of_real(strtod(b.s, &stopped));
 	else
 		t.value = of_int(strtoll(b.s, &stopped, base));
-	if (*stopped || stopped == b.s || (errno && end == whole))
+	bool octal = base == 10 && end == whole && b.s[0] == '0' && t.value.i != 0; /* of another language */
+	if (*stopped || stopped == b.s || (errno && end == whole) || octal)
 		stop(x->run, "the number '%.*s' is not supported", (int)(end - x->at < 40 ? end - x->at : 40), x->s + x->at);
 	add(x, t);
 	go(x, end);

@@ -117,6 +117,7 @@ static inline bool is_number(struct value v) { return v.kind >= BOOL && v.kind <
 static inline bool is_callable(struct value v) { return v.kind >= MACRO && v.kind <= METHOD; }
 struct value undefined(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 _Noreturn void stop_undefined(struct run *r, struct value v);
+_Noreturn void stop_large(struct run *r); /* a whole number */
 const char *kind_name(struct value v); /* as the reference calls it: "str" */
 struct value of_json(struct run *r, const json_t *j, uint8_t mark);
 bool truth(struct value v);

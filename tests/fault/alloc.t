@@ -1,61 +1,13 @@
 #!/bin/sh
 # An allocation that fails, in every tool: an error and nothing left, or the same
-# result as ever. Every 211th allocation is tried, with FT_TEST_LONG=1 each. What
-# other libraries ask for themselves is left out: some of them do not survive.
+# result as ever. Of all calls that lead to allocations each fails once, in one of
+# the tools; with FT_TEST_LONG=1 each allocation fails.
 . "$(dirname "$0")/../lib.sh"
 export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1
 cd "$T"
 
-cat >fail.c <<'EOS'
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-void *__libc_malloc(size_t n);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t n);
-static long at, made;
-static int on;
-
-__attribute__((constructor)) static void begin(void)
-{
-	at = getenv("FT_FAIL_AT") ? atol(getenv("FT_FAIL_AT")) : 0;
-	on = 1;
-}
-
-__attribute__((destructor)) static void end(void)
-{
-	FILE *f = getenv("FT_FAIL_COUNT") ? fopen(getenv("FT_FAIL_COUNT"), "w") : NULL;
-	if (f && fprintf(f, "%ld\n", made))
-		fclose(f);
-}
-
-static int fails(void *caller)
-{
-	static const char *const others[] = { "libjansson", "libarchive", "libgomp", "libopenblas", "ld-linux" };
-	Dl_info info;
-	if (!on)
-		return 0;
-	on = 0;
-	int ours = dladdr(caller, &info) && info.dli_fname;
-	for (int i = 0; ours && i < 5; i++)
-		ours = !strstr(info.dli_fname, others[i]);
-	on = 1;
-	if (!ours || ++made != at)
-		return 0;
-	errno = ENOMEM;
-	return 1;
-}
-
-void *malloc(size_t n) { return fails(__builtin_return_address(0)) ? NULL : __libc_malloc(n); }
-void *calloc(size_t n, size_t size) { return fails(__builtin_return_address(0)) ? NULL : __libc_calloc(n, size); }
-void *realloc(void *p, size_t n) { return fails(__builtin_return_address(0)) ? NULL : __libc_realloc(p, n); }
-EOS
-if ft-cat --version | grep -q sanitizer || ! ${CC:-cc} -O1 -shared -fPIC -o fail.so fail.c 2>/dev/null ||
-	! LD_PRELOAD=./fail.so FT_FAIL_COUNT=count ft-cat --version >/dev/null 2>&1 || [ ! -s count ]; then
+if ft-cat --version | grep -q sanitizer || ! ${CC:-cc} -O1 -shared -fPIC -o fail.so "$SRC/tests/fault/allocs.c" 2>/dev/null ||
+	! LD_PRELOAD=./fail.so FT_FAIL_PLACES=places ft-cat --version >/dev/null 2>&1 || [ ! -s places ]; then
 	skip 'allocations cannot be made to fail here'
 	done_testing
 fi
@@ -87,34 +39,51 @@ tar -czf texts.tar.gz train.tsv words.conll
 		ft-eval -q --json -m tuned.ft train.bat >result.json && ft-freeze -q --init lm >lm.ft
 } || { fail 'more streams'; done_testing; }
 
-step=211
-[ -z "${FT_TEST_LONG:-}" ] || step=1
-# tries OUT COMMAND...: OUT is the file or folder that it makes; -: stdout. A checkpoint is called run.ck.
+# clean OUT: what a run has made is gone.
+clean() {
+	for f in "$1" run.ck* .out*; do
+		[ ! -e "$f" ] || rm -rf "$f"
+	done
+	[ -z "$checkpoint" ] || cp "$checkpoint" run.ck
+}
+# what_is_wrong RC OUT: after a run with a failed allocation; nothing when nothing is.
+what_is_wrong() {
+	if [ "$1" = 0 ] && [ "$2" = - ]; then
+		cmp stdout want.stdout 2>&1
+	elif [ "$1" = 0 ]; then
+		diff -rq "$2" want 2>&1
+	else
+		for f in .out* run.ck*; do
+			case $f in *'*') ;; .out*) echo "$f" ;; *) ft-cat --verify "$f" >verify 2>&1 || cat verify ;; esac
+		done
+		lines=0
+		while read -r line; do lines=$((lines + 1)); done <err
+		[ "$1" -lt 79 ] && [ $lines = 1 ] && [ ! -e "$2" ] || echo "exit $1"
+	fi
+}
+# tries OUT COMMAND...: OUT is the file or folder that it makes; -: stdout. A checkpoint is called run.ck, and
+# begins as a copy of $checkpoint.
 tries() {
 	out=$1; shift
-	rm -rf "$out" want run.ck*
+	rm -rf want; clean "$out"
 	"$@" >want.stdout 2>err || { fail "$*"; sed 's/^/# /' err; return; }
 	[ "$out" = - ] || mv "$out" want
-	rm -rf run.ck*
-	LD_PRELOAD=./fail.so FT_FAIL_COUNT=count "$@" >/dev/null 2>&1
-	bad=0 n=1 count=$(cat count)
-	while [ "$n" -le "$count" ]; do
-		rm -rf "$out" run.ck*
+	clean "$out"
+	LD_PRELOAD=./fail.so FT_FAIL_PLACES=places "$@" >/dev/null 2>&1
+	count=$(tail -n 1 places)
+	count=${count%% *} bad=0
+	for n in $(if [ -n "${FT_TEST_LONG:-}" ]; then seq "$count"; else
+		python3 "$SRC/tests/fault/places.py" "$(command -v "$1")" places seen; fi); do
+		clean "$out"
 		rc=0
 		LD_PRELOAD=./fail.so FT_FAIL_AT=$n timeout 20 "$@" >stdout 2>err || rc=$?
-		if [ $rc = 0 ] && [ "$out" = - ]; then
-			right=$(cmp stdout want.stdout 2>&1)
-		elif [ $rc = 0 ]; then
-			right=$(diff -rq "$out" want 2>&1)
-		else
-			right=$(ls -A | grep '^\.out'; for f in run.ck*; do [ ! -e $f ] || ft-cat --verify $f >verify 2>&1 || cat verify; done)
-			[ $rc -lt 79 ] && [ "$(wc -l <err)" = 1 ] && [ ! -e "$out" ] || right="exit $rc"
-		fi
-		[ -z "$right" ] || { bad=$((bad + 1)); echo "# $1, allocation $n: $right: $(head -n 1 err)"; rm -rf .out*; }
-		n=$((n + step))
+		right=$(what_is_wrong $rc "$out")
+		[ -z "$right" ] || { bad=$((bad + 1)); echo "# $1, allocation $n: $right: $(head -n 1 err)"; }
+		tried=$((tried + 1))
 	done
 	is "$1: any of $count allocations may fail" "$bad" 0
 }
+tried=0 checkpoint=
 tries - ft-cat train.bat
 tries - ft-cat --text -m plan.ft train.tok
 tries out ft-cat --from-json train.json -o out
@@ -150,4 +119,57 @@ tries - ft-predict -q -m lm.ft --max-new 4 --temperature 1 -t question faq.jsonl
 tries - ft-eval -q --texts answers.jsonl
 tries - ft-report -a train.log result.json
 tries out ft-report -q --html out train.log result.json
+
+# ---- what else is read: a folder, a file, a kind of row each ----
+checkpoint=half.ck
+ft-train -q -m plan.ft --valid train.bat --checkpoint half.ck --every 2 --steps 4 train.bat >/dev/null
+tries out ft-train -q -m plan.ft --valid train.bat --checkpoint run.ck --every 1 train.bat -o out
+checkpoint=
+cp -r lm chat && cp "$SRC"/tests/ref/dialogues/tokenizer*.json chat/
+sed -i 's/"vocab_size": 377/"vocab_size": 392/; s/_embeddings": 64/_embeddings": 256/' chat/config.json
+cp -r chat plain && cp "$SRC"/tests/ref/dialogues/plain.jinja plain/chat_template.jinja
+cp "$SRC"/tests/ref/chat/chatml.jinja chat/chat_template.jinja
+cat >talks.jsonl <<'END'
+[{"role": "user", "content": "the one"}, {"role": "assistant", "content": "first"}, {"role": "user", "content": "more"}, {"role": "assistant", "content": "second"}]
+{"messages": [{"role": "system", "content": "."}, {"role": "user", "content": "a"}, {"role": "assistant", "content": [{"type": "text", "text": "it"}]}], "tools": []}
+END
+tries out ft-tokenize -q -m chat talks.jsonl -o out
+tries out ft-tokenize -q -m plain --long turns --max-length 40 talks.jsonl -o out
+sed -n 1p talks.jsonl >talk.json
+printf '{"chat_template": [{"name": "default", "template": "{%% for m in messages %%}{{ m|tojson }}{%% endfor %%}"}], "eos_token": {"content": "<|end|>"}}' >named.json
+cp -r plain named && rm named/chat_template.jinja && cp named.json named/tokenizer_config.json
+tries out ft-tokenize -q -m named --learn all talk.json -f jsonl -o out
+echo '{"prompt": "The sky is", "chosen": " blue.", "rejected": " a pond."}' >pairs.jsonl
+tries out ft-tokenize -q -m lm.ft pairs.jsonl -o out
+echo '{"prompt":[{"role":"user","content":"x"}],"chosen":[{"role":"assistant","content":"y"}],"rejected":[{"role":"assistant","content":"z"}]}' >sides.jsonl
+tries out ft-tokenize -q -m plain sides.jsonl -o out
+echo '{"context": "The train was", "choices": ["good", " a", "it it"], "answer": 2}' >choices.jsonl
+tries out ft-tokenize -q -m lm.ft choices.jsonl -o out
+echo '{"tokens": ["the", "play"], "tags": ["O", "B-LOC"]}' >words.jsonl
+tries out ft-tokenize -q -m "$tagger" words.jsonl -o out
+printf 'label,text\n"a, b",the day\nb,"a\nnight"\n' >sets.csv
+tries out ft-tokenize -q -m "$model" --task multilabel --labels a,b -l label -t text --long split --max-length 8 sets.csv -o out
+printf '{"text": "the day", "label": [1, 2.5]}\n' >numbers.jsonl
+tries out ft-tokenize -q -m "$model" --task regress --outputs 2 numbers.jsonl -o out
+gzip -k sets.csv
+tries out ft-tokenize -q -m "$model" --task none -t text sets.csv.gz -o out
+for kind in tokenizers/llama2/tokenizer.json tokenizers/qwen2/tokenizer.json tokenizers/o200k/tokenizer.json \
+	wordpiece/cased/vocab.txt sentencepiece/bpe-user.model sentencepiece/unigram.model; do
+	rm -rf own && mkdir own && sed 's/377/99999/' lm/config.json >own/config.json
+	case $kind in *.model) cp "$SRC/tests/ref/$kind" own/tokenizer.model ;; *) cp "$SRC/tests/ref/$kind" own/ ;; esac
+	tries out ft-tokenize -q -m own --task none train.tsv -o out
+done
+ft-export -q -m lm.ft --to gguf lm.gguf
+tries out ft-tokenize -q -m lm.gguf --task none train.tsv -o out
+for family in gemma3 gpt2 llama-options qwen3; do
+	tries - ft-freeze --show --json "$SRC/tests/ref/gguf/$family.gguf"
+done
+for kind in bert-houlsby bert-pfeiffer; do
+	tries - ft-freeze --show --json --base "$SRC/tests/ref/tiny-bert-classify" "$SRC/tests/ref/adapterhub/$kind"
+done
+for kind in regex layers vera dora ia3; do
+	tries - ft-freeze --show --json --base "$SRC/tests/ref/tiny-bert-classify" "$SRC/tests/ref/peft/$kind"
+done
+echo "# $tried allocations failed"
+like 'these are many' "$tried" '^[0-9]{3,}$'
 done_testing
