@@ -3,16 +3,18 @@
  *
  *	FT_FAIL_AT=N        which (from 1)
  *	FT_FAIL_PLACES=FILE the return addresses behind each, those in the program as its symbols have them: "N PC PC ..."
+ *
+ * Or the program calls allocs_fail_new().
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
 #include <link.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 
 #define DEPTH 64
 
@@ -22,13 +24,20 @@ void *__libc_realloc(void *p, size_t n);
 static long at, made;
 static int on;
 static FILE *places;
-static const void *program;  /* where it lies */
-static ElfW(Addr) moved;     /* by so much */
+static uintptr_t program, program_end; /* where it lies */
+static ElfW(Addr) moved;               /* by so much */
 
 static int first_object(struct dl_phdr_info *info, size_t size, void *ctx)
 {
 	(void)size, (void)ctx;
 	moved = info->dlpi_addr;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+		if (h->p_type == PT_LOAD && h->p_flags & PF_X) {
+			program = moved + h->p_vaddr;
+			program_end = program + h->p_memsz;
+		}
+	}
 	return 1;
 }
 
@@ -43,16 +52,17 @@ static void end(void)
 __attribute__((constructor)) static void begin(void)
 {
 	void *frames[2];
-	Dl_info info;
 	at = getenv("FT_FAIL_AT") ? atol(getenv("FT_FAIL_AT")) : 0;
 	if (getenv("FT_FAIL_PLACES"))
 		places = fopen(getenv("FT_FAIL_PLACES"), "w");
 	dl_iterate_phdr(first_object, NULL);
-	if (dladdr((void *)getauxval(AT_ENTRY), &info))
-		program = info.dli_fbase;
 	backtrace(frames, 2); /* loads what it needs */
-	atexit(end);
 	on = 1;
+}
+
+static int is_ours(const void *pc)
+{
+	return (uintptr_t)pc >= program && (uintptr_t)pc < program_end;
 }
 
 static void write_places(void)
@@ -60,12 +70,46 @@ static void write_places(void)
 	void *frames[DEPTH];
 	int n = backtrace(frames, DEPTH);
 	fprintf(places, "%ld", made);
-	for (int i = 0; i < n; i++) {
-		Dl_info info;
-		if (dladdr(frames[i], &info) && info.dli_fbase == program)
-			fprintf(places, " %lx", (unsigned long)((ElfW(Addr))frames[i] - moved));
-	}
+	for (int i = 0; i < n; i++)
+		if (is_ours(frames[i]))
+			fprintf(places, " %lx", (unsigned long)((uintptr_t)frames[i] - moved));
 	fputc('\n', places);
+}
+
+/* ---- for a program that says when ---- */
+#define ADDRESSES 65536
+static uintptr_t seen[ADDRESSES]; /* a hash table of return addresses in the program */
+static int watching, failed;
+
+/* From now on (or no longer) the first allocation fails that a call leads to of which none has failed before.
+ * Returns whether one did, since it was switched on. */
+int allocs_fail_new(int yes)
+{
+	int before = failed;
+	failed = 0;
+	watching = yes;
+	return before;
+}
+
+/* Whether it was not there. */
+static int add_seen(uintptr_t pc)
+{
+	size_t i = pc * 0x9e3779b97f4a7c15u >> 48;
+	while (seen[i] && seen[i] != pc)
+		i = (i + 1) % ADDRESSES;
+	int is_new = !seen[i];
+	seen[i] = pc;
+	return is_new;
+}
+
+static int fails_new(void)
+{
+	void *frames[DEPTH];
+	int n = backtrace(frames, DEPTH), any = 0;
+	for (int i = 0; i < n; i++)
+		if (is_ours(frames[i]))
+			any |= add_seen((uintptr_t)frames[i]);
+	return any;
 }
 
 static int fails(void *caller)
@@ -78,11 +122,14 @@ static int fails(void *caller)
 	int ours = dladdr(caller, &info) && info.dli_fname;
 	for (int i = 0; ours && i < 4; i++)
 		ours = !strstr(info.dli_fname, others[i]);
-	made += ours;
+	if (ours && made++ == 0)
+		atexit(end); /* the last that is asked for is the first that is called */
 	if (ours && places)
 		write_places();
+	int now = ours && (made == at || (watching && !failed && fails_new()));
+	failed |= now;
 	on = 1;
-	if (!ours || made != at)
+	if (!now)
 		return 0;
 	errno = ENOMEM;
 	return 1;

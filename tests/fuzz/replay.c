@@ -1,11 +1,14 @@
 /* replay.c - main() of a fuzz harness without libFuzzer: runs it on files, and
  * on simple mutations of them, the same ones each time.
- *   NAME-replay [-m MUTATIONS] FILE|FOLDER...
+ *   NAME-replay [-m MUTATIONS | -a] FILE|FOLDER...
  * An input may cost 64 MiB and twice its size, and SECONDS.
+ * -a, with tests/fault/allocs.c preloaded: on each file again and again, until each call that leads to an allocation
+ * has failed once. That is survived, whatever comes of it.
  */
 #include "tests/fuzz/harness.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
@@ -115,6 +118,27 @@ static void run(const uint8_t *p, size_t n)
 	runs++;
 }
 
+static int (*fail_new)(int on); /* of tests/fault/allocs.c */
+
+/* Runs it once more; returns whether an allocation failed. What is not given back then stays so. */
+static int run_failing(const uint8_t *p, size_t n)
+{
+	static jmp_buf way_out;
+	harness_way_out = &way_out;
+	limit_time(SECONDS);
+	int lost = setjmp(way_out);
+	if (!lost) {
+		fail_new(1);
+		LLVMFuzzerTestOneInput(p, n);
+	}
+	int failed = fail_new(0);
+	limit_time(0);
+	harness_way_out = NULL;
+	must(failed || !lost);
+	runs++;
+	return failed;
+}
+
 static void run_file(const char *path)
 {
 	static uint8_t input[INPUT_MAX], changed[INPUT_MAX];
@@ -126,6 +150,8 @@ static void run_file(const char *path)
 	current = path;
 	mutation = 0;
 	run(input, n);
+	while (fail_new && run_failing(input, n))
+		mutation++;
 	uint64_t state = n;
 	while (mutation++ < mutations) {
 		memcpy(changed, input, n);
@@ -163,6 +189,13 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
 		sigaction(fatal[i], &action, NULL);
 	int at = 1;
+	if (argc > 1 && strcmp(argv[1], "-a") == 0) {
+		*(void **)&fail_new = dlsym(RTLD_DEFAULT, "allocs_fail_new");
+		must(fail_new);
+		struct rlimit open_files = { 4096, 4096 };
+		setrlimit(RLIMIT_NOFILE, &open_files);
+		at = 2;
+	}
 	if (argc > 2 && strcmp(argv[1], "-m") == 0) {
 		mutations = atol(argv[2]);
 		at = 3;

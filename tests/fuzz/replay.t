@@ -1,6 +1,7 @@
 #!/bin/sh
 # Each fuzz harness on its seeds and on mutations of them, without libFuzzer: no crash, no hang, and memory of at most
-# 64 MiB and twice the file. With FT_TEST_LONG=1 on ten thousand mutations of each format.
+# 64 MiB and twice the file. With FT_TEST_LONG=1 on ten thousand mutations of each format. Then on the seeds while
+# allocations fail: of all calls that lead to one, each fails once.
 . "$(dirname "$0")/../lib.sh"
 
 # How often each seed of a harness is changed. Those of text are of formats of their own.
@@ -21,5 +22,14 @@ for harness in "$SRC"/tests/fuzz/*.c; do
 	ok "$name: seeds, and $(mutations $name) mutations of each" \
 		timeout 3000 "$BUILD/fuzz/$name-replay" -m "$(mutations $name)" "$SRC/tests/fuzz/seeds/$name"
 done
+if ft-cat --version | grep -q sanitizer || ! ${CC:-cc} -O1 -shared -fPIC -o "$T/allocs.so" "$SRC/tests/fault/allocs.c" 2>/dev/null; then
+	skip 'allocations cannot be made to fail here'
+else
+	for seeds in "$SRC"/tests/fuzz/seeds/*; do
+		name=${seeds##*/}
+		said=$(OMP_NUM_THREADS=1 LD_PRELOAD=$T/allocs.so timeout 300 "$BUILD/fuzz/$name-replay" -a "$seeds" 2>"$T/err" || tail -n 1 "$T/err")
+		like "$name: an allocation may fail" "$said" '^[0-9]+ files, [0-9]{2,} runs'
+	done
+fi
 is "harnesses were found" "$((found > 0))" 1
 done_testing
