@@ -19,14 +19,13 @@ static bool is_in(const char *key, const char *const *list)
 
 /* ---- the head ---- */
 
-/* What transformers would have in config.json: the library saves label2id. */
-static json_t *config_of_head(const struct folder *f, const char *class)
+json_t *adapterhub_config(const json_t *said, const char *class)
 {
 	json_t *config = json_pack("{s:[s], s:{}}", "architectures", class, "id2label");
-	const json_t *n = json_object_get(f->head, "num_labels");
+	const json_t *n = json_object_get(said, "num_labels");
 	const char *label;
 	json_t *id;
-	json_object_foreach(json_object_get(f->head, "label2id"), label, id) {
+	json_object_foreach(json_object_get(said, "label2id"), label, id) {
 		char key[32];
 		snprintf(key, sizeof key, "%lld", (long long)json_integer_value(id));
 		json_object_set_new(json_object_get(config, "id2label"), key, json_string(label));
@@ -43,15 +42,16 @@ static int find_head(const struct folder *f, const struct ft_stored *last, json_
 	(void)last;
 	int err = FT_OK;
 	const char *class = ft_json_str(f->head, "model_class", "", &err);
-	const json_t *flexible = json_object_get(f->head, "config");
 	if (err)
 		return ft_context(err, "%s: %s", f->dir, f->kind->head_config);
 	if (!f->head)
 		return FT_OK;
-	if (!*class || (flexible && !json_is_null(flexible)))
-		return ft_fail(FT_EFORMAT, "%s: %s: a head of %.60s is not supported; without this file the adapter is read alone",
-		               f->dir, f->kind->head_config, *class ? class : "no model_class");
-	json_t *config = config_of_head(f, class);
+	if (!*class)
+		return ft_fail(FT_EFORMAT, "%s: %s: no model_class; without this file the adapter is read alone", f->dir,
+		               f->kind->head_config);
+	if (adapterhub_flexible(f))
+		return adapterhub_find_flexible(f, head);
+	json_t *config = adapterhub_config(f->head, class);
 	*head = config ? head_of_config(config) : NULL;
 	json_decref(config);
 	return *head ? FT_OK : ft_last_error();
@@ -255,4 +255,7 @@ const struct folder_kind folder_adapterhub = {
 	.head = find_head,
 	.translate = translate,
 	.spell = spell,
+	.check_head = adapterhub_check_head,
+	.wants = adapterhub_wants,
+	.place = adapterhub_place,
 };

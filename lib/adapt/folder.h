@@ -36,10 +36,26 @@ struct folder_kind {
 	/* Makes of a tensor's name (in place; there are 16 bytes more) that of a parameter in checkpoints, without
 	 * "base_model.model."; *turned: it holds the parameter the other way around. */
 	void (*spell)(char *name, bool *turned);
-	/* Whether it must hold this parameter of the base. NULL: none. */
+	/* Whether it holds this parameter of the base whole. NULL: none. */
 	bool (*saves)(const struct folder *f, const char *file);
+	/* Whether it must have numbers of one, all or some. NULL: of none. */
+	bool (*wants)(const struct ft_model *m, const struct folder *f, const struct ft_param *p);
+	/* Whether what the head's files say can be done with this model. NULL: it can. */
+	int (*check_head)(const struct ft_model *m, const struct folder *f);
+	/* The parameter of a tensor whose name says nothing of the base: 1, *p is NULL when it is of a head that a plan has put
+	 * another in place of; 0: it is no such tensor. NULL: none is. */
+	int (*place)(const struct ft_model *m, const struct folder *f, const char *name, struct ft_param **p);
 };
 extern const struct folder_kind folder_peft, folder_mlx, folder_adapterhub;
+
+/* ---- adapterhub_head.c: heads of its own classes ("flexible") ---- */
+bool adapterhub_flexible(const struct folder *f);
+/* What transformers would have in config.json, of what the library saves: label2id. New reference. (adapterhub.c) */
+json_t *adapterhub_config(const json_t *said, const char *class);
+int adapterhub_find_flexible(const struct folder *f, json_t **head); /* as find_head() of a kind */
+int adapterhub_check_head(const struct ft_model *m, const struct folder *f);
+bool adapterhub_wants(const struct ft_model *m, const struct folder *f, const struct ft_param *p);
+int adapterhub_place(const struct ft_model *m, const struct folder *f, const char *name, struct ft_param **p);
 
 /* A failure in adapter_config.json. */
 #define folder_fail(f, code, fmt, ...) ft_fail(code, "%s: " FOLDER_CONFIG ": " fmt, (f)->dir __VA_OPT__(,) __VA_ARGS__)

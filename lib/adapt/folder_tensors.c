@@ -105,6 +105,9 @@ static int load_tensor(struct ft_model *m, const struct folder *f, const struct 
 		return FT_OK;
 	if (f->kind == &folder_peft && strcmp(t->name, PEFT_EMBEDDINGS) == 0)
 		return peft_take_virtual(m, f, t);
+	struct ft_param *placed = NULL;
+	if (f->kind->place && f->kind->place(m, f, t->name, &placed))
+		return placed ? take(f, placed, t, false) : FT_OK;
 	char *name = ft_format("%s%16s", t->name, "");
 	if (!name)
 		return FT_EFAIL;
@@ -131,11 +134,10 @@ static int load_tensor(struct ft_model *m, const struct folder *f, const struct 
 static int check_all(const struct ft_model *m, const struct folder *f)
 {
 	const struct ft_param *p = adapt_missing(m);
-	for (size_t i = 0; i < m->count && !p && f->kind->saves; i++) {
+	for (size_t i = 0; i < m->count && !p && f->kind->wants; i++) {
 		const struct ft_param *q = m->params[i];
 		bool replaced = m->new_head && strncmp(q->name, "head.", 5) == 0;
-		bool wanted = f->kind->saves(f, q->file) || (f->kind == &folder_peft && peft_wants_rows(m, f, q));
-		if (!q->technique && !q->stored && !replaced && wanted)
+		if (!q->technique && !q->stored && !replaced && f->kind->wants(m, f, q))
 			p = q;
 	}
 	return p ? ft_fail(FT_EFORMAT, "%s: no tensor for '%s', which " FOLDER_CONFIG " says is there", f->weights, p->file)
@@ -146,7 +148,7 @@ int folder_load(struct ft_model *m)
 {
 	const struct folder *f = m->folder;
 	struct named *all = index_params(m);
-	int rc = all ? FT_OK : FT_EFAIL;
+	int rc = !all ? FT_EFAIL : f->kind->check_head ? f->kind->check_head(m, f) : FT_OK;
 	for (size_t i = 0; rc == FT_OK && i < ft_safetensors_count(f->tensors); i++)
 		rc = load_tensor(m, f, all, ft_safetensors_at(f->tensors, i));
 	for (size_t i = 0; rc == FT_OK && f->more && i < ft_safetensors_count(f->more); i++)

@@ -158,6 +158,11 @@ static void spell(char *name, bool *turned)
 	*turned = false;
 }
 
+static bool wants(const struct ft_model *m, const struct folder *f, const struct ft_param *p)
+{
+	return peft_saves(f, p->file) || peft_wants_rows(m, f, p);
+}
+
 const struct folder_kind folder_peft = {
 	.name = "PEFT",
 	.mark = "peft_type",
@@ -169,4 +174,5 @@ const struct folder_kind folder_peft = {
 	.translate = translate,
 	.spell = spell,
 	.saves = peft_saves,
+	.wants = wants,
 };

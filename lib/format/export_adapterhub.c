@@ -1,9 +1,8 @@
 /* export_adapterhub.c - a bottleneck adapter, and the head, as a folder that AdapterHub's library `adapters` loads beside
  * the base: what its save_adapter() writes with safetensors. One file more is ours, FT_ADAPTER_NOTE. */
-#include "ft/adapter.h"
 #include "ft/err.h"
 #include "ft/mem.h"
-#include "priv.h"
+#include "export_adapterhub.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -108,9 +107,12 @@ static json_t *make_config(const struct ft_model *m, const json_t *adapter)
 static json_t *make_around(const struct ft_model *m, const char *name)
 {
 	const json_t *config = json_object_get(ft_model_meta(m), "config");
+	const char *class = ft_model_architecture(m), *end = strstr(class, "For");
+	char *own = adapterhub_flex(m) ? ft_format("%.*sAdapterModel", (int)(end ? end - class : 0), class) : ft_strdup(class);
 	json_t *o = json_pack("{s:O, s:I, s:s, s:s, s:s?, s:s}", "model_type", json_object_get(config, "model_type"),
 	                      "hidden_size", (json_int_t)width_of(m), "model_name", ft_model_dir(m), "model_class",
-	                      ft_model_architecture(m), "name", name, "version", VERSION);
+	                      own ? own : "", "name", name, "version", VERSION);
+	free(own);
 	if (!o)
 		ft_fail(FT_EFAIL, "out of memory for a configuration");
 	return o;
@@ -134,19 +136,22 @@ static int write_config(const struct ft_model *m, const char *dir, const json_t 
 	return rc;
 }
 
-static int write_head_config(const struct ft_model *m, const char *dir)
+static int write_head_config(const struct ft_model *m, const char *dir, const char *adapter)
 {
-	json_t *o = make_around(m, NULL), *labels = json_object();
-	int rc = o ? ft_json_set(o, "config", json_null()) : ft_last_error();
+	const char *name = adapterhub_flex(m) ? adapterhub_flex_name(m, adapter) : NULL;
+	json_t *o = make_around(m, name), *labels = json_object();
+	int rc = o ? FT_OK : ft_last_error();
 	for (size_t i = 0; rc == FT_OK && i < ft_model_outputs(m); i++) {
 		char number[32];
 		snprintf(number, sizeof number, "LABEL_%zu", i);
 		const char *label = ft_model_label(m, i);
 		rc = json_object_set_new(labels, label ? label : number, json_integer((json_int_t)i)) ? FT_EFAIL : FT_OK;
 	}
-	if (rc == FT_OK && ft_model_outputs(m))
+	if (rc == FT_OK && !name && ft_model_outputs(m))
 		rc = ft_json_set(o, "num_labels", json_integer((json_int_t)ft_model_outputs(m)));
-	rc = rc ? rc : ft_json_set(o, "label2id", json_incref(labels));
+	if (rc == FT_OK && !name)
+		rc = ft_json_set(o, "label2id", json_incref(labels));
+	rc = rc ? rc : ft_json_set(o, "config", name ? adapterhub_flex_config(m, labels) : json_null());
 	rc = rc ? rc : save(dir, "head_config.json", o);
 	json_decref(labels);
 	json_decref(o);
@@ -168,9 +173,11 @@ static enum part part_of(const struct ft_param *p)
 }
 
 /* How many there are. */
-static int write_tensors(const struct ft_model *m, const char *dir, const char *file, enum part part, enum ft_dtype dtype)
+static int write_tensors(const struct ft_model *m, const char *dir, const char *file, enum part part, const char *adapter,
+                         enum ft_dtype dtype)
 {
 	size_t n = 0, all = ft_model_params(m);
+	bool flex = part == HEAD && adapterhub_flex(m);
 	struct ft_stored *t = ft_alloc(all, sizeof *t);
 	const struct ft_param **of = ft_alloc(all, sizeof *of);
 	char *path = ft_format("%s/%s", dir, file);
@@ -179,13 +186,18 @@ static int write_tensors(const struct ft_model *m, const char *dir, const char *
 		if (part_of(ft_model_param(m, i)) == part) {
 			of[n] = ft_model_param(m, i);
 			rc = stored_make(of[n], dtype, &t[n]);
+			if (rc == FT_OK && flex && !(t[n].name = adapterhub_flex_tensor(m, of[n], adapter)))
+				rc = FT_EFAIL;
 			n++;
 		}
 	if (rc == FT_OK && n)
 		rc = ft_safetensors_write(path, t, n);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		if (t[i].data != of[i]->t.data)
 			free((void *)(uintptr_t)t[i].data);
+		if (flex)
+			free((void *)(uintptr_t)t[i].name);
+	}
 	free(t);
 	free(of);
 	free(path);
@@ -214,11 +226,13 @@ static const json_t *find_adapter(const struct ft_model *m)
 static int write_adapterhub(const struct ft_model *m, const char *dir, enum ft_dtype dtype)
 {
 	const json_t *adapter = find_adapter(m);
-	int rc = adapter ? write_config(m, dir, adapter) : ft_last_error();
-	rc = rc ? rc : write_tensors(m, dir, "adapter.safetensors", ADAPTER, dtype);
-	rc = rc < 0 ? rc : write_tensors(m, dir, "model_head.safetensors", HEAD, dtype);
+	const char *name = adapter ? text_of(adapter, "name") : NULL;
+	int rc = adapter ? adapterhub_flex_check(m) : ft_last_error();
+	rc = rc ? rc : write_config(m, dir, adapter);
+	rc = rc ? rc : write_tensors(m, dir, "adapter.safetensors", ADAPTER, name, dtype);
+	rc = rc < 0 ? rc : write_tensors(m, dir, "model_head.safetensors", HEAD, name, dtype);
 	if (rc > 0)
-		rc = write_head_config(m, dir);
+		rc = write_head_config(m, dir, name);
 	return rc < 0 ? rc : adapter_note_write(m, dir);
 }
 

@@ -247,7 +247,7 @@ int tokenizer_export(const struct ft_model *m, const char *dir)
 }
 
 /* A classifier of transformers works on the pooler of its family. */
-static int check_head(const struct ft_model *m)
+int head_has_class(const struct ft_model *m)
 {
 	const json_t *head = json_object_get(ft_model_meta(m), "head");
 	if (ft_model_task(m) == FT_TASK_EMBED || !json_object_get(head, "pooling"))
@@ -258,7 +258,7 @@ static int check_head(const struct ft_model *m)
 
 static int write_hf(const struct ft_model *m, const char *dir, enum ft_dtype dtype)
 {
-	int rc = check_head(m);
+	int rc = head_has_class(m);
 	if (rc == FT_OK)
 		rc = write_config(m, dir, dtype);
 	if (rc == FT_OK)

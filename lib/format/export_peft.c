@@ -286,7 +286,8 @@ static int write_adapter(const struct ft_model *m, const char *dir, enum ft_dtyp
 
 static int write_peft(const struct ft_model *m, const char *dir, enum ft_dtype dtype)
 {
-	int rc = check_base(m);
+	int rc = head_has_class(m);
+	rc = rc ? rc : check_base(m);
 	rc = rc ? rc : write_adapter(m, dir, dtype);
 	rc = rc ? rc : adapter_note_write(m, dir);
 	rc = rc ? rc : tokenizer_export(m, dir);

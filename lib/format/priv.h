@@ -60,6 +60,7 @@ int sentence_pooling(struct ft_pooling *p, const json_t *config);
 int sentence_lengths(struct ft_pooling *p, const char *dir);
 
 /* ---- export_sentence.c, export_hf.c ---- */
+int head_has_class(const struct ft_model *m); /* FT_EUSAGE: transformers has none for it */
 /* The files of a sentence-transformers folder `from`, when it is one, into `to`. */
 int sentence_export(const char *from, const char *to);
 int copy_file(const char *from, const char *to);

@@ -53,8 +53,42 @@ like 'what is not known is told' "$(cat told)" "'future' is not known, and passe
 rm -rf bad; cp -r out bad; mv bad/adapter.safetensors bad/pytorch_adapter.bin
 fails 'a pickle' 65 ft-freeze --show --base base bad
 like 'says what writes the other file' "$(cat .err)" 'use_safetensors=True, writes adapter.safetensors'
+
+# ---- heads of the library's own classes ----
+ok 'a head on the first token' tune first.ft --pooling cls --bottleneck base
+ok 'exports' ft-export -q -m first.ft --to adapterhub first
+is 'as one of theirs' "$(tr -d ' \n' <first/head_config.json)" '{"model_type":"bert","hidden_size":32,"model_name":"base","model_class":"BertAdapterModel","name":"bottleneck","version":"adapters.1.3.0","config":{"head_type":"classification","num_labels":2,"layers":1,"activation_function":null,"label2id":{"neg":0,"pos":1},"dropout_prob":null,"use_pooler":false,"bias":true}}'
+is 'its answers are the tuned model'\''s' "$(answers -m first)" "$(answers -m first.ft)"
+rm first/ft.json
+is 'also without ft.json' "$(answers -m first)" "$(answers -m first.ft)"
+ok 'it goes on training' sh -c 'ft-tokenize -q -m first train.tsv | ft-batch -q --rows 2 | ft-train -q -m first -o more.ft -'
+ok 'is written again' ft-export -q -m more.ft --to adapterhub first2
+like 'with the same name' "$(tr -d ' \n' <first2/head_config.json)" '"BertAdapterModel","name":"bottleneck"'
+ok 'another head in its place' ft-freeze -q --head classify:a,b,c -o three.ft first
+fails 'a head on the mean' 2 sh -c 'ft-freeze -q --head classify:neg,pos --pooling mean --bottleneck -o odd.ft base && ft-export -q -m odd.ft --to adapterhub none'
+like 'says what there is' "$(cat .err)" 'AdapterHub has no class for this head; of --pooling it has cls, on encoders'
+fails 'several numbers' 2 sh -c 'ft-freeze -q --head regress:2 --pooling cls --bottleneck -o odd.ft base && ft-export -q -m odd.ft --to adapterhub none'
+like 'say how many it can be' "$(cat .err)" "AdapterHub's own heads give one number; this one 2"
+# flex EXPRESSION [NAME]: the library's folder with another head_config.json.
+flex() { rm -rf bad; cp -r "$ref/adapterhub/${2:-flex-bert}" bad; sed -i "$1" bad/head_config.json; ft-predict -q -m bad --base base train.tsv; }
+ok 'theirs, as it is' flex ''
+fails 'another kind of head' 65 flex 's/"classification"/"multiple_choice"/'
+like 'says which there are' "$(cat .err)" "a head of type 'multiple_choice' is not supported; classification, multilabel_classification and tagging are"
+fails 'three layers' 65 flex 's/"layers": 2/"layers": 3/'
+like 'says how many' "$(cat .err)" 'layers: 3 are not supported'
+fails 'two on the pooler' 65 flex 's/"use_pooler": false/"use_pooler": true/'
+fails 'another activation between them' 65 flex 's/"tanh"/"relu"/'
+like 'says which it is' "$(cat .err)" "activation_function: 'relu' between two layers; on a bert tanh is supported"
+fails 'no bias' 65 flex 's/"bias": true/"bias": false/'
+fails 'another name than its tensors have' 65 flex 's/"name": "task"/"name": "other"/'
+fails 'more labels than its tensors have' 65 flex 's/"good": 2/"good": 2, "best": 3/'
+fails 'one layer, of two in the file' 65 flex 's/"layers": 2/"layers": 1/'
+rm -rf bad; cp -r "$ref/adapterhub/flex-bert" bad; rm bad/model_head.safetensors
+fails 'a head without tensors' 65 ft-predict -q -m bad --base base train.tsv
 rm -rf bad; cp -r out bad; rm bad/ft.json; sed -i 's/"config": *null/"config": {"head_type": "classification"}/' bad/head_config.json
-fails 'a head of their own making' 65 ft-freeze --show --base base bad
+fails 'a configuration of theirs beside tensors of transformers' 65 ft-predict -q -m bad --base base train.tsv
+fails 'PEFT has none for a head on the first token' 2 sh -c 'ft-freeze -q --head classify:neg,pos --pooling cls --lora r=2 -o odd.ft base && ft-export -q -m odd.ft --to peft none'
+like 'says so' "$(cat .err)" 'transformers has no class for this head'
 ok 'LoRA' tune lora.ft --lora r=2 base
 fails 'is no adapter of theirs' 2 ft-export -q -m lora.ft --to adapterhub none
 fails 'nor is theirs one of PEFT' 2 ft-export -q -m tuned.ft --to peft none
@@ -65,7 +99,7 @@ if [ -n "${PYTHON:-}" ] && "$PYTHON" -c 'import adapters' 2>/dev/null; then
 	mkdir check
 	"$PYTHON" "$ref/export-adapterhub-check.py" "$BUILD/bin" "$T/check" >table 2>log
 	is 'adapters loads every folder and gives the same outputs' "$(grep -v '^ok' table)" ''
-	is 'in so many cases' "$(grep -c '^ok' table)" 16
+	is 'in so many cases' "$(grep -c '^ok' table)" 24
 else
 	skip 'no adapters in PYTHON'
 fi

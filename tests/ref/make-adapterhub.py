@@ -70,6 +70,21 @@ CASES = {
                        ParBnConfig(reduction_factor=0.5, scaling=2.5)),
 }
 
+LABELS = {0: "bad", 1: "fair", 2: "good"}
+TAGS = {0: "O", 1: "B-X", 2: "I-X"}
+
+# The same with heads of the library's own classes, on a model without one: the model; what adds the head, and how.
+FLEX = {
+    "flex-bert": ("tiny-bert", "classification", dict(num_labels=3, id2label=LABELS)),
+    "flex-bert-pooler": ("tiny-bert", "classification", dict(num_labels=3, layers=1, use_pooler=True, multilabel=True)),
+    "flex-bert-first": ("tiny-bert", "classification", dict(num_labels=1, layers=1, activation_function=None)),
+    "flex-bert-tags": ("tiny-bert", "tagging", dict(num_labels=3, id2label=TAGS)),
+    "flex-roberta": ("encoders/roberta/tiny", "classification", dict(num_labels=3)),
+    "flex-roberta-first": ("encoders/roberta/tiny", "classification", dict(num_labels=3, layers=1, id2label=LABELS)),
+    "flex-distilbert": ("encoders/distilbert/tiny", "classification",
+                        dict(num_labels=3, activation_function="relu", id2label=LABELS)),
+}
+
 
 def load(path, causal):
     """The library's transformers has rotary positions in the older members of config.json."""
@@ -144,6 +159,74 @@ def make_case(name, case, folder):
     return {"name": name, "model": path, "adapter": adapter, "bottleneck": options, "loss": result.loss.item(), **batch}
 
 
+def flex_labels(g, kind, options, rows):
+    if kind == "tagging":
+        return {"labels": [[-100 if i % 4 == 3 else v for i, v in enumerate(encoders.numbers(g, len(row), 0, 3))]
+                           for row in rows]}
+    if options.get("multilabel"):
+        return {"targets": True, "labels": [[float(v) for v in encoders.numbers(g, 3, 0, 2)] for _ in rows]}
+    if options["num_labels"] == 1:
+        return {"targets": True, "labels": [[v / 4] for v in encoders.numbers(g, len(rows), -8, 8)]}
+    return {"labels": encoders.numbers(g, len(rows), 0, 3)}
+
+
+def flex_wanted(labels):
+    rows = labels["labels"]
+    of_tokens = isinstance(rows[0], list) and "targets" not in labels
+    return encoders.padded(rows, -100) if of_tokens else torch.tensor(rows)
+
+
+def flex_parts(model, name):
+    """The head's linear layers: the last, and the one before it."""
+    linear = [n for n, m in model.heads[name].named_children() if isinstance(m, torch.nn.Linear)]
+    return {"heads.%s.%s." % (name, n): part for n, part in zip(reversed(linear), ["head.", "hidden."])}
+
+
+def make_flex(name, case, folder):
+    """Gradients of the head are called by what its layers are."""
+    path, kind, options = case
+    g = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    torch.manual_seed(1)
+    model = adapters.AutoAdapterModel.from_pretrained(os.path.join(HERE, path), dtype=torch.float32,
+                                                      attn_implementation="eager")
+    model.config._name_or_path = path
+    model.add_adapter("task", config=SeqBnConfig(reduction_factor=8))
+    getattr(model, "add_%s_head" % kind)("task", **options)
+    model.set_active_adapters("task")
+    model.active_head = "task"
+    model.train_adapter("task")
+    model.eval()
+    fill(model, "task", g)
+    with torch.no_grad():
+        for n, p in sorted(model.heads["task"].named_parameters()):
+            p.copy_(torch.randn(p.shape, generator=g) * 0.3)
+    rows = encoders.make_batch(g, False)["ids"]
+    labels = flex_labels(g, kind, options, rows)
+    batch = {"ids": rows, **labels}
+    inputs = {**encoders.inputs(batch), "input_ids": encoders.padded(rows, model.config.pad_token_id or 0)}
+    result = model(**inputs, labels=flex_wanted(labels))
+    result.loss.backward()
+    logits = result.logits.detach()
+    tensors = {"logits": encoders.packed(logits, batch) if kind == "tagging" else logits.clone()}
+    parts = flex_parts(model, "task")
+    for n, p in model.named_parameters():
+        if p.grad is not None:
+            for part, ours in parts.items():
+                n = n.replace(part, ours)
+            tensors["grad." + n] = p.grad.clone()
+    encoders.save_tensors(tensors, os.path.join(folder, name + ".safetensors"))
+    model.save_adapter(os.path.join(folder, name), "task", with_head=True, use_safetensors=True)
+    for file in os.listdir(os.path.join(folder, name)):
+        os.chmod(os.path.join(folder, name, file), 0o644)
+    return {"name": name, "model": path, "loss": result.loss.item(), **batch}
+
+
+def write_cases(path, cases):
+    with open(path, "w", encoding="utf-8") as f:
+        for line in cases:
+            f.write(json.dumps(line, separators=(",", ":")) + "\n")
+
+
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "adapterhub")
     torch.set_num_threads(1)
@@ -154,9 +237,10 @@ def main():
     os.makedirs(folder)
     versions = {"python": sys.version.split()[0], "torch": torch.__version__, "transformers": transformers.__version__,
                 "adapters": adapters.__version__}
-    with open(os.path.join(folder, "cases.jsonl"), "w", encoding="utf-8") as f:
-        for line in [{"versions": versions}, *(make_case(n, c, folder) for n, c in CASES.items())]:
-            f.write(json.dumps(line, separators=(",", ":")) + "\n")
+    write_cases(os.path.join(folder, "cases.jsonl"),
+                [{"versions": versions}, *(make_case(n, c, folder) for n, c in CASES.items())])
+    write_cases(os.path.join(folder, "flex.jsonl"),
+                [{"versions": versions}, *(make_flex(n, c, folder) for n, c in FLEX.items())])
 
 
 if __name__ == "__main__":

@@ -359,6 +359,68 @@ static void check_folder(const json_t *c)
 	ft_model_free(ours);
 }
 
+/* ---- folders with heads of the library's own classes ---- */
+
+/* What the reference calls the gradient of a parameter. */
+static const struct ft_stored *flex_gradient(struct ft_safetensors *want, const struct ft_param *p)
+{
+	char name[220];
+	const char *part = strrchr(p->name, '.');
+	if (strncmp(p->name, "head.", 5) == 0)
+		snprintf(name, sizeof name, "grad.head%s", part);
+	else if (strncmp(p->name, "pool.", 5) == 0 || strncmp(p->name, "transform.", 10) == 0)
+		snprintf(name, sizeof name, "grad.hidden%s", part);
+	else
+		snprintf(name, sizeof name, "grad.%s", p->file);
+	return ft_safetensors_find(want, name);
+}
+
+static void check_flex_gradients(struct ft_model *m, struct ft_safetensors *want, double scale, const char *what)
+{
+	double most = 0;
+	size_t checked = 0;
+	for (size_t i = 0; i < ft_model_params(m); i++) {
+		struct ft_param *p = ft_model_param(m, i);
+		const struct ft_stored *t = p->trains ? flex_gradient(want, p) : NULL;
+		for (int64_t k = 0; t && k < p->t.rows * p->t.cols; k++)
+			p->t.grad[k] *= (float)scale;
+		double d = t ? relative(p->t.grad, t) : 0;
+		most = d <= most ? most : d;
+		checked += t != NULL;
+	}
+	ok(most < 1e-4 && checked == ft_safetensors_count(want) - 1, "%s: %zu gradients, worst %.2g of its norm", what, checked, most);
+}
+
+static void check_flex(const json_t *c)
+{
+	struct ft_optim_options o = { .name = "sgd" };
+	const char *name = text_of(c, "name");
+	char path[160], base[160], tensors[160];
+	static struct held h;
+	struct ft_output out = { 0 };
+	snprintf(path, sizeof path, CASES "%s", name);
+	snprintf(base, sizeof base, "tests/ref/%s", text_of(c, "model"));
+	snprintf(tensors, sizeof tensors, CASES "%s.safetensors", name);
+	struct ft_model *m = ft_model_open(path, base, 0);
+	struct ft_optim *optim = m ? ft_optim_new(m, &o) : NULL;
+	struct ft_safetensors *want = ft_safetensors_open(tensors);
+	struct ft_graph *g = ft_graph_new();
+	take_batch(&h, c, json_is_true(json_object_get(c, "targets")));
+	if (!ok(optim && want, "%s opens: %s", name, ft_message()))
+		return;
+	ft_graph_begin(g, FT_CHECK, 0, 0);
+	is_int(ft_model_step(m, g, &h.b, &out), 0, "a step");
+	const struct ft_stored *logits = ft_safetensors_find(want, "logits");
+	double most = ft_model_task(m) == FT_TASK_TAG ? worst_supervised(&out, logits, &h.b) : worst(out.logits, logits);
+	ok(most < 1e-5, "%s: logits, worst %.2g", name, most);
+	is_near(out.loss_sum / out.weight, json_number_value(json_object_get(c, "loss")), 1e-5, "loss");
+	check_flex_gradients(m, want, 1 / out.weight, name);
+	ft_safetensors_close(want);
+	ft_graph_free(g);
+	ft_optim_free(optim);
+	ft_model_free(m);
+}
+
 /* ---- what cannot be ---- */
 static void refuse(const char *options, const char *why)
 {
@@ -378,6 +440,10 @@ int main(void)
 		check_folder(c);
 		if (strncmp(text_of(c, "model"), "decoders", 8) == 0)
 			check_cache(c);
+		json_decref(c);
+	}
+	for (int i = 1; (c = line_of(CASES "flex.jsonl", i)); i++) {
+		check_flex(c);
 		json_decref(c);
 	}
 	refuse("kind=adapter", "there are: pfeiffer houlsby parallel");
