@@ -56,7 +56,8 @@ __attribute__((constructor)) static void begin(void)
 	if (getenv("FT_FAIL_PLACES"))
 		places = fopen(getenv("FT_FAIL_PLACES"), "w");
 	dl_iterate_phdr(first_object, NULL);
-	backtrace(frames, 2); /* loads what it needs */
+	if (places)
+		backtrace(frames, 2); /* loads what it needs */
 	on = 1;
 }
 
@@ -85,7 +86,11 @@ static int watching, failed;
  * Returns whether one did, since it was switched on. */
 int allocs_fail_new(int yes)
 {
+	void *frames[2];
 	int before = failed;
+	on = 0;
+	backtrace(frames, 2);
+	on = 1;
 	failed = 0;
 	watching = yes;
 	return before;
@@ -112,16 +117,29 @@ static int fails_new(void)
 	return any;
 }
 
-static int fails(void *caller)
+/* Whether another library's allocations are counted; what is found is kept for each page of code. */
+static int is_counted(uintptr_t caller)
 {
 	static const char *const others[] = { "libarchive", "libgomp", "libopenblas", "ld-linux" };
+	static struct { uintptr_t page; int counted; } known[256];
+	uintptr_t page = caller >> 12;
 	Dl_info info;
+	if (known[page % 256].page != page) {
+		int counted = dladdr((void *)caller, &info) && info.dli_fname;
+		for (int i = 0; counted && i < 4; i++)
+			counted = !strstr(info.dli_fname, others[i]);
+		known[page % 256].page = page;
+		known[page % 256].counted = counted;
+	}
+	return known[page % 256].counted;
+}
+
+static int fails(void *caller)
+{
 	if (!on)
 		return 0;
 	on = 0;
-	int ours = dladdr(caller, &info) && info.dli_fname;
-	for (int i = 0; ours && i < 4; i++)
-		ours = !strstr(info.dli_fname, others[i]);
+	int ours = is_ours(caller) || is_counted((uintptr_t)caller);
 	if (ours && made++ == 0)
 		atexit(end); /* the last that is asked for is the first that is called */
 	if (ours && places)

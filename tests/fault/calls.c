@@ -1,7 +1,10 @@
 /* calls.c - a library to preload: at the n-th call that changes a file something happens, or at all of them.
  *
  *	FT_CALL_AT=N        at which (from 1)
- *	FT_CALL=NAME        only calls of this name count: write, fsync, ftruncate, link, unlink, rename
+ *	FT_CALL=NAME        only calls of this name count: write, fsync, ftruncate, link, unlink, rename; or one of these, which
+ *	                    count only then: fchmod, flock, fstat, pread. Several: with '+' between them
+ *	FT_CALL_ON=1        at that one, and at all that follow
+ *	FT_CALL_UNLINK=FILE this file is removed, and the call made
  *	FT_CALL_SIGNAL=S    this signal comes (9: the process ends before the call)
  *	FT_CALL_ERRNO=E     the call fails so
  *	FT_CALL_COUNT=FILE  how many there were is written there
@@ -14,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,12 +29,25 @@ static long number(const char *name)
 	return s ? atol(s) : 0;
 }
 
+static int is_in(const char *list, const char *name)
+{
+	size_t n = strlen(name);
+	for (const char *p = list; (p = strstr(p, name)); p += n)
+		if ((p == list || p[-1] == '+') && (!p[n] || p[n] == '+'))
+			return 1;
+	return 0;
+}
+
 /* Whether this call fails. */
 static int happens(const char *name)
 {
 	const char *only = getenv("FT_CALL");
-	if ((only && strcmp(only, name) != 0) || ++count != number("FT_CALL_AT"))
+	if (only && !is_in(only, name))
 		return 0;
+	if (++count < number("FT_CALL_AT") || (count > number("FT_CALL_AT") && !number("FT_CALL_ON")))
+		return 0;
+	if (getenv("FT_CALL_UNLINK"))
+		syscall(SYS_unlink, getenv("FT_CALL_UNLINK"));
 	if (number("FT_CALL_SIGNAL"))
 		raise((int)number("FT_CALL_SIGNAL"));
 	errno = (int)number("FT_CALL_ERRNO");
@@ -55,19 +72,31 @@ __attribute__((destructor)) static void end(void)
 		fclose(f);
 }
 
+/* Those that change nothing: they count when they are asked for. */
+static int happens_when_named(const char *name)
+{
+	return getenv("FT_CALL") && happens(name);
+}
+
 #define WRAP(type, name, parameters, ...)                                                   \
 	type name parameters                                                                \
 	{                                                                                   \
 		static type (*next) parameters;                                             \
 		if (!next)                                                                  \
 			next = (type (*) parameters)dlsym(RTLD_NEXT, #name);                \
-		return happens(#name) ? -1 : next(__VA_ARGS__);                             \
+		return fails(#name) ? -1 : next(__VA_ARGS__);                               \
 	}
+#define fails happens
 WRAP(int, fsync, (int fd), fd)
 WRAP(int, ftruncate, (int fd, off_t n), fd, n)
 WRAP(int, link, (const char *from, const char *to), from, to)
 WRAP(int, unlink, (const char *path), path)
 WRAP(int, rename, (const char *from, const char *to), from, to)
+#undef fails
+#define fails happens_when_named
+WRAP(int, fchmod, (int fd, mode_t mode), fd, mode)
+WRAP(int, flock, (int fd, int how), fd, how)
+WRAP(int, fstat, (int fd, struct stat *st), fd, st)
 
 /* With the system's own calls: these are made before there is anything to look names up with. */
 ssize_t read(int fd, void *p, size_t n)
@@ -77,7 +106,7 @@ ssize_t read(int fd, void *p, size_t n)
 
 ssize_t pread(int fd, void *p, size_t n, off_t at)
 {
-	return n && !(n = some(n)) ? -1 : syscall(SYS_pread64, fd, p, n, at);
+	return happens_when_named("pread") || (n && !(n = some(n))) ? -1 : syscall(SYS_pread64, fd, p, n, at);
 }
 
 ssize_t write(int fd, const void *p, size_t n)

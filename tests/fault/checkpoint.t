@@ -257,4 +257,48 @@ is 'write: no space' "$(failing write 28 4 "$@" 2>&1)" ''
 is 'fsync: an error of the device' "$(failing fsync 5 2 "$@" 2>&1)" ''
 is 'rename, link, unlink: not permitted' "$(for call in rename link unlink; do failing $call 1 1 "$@"; done 2>&1)" ''
 is 'ftruncate' "$(failing ftruncate 5 1 "$@" 2>&1)" ''
+
+# ---- calls that fail where it is known what follows ----
+begin() { rm -f ck ck.1 log got.ft; }
+half() { # a run whose second save fails
+	begin
+	hook="LD_PRELOAD=$preload FT_CALL=rename FT_CALL_AT=3 FT_CALL_ERRNO=1"
+	train -q -m plan.ft --steps 4 --log log --checkpoint ck --every 2 -o got.ft train.bat 2>err
+	hook=''
+}
+# ends WHAT WANT CALL AT ERRNO [VARIABLE...]: code and last line, but for those of steps, of the run
+ends() {
+	what=$1 want=$2 call=$3 at=$4 errno=$5; shift 5
+	hook="LD_PRELOAD=$preload FT_CALL=$call FT_CALL_AT=$at FT_CALL_ERRNO=$errno $*" rc=0
+	train -m plan.ft --steps 4 --log log --checkpoint ck --every 2 -o got.ft train.bat 2>err || rc=$?
+	hook=''
+	is "$what" "$rc $(grep -v '^ft-train: step' err | tail -n 1)" "$want"
+}
+begin
+ends 'a file system without locks' '0 ft-train: warning: ck.lock: No locks available: take care that no other run uses it' flock 1 37
+begin
+ends 'the lock goes away with the run that had it: another one is made' '0 ' flock 1 0 FT_CALL_UNLINK=ck.lock
+begin
+ends 'the output cannot be made what open() makes' '1 ft-train: checkpoint: ck.new: Operation not permitted' fchmod 1 1
+begin
+ends 'a folder that cannot be synced' '0 ' fsync 3 22
+half
+ends 'the log cannot be read' '1 ft-train: log: Input/output error' pread 1 5
+half
+ends 'nor when it is gone on with' '1 ft-train: log: Input/output error' pread 2 5
+half
+ends 'an interruption is none' '0 ft-train: ck: going on after step 2' pread 1 4
+half
+ends 'neither linked nor renamed' '1 ft-train: checkpoint: ck.1: Operation not permitted' link+rename 3 1 FT_CALL_ON=1
+half
+ln -sf log log.1 && rm log && ln -s log.1 log
+ends 'a log that is a link to itself' '1 ft-train: log: Too many levels of symbolic links' fsync 1000 5
+begin
+ln -s ck ck
+ends 'a checkpoint that is one' '1 ft-train: ck: Too many levels of symbolic links' fsync 1000 5
+begin
+exec 9>ck.lock && flock 9
+ends 'in use by what says no number' '75 ft-train: ck: in use by another run' fsync 1000 5
+exec 9>&-
+begin
 done_testing
