@@ -138,11 +138,19 @@ static const struct change wordpiece[] = {
 	{ "an added token without content", "added_tokens/1/content", NULL, "content must be a string" },
 	{ "an added token that is empty", "added_tokens/1/content", "\"\"", "content must be a string" },
 	{ "an added token twice", "added_tokens/1/content", "\"[PAD]\"", "'[PAD]' has id 1" },
+	{ "an added token with a NUL", "added_tokens/1/content", "\"a\\u0000\"", "content must be a string" },
+	{ "an added token twice in a row", "added_tokens/1", "{\"id\":0,\"content\":\"[PAD]\",\"special\":true}",
+	  "'[PAD]' stands twice" },
+	{ "a version that is no string", "version", "1", "version: must be a string" },
+	{ "a stage of no type", "normalizer", "{\"type\":1}", "type: must be a string" },
+	{ "decoders that are not known are no obstacle", "decoder",
+	  "{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"CTC\"},{\"type\":\"Other\"}]}", NULL },
 	{ "a flag of an added token", "added_tokens/1/lstrip", "\"yes\"", "lstrip: must be true or false" },
 	{ "another decoder is no obstacle", "decoder/type", "\"CTC\"", NULL },
 	{ "a decoder of the wrong type", "decoder/cleanup", "\"yes\"", "cleanup: must be true or false" },
 };
 
+#define SIXTY "012345678901234567890123456789012345678901234567890123456789"
 static const struct change gpt2[] = {
 	{ "byte-level as it is", "future", "1", NULL },
 	{ "no merges", "model/merges", NULL, "model.merges is missing or not an array" },
@@ -200,11 +208,55 @@ static const struct change gpt2[] = {
 	{ "two processors of tokens", "post_processor",
 	  "{\"type\":\"Sequence\",\"processors\":[{\"type\":\"BertProcessing\",\"sep\":[\"a\",1],\"cls\":[\"b\",2]},"
 	  "{\"type\":\"BertProcessing\",\"sep\":[\"a\",1],\"cls\":[\"b\",2]}]}", "processors[1]: a second processor" },
+	{ "a pattern with a NUL", "pre_tokenizer", "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\\u0000\"}}",
+	  "without NUL" },
+	{ "a pattern and more", "pre_tokenizer", "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\",\"x\":1}}",
+	  "pattern must be" },
+	{ "a pattern that is a number", "pre_tokenizer", "{\"type\":\"Split\",\"pattern\":{\"Regex\":1}}", "pattern must be" },
+	{ "a behavior that is a number", "pre_tokenizer",
+	  "{\"type\":\"Split\",\"pattern\":{\"String\":\"a\"},\"behavior\":1}", "behavior: must be a string" },
+	{ "a flag of a pattern", "pre_tokenizer",
+	  "{\"type\":\"Split\",\"pattern\":{\"String\":\"a\"},\"behavior\":\"Isolated\",\"invert\":1}",
+	  "invert: must be true or false" },
+	{ "nothing for spaces", "pre_tokenizer", "{\"type\":\"Metaspace\"}", "replacement must be one character" },
+	{ "two for spaces", "pre_tokenizer", "{\"type\":\"Metaspace\",\"replacement\":\"ab\"}",
+	  "replacement must be one character" },
+	{ "a number for spaces", "pre_tokenizer", "{\"type\":\"Metaspace\",\"replacement\":1}", "replacement: must be a string" },
+	{ "a flag of spaces", "pre_tokenizer", "{\"type\":\"Metaspace\",\"replacement\":\"_\",\"split\":1}",
+	  "split: must be true or false" },
+	{ "a scheme that is a number", "pre_tokenizer", "{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":1}",
+	  "prepend_scheme: must be a string" },
+	{ "an option twice, alike", "pre_tokenizer",
+	  "{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":\"never\",\"add_prefix_space\":false}", NULL },
+	{ "a replacement that is a number", "normalizer",
+	  "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":1}", "content: must be a string" },
+	{ "a replacement of no pattern", "normalizer", "{\"type\":\"Replace\",\"content\":\"a\"}", "pattern must be" },
+	{ "no charsmap", "normalizer", "{\"type\":\"Precompiled\"}", "precompiled_charsmap is missing" },
+	{ "a null charsmap", "normalizer", "{\"type\":\"Precompiled\",\"precompiled_charsmap\":null}",
+	  "precompiled_charsmap is missing" },
+	{ "a charsmap that is a number", "normalizer", "{\"type\":\"Precompiled\",\"precompiled_charsmap\":1}",
+	  "precompiled_charsmap must be a string" },
+	{ "a charsmap that is not base64", "normalizer", "{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"AA*A\"}",
+	  "precompiled_charsmap: not base64: character 2" },
+	{ "a charsmap of one byte", "normalizer", "{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"AA==\"}", "Precompiled" },
+	{ "a long suffix", "model/end_of_word_suffix",
+	  "\"" SIXTY SIXTY SIXTY SIXTY SIXTY "\"", "end_of_word_suffix may have" },
+	{ "a decoder of two characters", "decoder", "{\"type\":\"Strip\",\"content\":\"ab\",\"start\":0,\"stop\":0}",
+	  "content must be one character" },
+	{ "a decoder's count that is no number", "decoder", "{\"type\":\"Strip\",\"content\":\"a\",\"start\":\"1\",\"stop\":0}",
+	  "start: must be a whole number" },
+	{ "a decoder's other count", "decoder", "{\"type\":\"Strip\",\"content\":\"a\",\"start\":0,\"stop\":-1}",
+	  "start and stop must not be negative" },
+	{ "a decoder's suffix that is a number", "decoder", "{\"type\":\"BPEDecoder\",\"suffix\":1}", "suffix: must be a string" },
+	{ "a decoder of spaces without any", "decoder", "{\"type\":\"Metaspace\"}", "replacement must be one character" },
+	{ "a decoder's scheme that is a number", "decoder",
+	  "{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":1}", "prepend_scheme: must be a string" },
 	{ "a decoder's negative count", "decoder", "{\"type\":\"Strip\",\"content\":\"a\",\"start\":-1,\"stop\":0}",
 	  "start and stop must not be negative" },
 };
 
 static const struct change pieces[] = {
+	{ "a part without the prefix", "model/merges/0", "\"a b\"", "is shorter than continuing_subword_prefix" },
 	{ "a long prefix", "model/continuing_subword_prefix", "\"###\"", "is not in the vocabulary" },
 	{ "a prefix and bytes", "model/byte_fallback", "true", "byte_fallback with continuing_subword_prefix" },
 };
@@ -297,6 +349,21 @@ static void growth(void)
 	ft_tok_text_free(&x);
 }
 
+/* NFD takes apart what NFC puts together. */
+static void forms(void)
+{
+	struct ft_tok_text one = { 0 }, two = { 0 };
+	struct ft_tok *t = with("normalizer", "{\"type\":\"NFD\"}");
+	ok(t && ft_tok_encode(t, "\u00e9\u1e69", 5, 0, &one) == FT_OK &&
+	   ft_tok_encode(t, "e\u0301s\u0323\u0307", 8, 0, &two) == FT_OK && one.n == two.n && one.n &&
+	   memcmp(one.ids, two.ids, one.n * sizeof *one.ids) == 0, "NFD: a letter with marks is what it is made of");
+	ft_tok_free(t);
+	ft_tok_text_free(&one);
+	ft_tok_text_free(&two);
+	put("tokenizer.json", "[]", 2);
+	check("a tokenizer.json that is a list", "tokenizer.json: must be an object");
+}
+
 static void contradictions(void)
 {
 	static const struct { const char *what, *config, *reason; } cases[] = {
@@ -371,6 +438,9 @@ static void vocab_txt(void)
 		 NULL },
 		{ "without a last line end", "[UNK]\n[CLS]\n[SEP]\na", NULL, NULL },
 		{ "a piece twice", "[UNK]\n[CLS]\n[SEP]\na\na\n", NULL, NULL },
+		{ "a byte order mark", "\xef\xbb\xbf[UNK]\n[CLS]\n[SEP]\na\n", NULL, NULL },
+		{ "no [CLS]", "[UNK]\n[SEP]\n", NULL, "'[CLS]' is not in the vocabulary" },
+		{ "a tokenizer_config.json that is a list", "[UNK]\n[CLS]\n[SEP]\n", "[]", "tokenizer_config.json: must be an object" },
 		{ "an empty vocab.txt", "", NULL, "is empty" },
 		{ "no [SEP]", "[UNK]\n[CLS]\n", NULL, "'[SEP]' is not in the vocabulary" },
 		{ "no [UNK]", "[CLS]\n[SEP]\n", NULL, "'[UNK]' is not in the vocabulary" },
@@ -442,6 +512,12 @@ static void merges_txt(void)
 		  NULL, NULL },
 		{ "without its special tokens", "{\"a\":0}", "", "{\"model_type\":\"roberta\"}", NULL,
 		  "'<s>' is not in the vocabulary" },
+		{ "without the other one", "{\"<s>\":0}", "", "{\"model_type\":\"roberta\"}", NULL, "'</s>' is not in the vocabulary" },
+		{ "a merge that is not UTF-8", "{\"a\":0,\"b\":1}", "a \xff\n", NULL, NULL, "merges.txt:1: is not two parts" },
+		{ "no line end behind the last merge", "{\"a\":0,\"b\":1,\"ab\":2}", "a b", NULL, NULL, NULL },
+		{ "a token before each text", "{\"a\":0}", "", NULL, "{\"add_bos_token\":true}",
+		  "add_bos_token is not supported without tokenizer.json" },
+		{ "a config.json that is a list", "{\"a\":0}", "", "[]", NULL, "config.json: must be an object" },
 		{ "another family", "{\"a\":0}", "", "{\"model_type\":\"clip\"}", NULL, "how 'clip' uses vocab.json" },
 		{ "the tokenizer's class counts more", "{\"a\":0}", "", "{\"model_type\":\"clip\"}",
 		  "{\"tokenizer_class\":\"GPT2TokenizerFast\"}", NULL },
@@ -589,6 +665,7 @@ int main(void)
 	changed(PIECES, pieces, sizeof pieces / sizeof *pieces);
 	nested();
 	growth();
+	forms();
 	contradictions();
 	vocabulary_texts();
 	added_tokens();
