@@ -278,7 +278,10 @@ static int set_pattern(const struct source *s)
 	json_t *types = json_array();
 	for (size_t i = 0; i < v->count && err == 0; i++)
 		err = json_array_append_new(types, json_string(((const char *)v->data)[i] ? "sliding_attention" : "full_attention"));
-	return ft_json_set(s->config, "layer_types", types);
+	if (err == 0)
+		return ft_json_set(s->config, "layer_types", types);
+	json_decref(types);
+	return ft_fail(FT_EFAIL, "out of memory for the kinds of layers");
 }
 
 static int set_own(const struct source *s)

@@ -164,6 +164,71 @@ static unsigned char *behind(const char *text)
 	return p ? p + strlen(text) : NULL;
 }
 
+/* Opens the file that was changed, which is refused for this reason (NULL: it is not). */
+static void opens(const char *name, const char *what, const char *reason)
+{
+	char path[128];
+	snprintf(path, sizeof path, "%s/model.gguf", folder);
+	FILE *f = fopen(path, "wb");
+	if (f) {
+		fwrite(file.data, 1, file.len, f);
+		fclose(f);
+	}
+	struct ft_model *m = ft_model_open(path, NULL, 0);
+	if (!reason)
+		ok(m != NULL, "%s with another %s opens", name, what);
+	else if (!ok(!m && ft_last_error() == FT_EFORMAT && strstr(ft_message(), reason) && strstr(ft_message(), path),
+	             "%s with another %s: %s", name, what, m ? "opens" : ft_message()))
+		printf("# wanted: %s\n", reason);
+	ft_model_free(m);
+	unlink(path);
+}
+
+static void put_text(struct ft_buf *b, const char *text, size_t n)
+{
+	uint64_t length = n;
+	ft_buf_append(b, &length, 8);
+	ft_buf_append(b, text, n);
+}
+
+/* The file with one more key, of n bytes behind its type; and a key of no meaning, so that tensors stay aligned. */
+static void with_key(const char *name, const char *key, uint32_t type, const void *value, size_t n, const char *reason)
+{
+	static const char blanks[] = "                                ";
+	struct ft_buf b = { 0 };
+	uint32_t string = FT_GGUF_STRING;
+	read_file(name);
+	ft_buf_append(&b, file.data, 24);
+	b.data[16] += 2; /* how many keys there are */
+	put_text(&b, key, strlen(key));
+	ft_buf_append(&b, &type, 4);
+	ft_buf_append(&b, value, n);
+	put_text(&b, "x", 1);
+	ft_buf_append(&b, &string, 4);
+	put_text(&b, blanks, (64 + 24 - 8 - b.len % 32) % 32);
+	ft_buf_append(&b, file.data + 24, file.len - 24);
+	ft_buf_free(&file);
+	file = b;
+	opens(name, key, reason);
+}
+
+static void with_number(const char *name, const char *key, uint32_t type, uint32_t value, const char *reason)
+{
+	with_key(name, key, type, &value, type == FT_GGUF_BOOL ? 1 : 4, reason);
+}
+
+/* A list: its type, how many there are, and they. */
+static void with_list(const char *name, const char *key, uint32_t type, uint64_t count, const void *p, size_t n,
+                      const char *reason)
+{
+	struct ft_buf b = { 0 };
+	ft_buf_append(&b, &type, 4);
+	ft_buf_append(&b, &count, 8);
+	ft_buf_append(&b, p, n);
+	with_key(name, key, FT_GGUF_ARRAY, b.data, b.len, reason);
+	ft_buf_free(&b);
+}
+
 /* The file with another value under a key of four bytes, which is then of this type (0: as it
  * was); or, where `other` says so, another name for something. */
 static void refused(const char *name, const char *what, uint64_t type, uint64_t value, const char *other,
@@ -179,19 +244,34 @@ static void refused(const char *name, const char *what, uint64_t type, uint64_t 
 		*p = (unsigned char)type;
 	for (int i = 0; !other && i < 4; i++)
 		p[4 + i] = (unsigned char)(value >> 8 * i);
-	char path[128];
-	snprintf(path, sizeof path, "%s/model.gguf", folder);
-	FILE *f = fopen(path, "wb");
-	if (f) {
-		fwrite(file.data, 1, file.len, f);
-		fclose(f);
-	}
-	struct ft_model *m = ft_model_open(path, NULL, 0);
-	if (!ok(!m && ft_last_error() == FT_EFORMAT && strstr(ft_message(), reason) && strstr(ft_message(), path),
-	        "%s with another %s: %s", name, what, m ? "opens" : ft_message()))
-		printf("# wanted: %s\n", reason);
-	ft_model_free(m);
-	unlink(path);
+	opens(name, what, reason);
+}
+
+static void check_keys(void)
+{
+	static const uint8_t windows[] = { 1, 0, 1, 0, 1, 0, 1, 0 };
+	with_number("llama", "split.count", FT_GGUF_U32, 2, "is a part of a model in several files");
+	with_number("llama", "llama.expert_count", FT_GGUF_U32, 8, "a mixture of experts is not supported");
+	with_number("llama", "llama.attention.causal", FT_GGUF_BOOL, 0, "attention that is not causal");
+	with_number("llama", "llama.attention.sliding_window", FT_GGUF_U32, 16, NULL);
+	with_number("gpt2", "gpt2.attention.head_count_kv", FT_GGUF_U32, 2, "a gpt2 has as many heads of keys as of queries");
+	with_number("qwen3", "qwen3.rope.scaling.attn_factor", FT_GGUF_F32, 0x3f800000,
+	            "key 'qwen3.rope.scaling.attn_factor' is not supported");
+	with_number("llama", "llama.rope.scaling.factor", FT_GGUF_F32, 0x40000000,
+	            "rope_freqs.weight with rope.scaling.factor");
+	with_list("llama", "tokenizer.ggml.tokens", FT_GGUF_STRING, 1, "\1\0\0\0\0\0\0\0a", 9, "has 40 rows for 1 tokens");
+	with_list("llama", "llama.block_count", FT_GGUF_U32, 1, "\2\0\0\0", 4, "llama.block_count");
+	with_list("gemma2", "gemma2.attention.sliding_window_pattern", FT_GGUF_BOOL, 1, windows, 1, "is not a list of");
+	with_list("gemma2", "gemma2.attention.sliding_window_pattern", FT_GGUF_U8, 3, windows, 3, "is not a list of");
+	with_list("gemma2", "gemma2.attention.sliding_window_pattern", FT_GGUF_BOOL, 3, windows, 3, NULL);
+	with_number("gemma2", "gemma2.attention.sliding_window_pattern", FT_GGUF_U32, 2, "is not a list of");
+	refused("gpt2", "gpt2.attention.head_count", 0, 3, NULL, "embedding_length 16 is not a multiple of attention.head_count 3");
+	refused("qwen3", "yarn", 0, 0, "none", NULL);
+	refused("gemma3", "gemma3.attention.sliding_window", 0, 0, NULL, NULL);
+	read_file("llama");
+	unsigned char *p = behind("blk.0.ffn_up.weight");
+	p[20] = FT_GGML_I32;
+	opens("llama", "type", "type I32 is not supported; F32, F16, BF16, Q8_0 and Q4_0 are");
 }
 
 static void check_hostile(void)
@@ -234,6 +314,7 @@ int main(void)
 		check_family(families[i]);
 	check_stories();
 	check_hostile();
+	check_keys();
 	char path[128];
 	snprintf(path, sizeof path, "%s/config.json", folder);
 	unlink(path);

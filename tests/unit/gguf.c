@@ -285,6 +285,24 @@ static void damage(void)
 	ok(true, "each byte changed");
 }
 
+/* Each type of the format has a name and blocks; others have neither. */
+static void check_types(void)
+{
+	static const uint64_t many[] = { 256, 0 };
+	size_t known = 0, bad = 0;
+	for (uint64_t type = 0; type < 64; type++) {
+		begin(3, 1, 0);
+		tensor("t", many, type, 0);
+		data(32, 2048);
+		struct ft_gguf *g = open_it();
+		bool named = *ft_ggml_name((enum ft_ggml_type)type) != '?';
+		bad += (g != NULL) != named || (!g && !strstr(ft_message(), "unknown type")) || (g && !ft_gguf_tensor(g, 0)->bytes);
+		known += named;
+		ft_gguf_close(g);
+	}
+	ok(known > 20 && !bad, "%zu types", known);
+}
+
 int main(void)
 {
 	good_files();
@@ -295,5 +313,6 @@ int main(void)
 	ok(!ft_gguf_open("/nothing/x.gguf") && ft_last_error() == FT_EFAIL, "a file that is not there");
 	ok(ft_gguf_named("a/b.gguf") && !ft_gguf_named(".gguf") && !ft_gguf_named("a.gguf2"), "names");
 	ft_buf_free(&out);
+	check_types();
 	return tap_done();
 }
