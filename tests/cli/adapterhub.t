@@ -48,6 +48,28 @@ fails 'another width than the tensors have' 65 changed 's/"reduction_factor": 8/
 fails 'more layers than the tensors have' 65 changed 's/"mh_adapter": false/"mh_adapter": true/'
 fails 'a name that no parameter can have' 65 changed 's/"name": "bottleneck"/"name": "a.b"/'
 fails 'no configuration' 65 changed 's/"config": {/"other": {/'
+# says WHAT REASON EXPRESSION [FILE]: refused for it.
+says() {
+	rm -rf bad; cp -r "$ref/adapterhub/bert-pfeiffer" bad
+	tr -d '\n' <"$ref/adapterhub/bert-pfeiffer/${4:-adapter_config.json}" | sed 's/": */":/g' | sed "$3" >"bad/${4:-adapter_config.json}"
+	fails "$1" 65 ft-predict -q -m bad --base "$ref/tiny-bert-classify" train.tsv
+	like "$1: says so" "$(cat .err)" "bad: ${4:-adapter_config.json}: $2"
+}
+says 'a flag that is none' 'config: is_parallel: must be true or false' 's/"is_parallel":false/"is_parallel":1/'
+says 'a sum that is none' 'residual_before_ln: not true, false or "post_add"' 's/"residual_before_ln":true/"residual_before_ln":"pre"/'
+says 'an activation that is a number' 'config: non_linearity: must be a string' 's/"non_linearity":"relu"/"non_linearity":7/'
+says 'a place that is none' 'config: mh_adapter: must be true or false' 's/"mh_adapter":false/"mh_adapter":"yes"/'
+says 'nothing at all' 'no block of the base has an adapter' 's/"output_adapter":true/"output_adapter":false/'
+says 'all left out' 'no block of the base has an adapter' 's/"leave_out":\[\]/"leave_out":[0,1,"2"]/'
+says 'a width of nothing' 'reduction_factor: no number above 0 for layer 0' 's/"reduction_factor":8/"reduction_factor":{"7":8}/'
+says 'a negative one' 'reduction_factor: no number above 0 for layer 0' 's/"reduction_factor":8/"reduction_factor":{"0":-8,"default":8}/'
+says 'no name' 'name: not a string' 's/"name":"bottleneck"/"name":null/'
+says 'a configuration that is a list' 'config: not an object' 's/"config":{.*}, *"hidden/"config":[],"hidden/'
+says 'a method that is a number' "architecture: '\?' is not supported" 's/"config":{/&"architecture":7,/'
+says 'a base that is a number' 'model_name: must be a string' 's/"model_name":"[^"]*"/"model_name":7/'
+says 'a head of no class' 'model_class: must be a string' 's/"model_class":"[^"]*"/"model_class":7/' head_config.json
+says 'a head that is a list' 'not a JSON object' 's/.*/[]/' head_config.json
+says 'a head without a class' 'a head of no model_class is not supported' 's/"model_class":"[^"]*",//' head_config.json
 changed 's/"dropout": 0.0/&, "future": 1/' >show 2>told
 like 'what is not known is told' "$(cat told)" "'future' is not known, and passed over"
 rm -rf bad; cp -r out bad; mv bad/adapter.safetensors bad/pytorch_adapter.bin

@@ -156,7 +156,7 @@ static int open_scratch(const char *base)
 }
 
 /* Bytes of a file changed, cut out or doubled; what comes out is a model or a refusal with a reason. */
-static void check_mutations(const char *name, const char *base, const char *file, int count)
+static void check_mutations(const char *name, const char *of, const char *file, int count)
 {
 	char path[100], other[100];
 	snprintf(path, sizeof path, "%s/%s", name, file);
@@ -177,7 +177,7 @@ static void check_mutations(const char *name, const char *base, const char *file
 		}
 		put_file(file, p, i % 10 == 9 ? (size_t)(ft_rng_uniform(&r) * (double)n) : n);
 		free(p);
-		int rc = open_scratch(base);
+		int rc = open_scratch(of);
 		refused += rc < 0;
 		bad += rc < 0 && ((rc != FT_EFORMAT && rc != FT_EFAIL && rc != FT_EMATCH) || !*ft_message());
 	}
@@ -186,10 +186,12 @@ static void check_mutations(const char *name, const char *base, const char *file
 	ft_buf_free(&beside);
 }
 
+static const char *base = "tests/ref/tiny-bert-classify";
+
 static void refused(const char *config, int code, const char *reason, const char *what)
 {
 	put_file("adapter_config.json", config, strlen(config));
-	int rc = open_scratch("tests/ref/tiny-bert-classify");
+	int rc = open_scratch(base);
 	int good = ok(rc == code && strstr(ft_message(), reason), "%s", what);
 	if (!good)
 		printf("# code %d, wanted %d, with '%s'\n", rc, code, reason);
@@ -225,6 +227,52 @@ static void check_refusals(void)
 	REFUSED(TARGET ",\"rank_pattern\":{\"query\":\"2\"}", "rank_pattern: 'query': not a number", "a rank that is no number");
 	REFUSED(TARGET ",\"rank_pattern\":{\"query\":2000000}", "is not in 1 ..", "a rank beyond all");
 	REFUSED(TARGET ",\"alpha_pattern\":[]  ,\"lora_dropout\":\"x\"", "lora_dropout", "a dropout that is no number");
+	REFUSED(TARGET ",\"alpha_pattern\":[1]", "alpha_pattern: not an object of at most", "patterns that are a list");
+	REFUSED(TARGET ",\"alpha_pattern\":\"query\"", "alpha_pattern: not an object of at most", "patterns that are a name");
+	REFUSED(TARGET ",\"rank_pattern\":{\"(((\":2}", "rank_pattern", "a pattern that is no regular expression");
+	REFUSED("\"target_modules\":{\"query\":1}", "target_modules: not a list of at most", "targets that are an object");
+	REFUSED("\"target_modules\":7", "target_modules: not a list of at most", "targets that are a number");
+	REFUSED("\"target_modules\":[\"query\\u0000\"]", "adapter_config.json", "a target with a NUL");
+	REFUSED("\"target_modules\":\"all-nothing\"", "none is a module", "a name that matches nothing");
+	REFUSED(TARGET ",\"exclude_modules\":\"((\"", "exclude_modules", "exceptions that are no regular expression");
+	REFUSED(TARGET ",\"exclude_modules\":7", "exclude_modules", "exceptions that are a number");
+	REFUSED(TARGET ",\"layers_to_transform\":[5]", "none is a module", "layers that are not there");
+	REFUSED(TARGET ",\"layers_to_transform\":1", "encoder.layer.0.attention.self.query.lora_A.weight': nothing in", "one layer by its number");
+	REFUSED(TARGET ",\"layers_to_transform\":[1],\"layers_pattern\":[7]", "layers_pattern: not a name, or a list of names",
+	        "a pattern of layers that is a number");
+	REFUSED(TARGET ",\"layers_to_transform\":[0],\"layers_pattern\":[\"h\",\"layer\"]",
+	        "encoder.layer.1.attention.self.query.lora_A.weight': nothing in", "patterns of layers, of which one is right");
+	REFUSED(TARGET ",\"layers_to_transform\":[0],\"layers_pattern\":\"((\"", "adapter_config.json", "a pattern of layers that is none");
+	REFUSED("\"target_modules\":\".*query\",\"layers_to_transform\":[0]",
+	        "layers_to_transform: has no meaning with a regular expression", "layers beside a regular expression");
+	REFUSED(TARGET ",\"modules_to_save2\":1,\"bias\":7", "bias: must be a string", "biases that are a number");
+	REFUSED("\"target_modules\":[\"query\",\"value\"],\"modules_to_save\":\"classifier\"", "modules_to_save: not a list of at most",
+	        "modules to save that are a name");
+	refused("{\"peft_type\":\"LORA\",\"task_type\":\"SEQ_CLS\",\"r\":0," TARGET "}", FT_EFORMAT, "r: 0", "a rank of 0");
+	refused("{\"peft_type\":\"LORA\",\"task_type\":\"SEQ_CLS\",\"r\":\"8\"," TARGET "}", FT_EFORMAT, "r: must be", "a rank in quotes");
+	refused("{\"peft_type\":\"LORA\",\"task_type\":7,\"r\":4," TARGET "}", FT_EFORMAT, "task_type: must be", "a task that is a number");
+	refused("{\"peft_type\":7,\"r\":4," TARGET "}", FT_EFORMAT, "peft_type: must be", "a type that is a number");
+	refused("{\"peft_type\":\"LORA\",\"base_model_name_or_path\":7,\"r\":4," TARGET "}", FT_EFORMAT,
+	        "base_model_name_or_path: must be", "a base that is a number");
+	refused("{\"peft_type\":\"VERA\",\"task_type\":\"SEQ_CLS\",\"r\":\"8\"," TARGET "}", FT_EFORMAT, "r: must be", "VeRA: a rank in quotes");
+	refused("{\"peft_type\":\"PROMPT_TUNING\",\"task_type\":\"SEQ_CLS\",\"num_virtual_tokens\":\"8\"}", FT_EFORMAT,
+	        "num_virtual_tokens: must be", "virtual tokens in quotes");
+	refused("{\"peft_type\":\"PROMPT_TUNING\",\"task_type\":\"SEQ_CLS\",\"num_virtual_tokens\":0}", FT_EFORMAT,
+	        "num_virtual_tokens", "no virtual tokens");
+	refused("{\"peft_type\":\"PROMPT_TUNING\",\"task_type\":\"SEQ_CLS\",\"num_virtual_tokens\":2000000}", FT_EFORMAT,
+	        "num_virtual_tokens", "too many of them");
+	/* mlx-lm's */
+	refused("{\"lora_parameters\":{\"rank\":\"8\"}}", FT_EFORMAT, "there is no adapters.safetensors", "mlx: no tensors");
+	base = "tests/ref/decoders/llama/tiny-lm"; /* mlx-lm tunes language models */
+	put_file("adapters.safetensors", "\2\0\0\0\0\0\0\0{}", 10);
+	refused("{\"lora_parameters\":{\"rank\":\"8\"}}", FT_EFORMAT, "lora_parameters: rank: must be", "mlx: a rank in quotes");
+	refused("{\"lora_parameters\":{\"rank\":0}}", FT_EFORMAT, "lora_parameters: rank: 0", "mlx: a rank of 0");
+	refused("{\"lora_parameters\":{\"rank\":65537}}", FT_EFORMAT, "lora_parameters: rank: 65537", "mlx: a rank beyond all");
+	refused("{\"lora_parameters\":{},\"fine_tune_type\":7}", FT_EFORMAT, "fine_tune_type: must be", "mlx: a method that is a number");
+	refused("{\"lora_parameters\":{},\"fine_tune_type\":\"full\"}", FT_EFORMAT, "fine_tune_type: 'full' is not supported", "mlx: another method");
+	refused("{\"lora_parameters\":{}}", FT_EFORMAT, "no tensor is called like a module of the base", "mlx: tensors of nothing");
+	refused("{\"lora_parameters\":{},\"model\":7}", FT_EFORMAT, "model: must be", "mlx: a base that is a number");
+	base = "tests/ref/tiny-bert-classify";
 	REFUSED_IA3("\"target_modules\":[\"key\"]", "feedforward_modules: missing", "vectors of nobody knows what");
 	REFUSED_IA3("\"target_modules\":[\"key\"],\"feedforward_modules\":\"((\"", "feedforward_modules", "a regular expression that is none");
 	REFUSED_IA3(TARGET ",\"feedforward_modules\":[7]", "feedforward_modules: number 0 is not a name", "a module that is a number");
