@@ -118,6 +118,41 @@ bad "a message without a role" 'bad.jsonl:2: messages\[0\] has no role' <<'END'
 [{"role": "user", "content": "x"}]
 [{"content": "x"}]
 END
+bad "no messages" 'bad.jsonl:1: a conversation without messages' <<'END'
+[]
+END
+bad "none of the name that is asked for" "bad.jsonl:1: has no 'turns'" --messages turns <<'END'
+{"messages": [{"role": "user", "content": "x"}]}
+END
+bad "a message that is a number" 'bad.jsonl:1: messages\[0\] has no role' <<'END'
+[7]
+END
+bad "a picture" "bad.jsonl:1: messages\[0\]: content\[1\] is of the type 'image'; only text is read" <<'END'
+[{"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "image"}]}]
+END
+bad "a part of no type" "bad.jsonl:1: messages\[0\]: content\[0\] is of the type '\?'; only text is read" <<'END'
+[{"role": "user", "content": [{"text": "x"}]}]
+END
+bad "a text that is none" "bad.jsonl:1: messages\[0\]: content\[0\] is of the type 'text'; only text is read" <<'END'
+[{"role": "user", "content": [{"type": "text", "text": 7}]}]
+END
+bad "a reply to nothing" 'bad.jsonl:1: turn 1: nothing comes before it' <<'END'
+[{"role": "assistant", "content": "x"}]
+END
+echo '[{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": " b"}]}, {"role": "assistant", "content": []}]' >parts.jsonl
+like "parts are one text, and none is an empty one" "$(said plain --learn all parts.jsonl)" 'user.x0aa b<'
+echo '{"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}], "tools": null}' >null.jsonl
+ok "tools that are null are none" ft-tokenize -q -m plain -o x.tok null.jsonl
+cp -r plain asks && echo '{% for m in messages %}{{ m.content }}{% endfor %}{% if add_generation_prompt %}{{ messages[-1].content }}{% endif %}' >asks/chat_template.jinja
+bad2() { what=$1 m=$2 says=$3; shift 3; cat >bad.jsonl; fails "$what" 65 ft-tokenize -m "$m" "$@" bad.jsonl; like "it is told where" "$(cat .err)" "$says"; }
+bad2 "a template that writes more where it asks" asks 'turn 2: the template writes more where the model is asked than when it has answered' <<'END'
+[{"role": "user", "content": "xx"}, {"role": "assistant", "content": "x"}, {"role": "user", "content": "x"}]
+END
+bad2 "one that writes otherwise" asks 'turn 2: the template, which has no \{% generation %\}, writes what ends here otherwise' <<'END'
+[{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]
+END
+cp -r plain tagged && echo '{% for m in messages %}{{ m.role }}{% if m.role == "assistant" %}{% generation %}{{ m.content }}{% endgeneration %}{% endif %}{% endfor %}' >tagged/chat_template.jinja
+is "of replies that are tagged the last, or none" "$(said tagged --learn last c.jsonl | head -n 1 | grep -o '«[^»]*»')" '«second»'
 bad "a text among conversations" 'bad.jsonl:2: is no conversation, unlike the rows before it' <<'END'
 [{"role": "user", "content": "x"}]
 {"text": "x"}
@@ -184,6 +219,12 @@ bad "no question" "bad.jsonl:1: has no 'context'" --choices choices <<'END'
 END
 bad "no answer" "bad.jsonl:1: has no 'answer'" <<'END'
 {"context": "x", "choices": ["a", "b"]}
+END
+bad "choices of another name" "bad.jsonl:1: has no 'of'" --choices of <<'END'
+{"context": "x", "choices": ["a", "b"], "answer": 0}
+END
+bad "an answer that is null" "bad.jsonl:1: has no 'answer'" <<'END'
+{"context": "x", "choices": ["a", "b"], "answer": null}
 END
 for answer in 2 -1 '"c"' 0.5 '[0]' 18446744073709551615; do
 	echo '{"context": "x", "choices": ["a", "b"], "answer": '$answer'}' >bad.jsonl

@@ -77,6 +77,15 @@ is 'of conversations the last reply is learnt' "$(shown chat.ft chat.jsonl | sed
 echo "{\"prompt\":[$user],\"completion\":[$yes],\"label\":false}" >one.jsonl
 is 'a reply that is not good' "$(ft-tokenize -q -m chat.ft one.jsonl | ft-cat | grep -o '"targets":[^,]*')" '"targets":[0]'
 
+# bad REASON JSON: a row that is refused for it
+bad() { echo "$2" >bad.jsonl; fails "$2" 65 ft-tokenize -m chat.ft bad.jsonl; like 'it is told' "$(cat .err)" "bad.jsonl:1: $1"; }
+bad "'rejected' is not a list of messages" "{\"prompt\":[$user],\"chosen\":[$yes],\"rejected\":\"no\"}"
+bad "'chosen' is not a list of messages" "{\"prompt\":[$user],\"chosen\":\"yes\",\"rejected\":[$no]}"
+bad "'tools' is not a list" "{\"prompt\":[$user],\"chosen\":[$yes],\"rejected\":[$no],\"tools\":7}"
+bad "'completion' is not a list of messages" "{\"prompt\":[$user],\"completion\":\"yes\",\"label\":true}"
+echo "{\"prompt\":[$user],\"chosen\":[$yes],\"rejected\":[$no],\"tools\":null}" >null.jsonl
+ok 'tools that are null are none' ft-tokenize -q -m chat.ft -o x.tok null.jsonl
+
 # ---- training ----
 log() {
 	python3 -c '

@@ -72,6 +72,53 @@ refused 'no text' 65 "j.jsonl:1: has no 'text'" --task none j.jsonl
 text h.tsv 'a\tb\n1\t2\n'
 refused 'a column that is not there' 65 "h.tsv:1: no column is called 'text'; there are: a, b" -t text --task none h.tsv
 
+# row REASON JSON ARGUMENT...: the one row of j.jsonl is refused for it.
+row() { reason=$1 json=$2; shift 2; printf '%s\n' "$json" >j.jsonl; refused "$json" 65 "j.jsonl:1: $reason" "$@" j.jsonl; }
+row "'text' holds a NUL character" '{"text":"a\u0000"}' --task none
+row "'text' is not a string" '{"text":7}' --task none
+row 'has no label' '{"text":"a","label":null}' --labels a,b
+row 'the label is not a name' '{"text":"a","label":1.5}' --labels a,b
+row "unknown label 'true'; known: a, b" '{"text":"a","label":true}' --labels a,b
+row 'the label is not a name' '{"text":"a","label":["a",1.5]}' --task multilabel --labels a,b
+row 'the label has 1 number where 2 are expected' '{"text":"a","label":[1]}' --task regress --outputs 2
+row 'the label has 1 number where 2 are expected' '{"text":"a","label":"1"}' --task regress --outputs 2
+row 'the label is not a number' '{"text":"a","label":["x",1]}' --task regress --outputs 2
+row 'the label is not a number' '{"text":"a","label":{}}' --task regress
+row "the label '' is not a number" '{"text":"a","label":""}' --task regress
+row 'the label is not a finite number' '{"text":"a","label":[1,1e300]}' --task regress --outputs 2
+printf '{"text":"a","label":"x"}\n' >j.jsonl
+like 'of many labels some are named' "$(ft-tokenize -m "$model" --labels "$(seq -s, 100 180)" j.jsonl 2>&1)" 'known: 100, .*, 140, …$'
+printf 'a ,b\tthe\n' >set.tsv
+like 'blanks around names are none of them' "$(ft-tokenize -q -m "$model" --task multilabel --labels a,b set.tsv | ft-cat)" '"targets":\[1,1\]'
+: >none; printf '\377' >odd
+refused 'no names in a file' 2 "--labels: '@none' holds no names" --labels @none a.tsv
+refused 'an empty name' 2 '--labels: an empty name' --labels a, a.tsv
+refused 'a name that is no text' 2 '--labels: a name is not UTF-8' --labels @odd a.tsv
+awk 'BEGIN { for (i = 0; i < 70000; i++) printf "a\t" }' >wide.tsv
+refused 'too many columns' 65 'wide.tsv:1: more than 65536 columns' --task none -f tsv wide.tsv
+model=$SRC/tests/ref/tiny-bert-tag
+row "has no 'tokens', 'words' or 'text'" '{"x":1}'
+row "has no 'words'" '{"tokens":["a"]}' -t words
+row "has no 'tags'" '{"tokens":["a"]}' -l tags
+row 'has no tags' '{"tokens":["a"],"tags":null}'
+row "'tokens' is not a string" '{"tokens":7}'
+row "'tokens': word 2 is not a string" '{"tokens":["a",1]}'
+row "'tokens': word 2 is empty" '{"tokens":["a",""]}'
+row "'tokens': word 1 holds a NUL character" '{"tokens":["a\u0000"]}'
+row "'tags' holds a NUL character" '{"tokens":["a"],"tags":"x\u0000"}'
+row 'the tags are not an array' '{"tokens":["a"],"tags":{}}'
+row '1 tag for 2 words' '{"tokens":["a","b"],"tags":["O"]}'
+row '2 tags for 1 word' '{"tokens":["a"],"tags":["O","O"]}'
+row "word 1: unknown tag 'nope'; known: O, B-PER, I-PER, B-LOC, I-LOC" '{"tokens":["a"],"tags":["nope"]}'
+row 'word 1: the tag 99 is not one of 5 labels' '{"tokens":["a"],"tags":[99]}'
+row 'word 1: the tag is neither a name nor a number' '{"tokens":["a"],"tags":[1.5]}'
+model=$SRC/tests/ref/wordpiece/uncased
+sed 's/"id2label": *{[^}]*},*//; s/"label2id": *{[^}]*},*//' "$SRC/tests/ref/tiny-bert-classify/config.json" | tr -d '\n' |
+	sed 's/"id2label": *{[^}]*},*//; s/"label2id": *{[^}]*},*//; s/{/{"num_labels": 3,/' >nameless.json
+cp -r "$SRC/tests/ref/tiny-bert-classify" nameless && chmod -R u+w nameless && mv nameless.json nameless/config.json
+printf '{"text":"a","label":2}\n' >j.jsonl
+like 'classes without names are numbers' "$(ft-tokenize -q -m nameless j.jsonl | ft-cat)" '"labels":\[2\]'
+
 # ---- compressed files and archives ----
 awk 'BEGIN { for (i = 0; i < 20000; i++) print "film", i * i }' >big.txt
 gzip -kf big.txt
