@@ -25,16 +25,21 @@ json_t *adapterhub_config(const json_t *said, const char *class)
 	const json_t *n = json_object_get(said, "num_labels");
 	const char *label;
 	json_t *id;
+	int rc = config ? 0 : -1;
 	json_object_foreach(json_object_get(said, "label2id"), label, id) {
 		char key[32];
 		snprintf(key, sizeof key, "%lld", (long long)json_integer_value(id));
-		json_object_set_new(json_object_get(config, "id2label"), key, json_string(label));
+		rc |= json_object_set_new(json_object_get(config, "id2label"), key, json_string(label));
 	}
 	if (json_object_size(json_object_get(config, "id2label")) == 0)
 		json_object_del(config, "id2label");
 	if (json_is_integer(n))
-		json_object_set(config, "num_labels", (json_t *)(uintptr_t)n);
-	return config;
+		rc |= json_object_set(config, "num_labels", (json_t *)(uintptr_t)n);
+	if (rc == 0)
+		return config;
+	ft_fail(FT_EFAIL, "out of memory for a head");
+	json_decref(config);
+	return NULL;
 }
 
 static int find_head(const struct folder *f, const struct ft_stored *last, json_t **head)

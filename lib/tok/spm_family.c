@@ -114,12 +114,12 @@ static int add_piece(struct tok_vocab *v, struct tok_source *src, const char *s,
 }
 
 static int add_extra_ids(const struct tok_spm_family *f, const json_t *config, struct tok_vocab *v,
-                         struct tok_source *src)
+                         struct tok_source *src, const char *where)
 {
 	int err = FT_OK;
 	int64_t n = f->extra_ids ? ft_json_int(config, "extra_ids", f->extra_ids, &err) : 0;
 	if (err < 0 || n < 0 || n > 100000)
-		return ft_fail(FT_EFORMAT, "extra_ids must be a number from 0 to 100000");
+		return ft_fail(FT_EFORMAT, "%s: tokenizer_config.json: extra_ids must be a number from 0 to 100000", where);
 	int rc = FT_OK;
 	for (int64_t i = n - 1; i >= 0 && rc == FT_OK; i--) {
 		char name[40];
@@ -130,7 +130,7 @@ static int add_extra_ids(const struct tok_spm_family *f, const json_t *config, s
 }
 
 static int add_pieces(const struct tok_spm *m, const struct tok_spm_family *f, const json_t *config,
-                      struct tok_vocab *v, struct tok_source *src)
+                      struct tok_vocab *v, struct tok_source *src, const char *where)
 {
 	int rc = FT_OK;
 	src->has_scores = true;
@@ -140,7 +140,7 @@ static int add_pieces(const struct tok_spm *m, const struct tok_spm_family *f, c
 		rc = add_piece(v, src, m->piece[i].text.p, m->piece[i].text.n, (double)m->piece[i].score);
 	if (rc == FT_OK && f->tail)
 		rc = add_piece(v, src, f->tail, strlen(f->tail), 0);
-	return rc == FT_OK ? add_extra_ids(f, config, v, src) : rc;
+	return rc == FT_OK ? add_extra_ids(f, config, v, src, where) : rc;
 }
 
 /* Whether a stage is used; its condition is taken out. */
@@ -195,7 +195,7 @@ json_t *tok_spm_family_tree(const struct tok_spm *m, const struct tok_spm_family
 		return NULL;
 	}
 	json_t *root = json_loads(f->stages, 0, NULL);
-	int rc = root ? add_pieces(m, f, config, v, src) : ft_fail(FT_EFAIL, "out of memory");
+	int rc = root ? add_pieces(m, f, config, v, src, where) : ft_fail(FT_EFAIL, "out of memory");
 	if (rc == FT_OK)
 		rc = tok_vocab_build(v, false, where);
 	if (rc == FT_OK)

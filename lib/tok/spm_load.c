@@ -171,17 +171,22 @@ static int add_pieces(struct opened *o)
 	return rc;
 }
 
-/* added_tokens.json, {"<x>": 32000}, in the form of added_tokens_decoder. New reference. */
+/* added_tokens.json, {"<x>": 32000}, in the form of added_tokens_decoder. New reference; NULL: out of memory. */
 static json_t *older_decoder(const struct opened *o)
 {
 	json_t *decoder = json_object(), *id;
 	const char *content;
+	int rc = decoder ? 0 : -1;
 	json_object_foreach(o->c->added, content, id) {
 		char key[24];
 		snprintf(key, sizeof key, "%lld", (long long)json_integer_value(id));
-		json_object_set_new(decoder, key, json_string(content));
+		rc |= json_object_set_new(decoder, key, json_string(content));
 	}
-	return decoder;
+	if (rc == 0)
+		return decoder;
+	ft_fail(FT_EFAIL, "out of memory for added tokens");
+	json_decref(decoder);
+	return NULL;
 }
 
 static int add_tokens(struct opened *o)
@@ -193,7 +198,7 @@ static int add_tokens(struct opened *o)
 	o->added = json_object_get(o->root, "added_tokens");
 	o->next = (int64_t)o->t->vocab.count;
 	json_t *older = older_decoder(o), *decoder = json_object_get(o->c->tokenizer, "added_tokens_decoder");
-	int rc = add_decoder(o, decoder ? decoder : older);
+	int rc = older ? add_decoder(o, decoder ? decoder : older) : FT_EFAIL;
 	json_decref(older);
 	for (int i = 0; i < TOK_ROLES && rc == FT_OK; i++)
 		rc = add_named(o, order[i]);

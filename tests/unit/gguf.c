@@ -1,6 +1,7 @@
 /* The GGUF reader on good and bad files. */
 #include "ft/gguf.h"
 #include "ft/mem.h"
+#include "ft/tok.h"
 #include "tests/tap.h"
 #include "tests/unit/bytes.h"
 
@@ -303,6 +304,97 @@ static void check_types(void)
 	ok(known > 20 && !bad, "%zu types", known);
 }
 
+/* ---- tokenizers ---- */
+#define KEY "tokenizer.ggml."
+
+static void text_key(const char *name, const char *value)
+{
+	text(name), put(FT_GGUF_STRING, 4), text(value);
+}
+
+/* Three pieces, of which the first is the unknown one. */
+static void pieces(const char *second)
+{
+	array(KEY "tokens", FT_GGUF_STRING, 3), text("<unk>"), text(second), text("a");
+	array(KEY "token_type", FT_GGUF_I32, 3), put(2, 4), put(1, 4), put(1, 4);
+	array(KEY "scores", FT_GGUF_F32, 3), put(0, 4), put(0, 4), put(0, 4);
+}
+
+/* The file opens as a tokenizer, or is refused for this reason. */
+static void tokenizer(const char *what, const char *reason)
+{
+	char path[] = "/tmp/ft-unit-XXXXXX.gguf";
+	int fd = mkstemps(path, 5);
+	data(32, 32);
+	bool written = fd >= 0 && write(fd, out.data, out.len) == (ssize_t)out.len;
+	struct ft_tok *t = written ? ft_tok_open(path) : NULL;
+	bool good = reason ? !t && ft_last_error() == FT_EFORMAT && strstr(ft_message(), reason) : t != NULL;
+	if (!ok(written && good, "a tokenizer: %s", what) && reason)
+		printf("# wanted: %s\n", reason);
+	ft_tok_free(t);
+	close(fd);
+	unlink(path);
+}
+
+static void check_tokenizers(void)
+{
+	begin(3, 0, 4), text_key(KEY "model", "llama"), pieces("b");
+	tokenizer("of three pieces", NULL);
+	begin(3, 0, 4), text_key(KEY "model", "llama"), pieces("");
+	tokenizer("a piece without a text has one made", NULL);
+	begin(3, 0, 4), text_key(KEY "model", "llama"), pieces("\xff");
+	tokenizer("a piece that is not UTF-8", "");
+	begin(3, 0, 4), text_key(KEY "model", "rwkv"), pieces("b");
+	tokenizer("of another kind", KEY "model 'rwkv' is not supported (llama, t5, gpt2 and bert are)");
+	begin(3, 0, 4), text_key(KEY "model", "a name of more than 24 bytes"), pieces("b");
+	tokenizer("of a kind with a long name", KEY "model is not a name");
+	begin(3, 0, 1), text_key(KEY "model", "llama");
+	tokenizer("without pieces", KEY "tokens is missing or empty");
+	begin(3, 0, 2), text_key(KEY "model", "llama"), array(KEY "tokens", FT_GGUF_STRING, 0);
+	tokenizer("with none", KEY "tokens is missing or empty");
+	begin(3, 0, 2), text_key(KEY "model", "llama"), array(KEY "tokens", FT_GGUF_I32, 1), put(0, 4);
+	tokenizer("with numbers for pieces", KEY "tokens");
+	begin(3, 0, 3), text_key(KEY "model", "llama"), array(KEY "tokens", FT_GGUF_STRING, 2), text("a"), text("b");
+	array(KEY "scores", FT_GGUF_F32, 1), put(0, 4);
+	tokenizer("with fewer scores", KEY "token_type or " KEY "scores has fewer elements");
+	begin(3, 0, 3), text_key(KEY "model", "llama"), array(KEY "tokens", FT_GGUF_STRING, 2), text("a"), text("b");
+	array(KEY "token_type", FT_GGUF_I32, 1), put(1, 4);
+	tokenizer("with fewer types", KEY "token_type or " KEY "scores has fewer elements");
+	begin(3, 0, 5), text_key(KEY "model", "t5"), pieces("b"), array(KEY "precompiled_charsmap", FT_GGUF_U32, 1), put(0, 4);
+	tokenizer("a charsmap of numbers", KEY "precompiled_charsmap is not an array of bytes");
+	begin(3, 0, 5), text_key(KEY "model", "t5"), pieces("b"), array(KEY "precompiled_charsmap", FT_GGUF_U8, 1), put(0, 1);
+	tokenizer("a charsmap of one byte", "charsmap");
+	/* byte-level */
+	begin(3, 0, 4), text_key(KEY "model", "gpt2"), pieces("b");
+	tokenizer("without merges", KEY "merges is missing");
+	begin(3, 0, 5), text_key(KEY "model", "gpt2"), pieces("b"), array(KEY "merges", FT_GGUF_STRING, 1), text("ab");
+	tokenizer("a merge of one part", KEY "merges: element 0 is not two parts with a space between");
+	begin(3, 0, 5), text_key(KEY "model", "gpt2"), pieces("b"), array(KEY "merges", FT_GGUF_STRING, 1), text(" b");
+	tokenizer("a merge of nothing", KEY "merges: element 0 is not two parts with a space between");
+	begin(3, 0, 5), text_key(KEY "model", "gpt2"), pieces("b"), array(KEY "merges", FT_GGUF_I32, 1), put(0, 4);
+	tokenizer("merges that are numbers", KEY "merges");
+	begin(3, 0, 6), text_key(KEY "model", "gpt2"), pieces("ab"), array(KEY "merges", FT_GGUF_STRING, 0);
+	text_key(KEY "pre", "unheard-of");
+	tokenizer("words of nobody's", KEY "pre 'unheard-of' is not supported");
+	begin(3, 0, 6), text_key(KEY "model", "gpt2"), pieces("b"), array(KEY "merges", FT_GGUF_STRING, 0);
+	text_key(KEY "pre", "a name of more than forty bytes, which is too long");
+	tokenizer("words of a long name", KEY "pre is not a name");
+	begin(3, 0, 5), text_key(KEY "model", "gpt2"), pieces("\xff"), array(KEY "merges", FT_GGUF_STRING, 0);
+	tokenizer("a piece that is not UTF-8", KEY "tokens: element 1 is not UTF-8 text");
+	/* words */
+	begin(3, 0, 4), text_key(KEY "model", "bert"), pieces("b");
+	tokenizer("an unknown token beyond the last", KEY "unknown_token_id is not in the vocabulary");
+	begin(3, 0, 5), text_key(KEY "model", "bert"), pieces("\xff"), key(KEY "unknown_token_id", FT_GGUF_U32, 0, 4);
+	tokenizer("a piece that is not UTF-8", KEY "tokens: element 1 is not UTF-8 text");
+	begin(3, 0, 5), text_key(KEY "model", "bert"), pieces("b"), key(KEY "normalizer.lowercase", FT_GGUF_U32, 0, 4);
+	tokenizer("a flag that is a number", KEY "normalizer.lowercase");
+	begin(3, 0, 5), text_key(KEY "model", "bert"), pieces("b"), key(KEY "unknown_token_id", FT_GGUF_F32, 0, 4);
+	tokenizer("an unknown token that is no whole number", KEY "unknown_token_id");
+	begin(3, 0, 7), text_key(KEY "model", "bert"), pieces("b"), key(KEY "unknown_token_id", FT_GGUF_U32, 0, 4);
+	key(KEY "bos_token_id", FT_GGUF_U32, 1, 4), key(KEY "seperator_token_id", FT_GGUF_U32, 2, 4);
+	tokenizer("the first token is what bos says", NULL);
+}
+
 int main(void)
 {
 	good_files();
@@ -314,5 +406,6 @@ int main(void)
 	ok(ft_gguf_named("a/b.gguf") && !ft_gguf_named(".gguf") && !ft_gguf_named("a.gguf2"), "names");
 	ft_buf_free(&out);
 	check_types();
+	check_tokenizers();
 	return tap_done();
 }

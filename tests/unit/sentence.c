@@ -117,6 +117,14 @@ static void test_refused(void)
 	refused("no modules", "modules.json", "[]", "modules.json: not a list");
 	refused("no object", "modules.json", "[1,2]", "modules.json: module 0 says no type");
 	refused("JSON that ends early", "modules.json", "[", "modules.json");
+	refused("a type that is a number", "modules.json", "[{\"type\":7},{}]", "type: must be a string");
+	refused("a type of nothing", "modules.json", "[{\"type\":\"\"},{}]", "modules.json: module 0 says no type");
+	refused("a mode that is a number", "1_Pooling/config.json", "{\"pooling_mode\":7}", "pooling_mode: '?'");
+	refused("a pooling that is a list", "1_Pooling/config.json", "[]", "config.json: not a JSON object");
+	refused("options that are a list", "sentence_bert_config.json", "[]", "sentence_bert_config.json: not a JSON object");
+	refused("a task that is a number", "sentence_bert_config.json", "{\"transformer_task\":7}", "transformer_task: must be a string");
+	refused("a prompt's name that is a number", "config_sentence_transformers.json", "{\"default_prompt_name\":7}",
+	        "default_prompt_name: must be a string");
 	refused("a path that leaves the folder", "modules.json",
 	        "[" MODULE("", OLD "Transformer") "," MODULE("../1_Pooling", OLD "Pooling") "]",
 	        "module 1: path '../1_Pooling' is not the name of a folder");

@@ -29,7 +29,7 @@ static void put(const char *name, const void *text, size_t n)
 static void clear(void)
 {
 	static const char *const names[] = { "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model",
-		                             "config.json", "tokenizer_config.json" };
+		                             "config.json", "tokenizer_config.json", "added_tokens.json" };
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		snprintf(path, sizeof path, "%s/%s", folder, names[i]);
 		unlink(path);
@@ -333,6 +333,28 @@ static void bad_models(void)
 	        "{\"tokenizer_class\":\"T5Tokenizer\"}", "is a BPE model, but a T5Tokenizer needs");
 	refused("an id that is not the next", good, sizeof good - 1,
 	        "{\"added_tokens_decoder\":{\"7\":{\"content\":\"<x>\"}}}", "'<x>' has id 7 where 1 is expected");
+	static const struct { const char *what, *config, *reason; } configs[] = {
+		{ "fewer extra ids than none", "{\"tokenizer_class\":\"T5Tokenizer\",\"extra_ids\":-1}", "extra_ids must be a number from 0" },
+		{ "more than there can be", "{\"tokenizer_class\":\"T5Tokenizer\",\"extra_ids\":100001}", "extra_ids must be a number from 0" },
+		{ "extra ids in quotes", "{\"tokenizer_class\":\"T5Tokenizer\",\"extra_ids\":\"2\"}", "extra_ids must be a number from 0" },
+		{ "a token that is empty", "{\"bos_token\":\"\"}", "a special token is not a text" },
+		{ "a token that is a number", "{\"bos_token\":7}", "a special token is not a text" },
+		{ "a token without content", "{\"eos_token\":{}}", "a special token is not a text" },
+		{ "a list with a number", "{\"additional_special_tokens\":[\"<x>\",7]}", "a special token is not a text" },
+		{ "an added token that is a number", "{\"added_tokens_decoder\":{\"0\":7}}", "a special token is not a text" },
+		{ "ids not in their order", "{\"added_tokens_decoder\":{\"10\":\"<y>\",\"9\":\"<x>\"}}", "has id 9 where 1 is expected" },
+		{ "a class that is a number", "{\"tokenizer_class\":7}", "tokenizer_class: must be a string" },
+		{ "a flag that is a number", "{\"add_prefix_space\":7}", "add_prefix_space: must be true or false" },
+	};
+	for (size_t i = 0; i < sizeof configs / sizeof *configs; i++)
+		refused(configs[i].what, good, sizeof good - 1, configs[i].config, configs[i].reason);
+	clear();
+	put("tokenizer.model", good, sizeof good - 1);
+	put("tokenizer_config.json", "{\"bos_token\":null,\"additional_special_tokens\":[\"<x>\"]}", 54);
+	put("added_tokens.json", "{\"<z>\":2,\"<y>\":1}", 17);
+	struct ft_tok *t = ft_tok_open(folder);
+	ok(t && ft_tok_id(t, "<y>") == 1 && ft_tok_id(t, "<z>") == 2 && ft_tok_id(t, "<x>") == 3, "added_tokens.json and a list of tokens");
+	ft_tok_free(t);
 	refused("bos where there is none", good, sizeof good - 1, "{\"add_bos_token\":true}", "there is no bos token");
 }
 
