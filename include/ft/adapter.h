@@ -27,7 +27,7 @@ struct ft_delta {
 	bool root;
 	double dropout; /* while it trains */
 	float *a, *b;   /* [r, in], [out, r] */
-	float *lengths; /* [out], that the rows of W + scale B A (a table's columns) are brought to; NULL: they stay as they are */
+	float *lengths; /* [out], that the rows of W + scale B A (a table's columns) are brought to; NULL: they stay so */
 };
 /* All of them, in the order of the network. FT_EUSAGE when a technique does something else. */
 int ft_model_deltas(const struct ft_model *m, struct ft_delta **deltas, size_t *n);

@@ -1,9 +1,10 @@
-/* adapterhub_head.c - heads of AdapterHub's own classes, BertAdapterModel and its like: for rows one or two linear layers on the
- * state of the first token, or one on the base's pooler; for tokens one on each. Their tensors are numbered, since what stands between
- * the linear layers (dropout, activation) is counted, too: heads.NAME.1, heads.NAME.4.
+/* adapterhub_head.c - heads of AdapterHub's own classes, BertAdapterModel and its like: for rows one or two linear layers
+ * on the state of the first token, or one on the base's pooler; for tokens one on each. Their tensors are numbered, since
+ * what stands between the linear layers (dropout, activation) is counted, too: heads.NAME.1, heads.NAME.4.
  *
- * They are heads that are here already. One layer on the first token is that of --pooling cls; two are what transformers' class of
- * the family has, with another pooler than the base's in BERT. meta.head.flex is the head's name, by which it is written again. */
+ * They are heads that are here already. One layer on the first token is that of --pooling cls; two are what transformers'
+ * class of the family has, with another pooler than the base's in BERT. meta.head.flex is the head's name, by which it is
+ * written again. */
 #include "folder.h"
 
 #include <stdlib.h>
@@ -40,8 +41,8 @@ static int read_flex(const struct folder *f, struct flex *x)
 	return err < 0 ? ft_context(err, "%s: %s", f->dir, f->kind->head_config) : FT_OK;
 }
 
-#define head_fail(f, fmt, ...) ft_fail(FT_EFORMAT, "%s: %s: " fmt "; without this file the adapter is read alone", (f)->dir, \
-                                       (f)->kind->head_config __VA_OPT__(,) __VA_ARGS__)
+#define head_fail(f, fmt, ...) ft_fail(FT_EFORMAT, "%s: %s: " fmt "; without this file the adapter is read alone", \
+                                       (f)->dir, (f)->kind->head_config __VA_OPT__(,) __VA_ARGS__)
 
 int adapterhub_find_flexible(const struct folder *f, json_t **head)
 {
@@ -51,7 +52,8 @@ int adapterhub_find_flexible(const struct folder *f, json_t **head)
 		return rc;
 	bool tags = strcmp(x.type, tagging) == 0, many = strcmp(x.type, multilabel) == 0;
 	if (!tags && !many && strcmp(x.type, classification) != 0)
-		return head_fail(f, "a head of type '%.60s' is not supported; %s, %s and %s are", x.type, classification, multilabel, tagging);
+		return head_fail(f, "a head of type '%.60s' is not supported; %s, %s and %s are", x.type, classification, multilabel,
+		                 tagging);
 	if (!*x.name)
 		return head_fail(f, "name: missing");
 	json_t *config = adapterhub_config(config_of(f), tags ? head_tag.architecture : head_classify.architecture);
@@ -96,8 +98,8 @@ int adapterhub_check_head(const struct ft_model *m, const struct folder *f)
 	if (x.layers != 1 && !two)
 		return head_fail(f, "layers: %lld%s are not supported", (long long)x.layers, x.pooler ? " on the pooler" : "");
 	if (two && strcmp(x.activation, between) != 0)
-		return head_fail(f, "activation_function: '%.40s' between two layers; on a %s %s is supported", x.activation, m->family->name,
-		                 between);
+		return head_fail(f, "activation_function: '%.40s' between two layers; on a %s %s is supported", x.activation,
+		                 m->family->name, between);
 	if (!tags && x.pooler && !has_pooler(m))
 		return head_fail(f, "use_pooler: the classifier of a %s has no pooler", m->family->name);
 	return FT_OK;

@@ -1,6 +1,6 @@
 /* dora.c - DoRA: the rows of W + s B A are scaled to lengths that are learned, beside the directions (Liu et al., "DoRA:
  * Weight-Decomposed Low-Rank Adaptation", 2024). As in PEFT, the length that a row has is a constant on the way back (the
- * paper's section 4.3), and the bias stands outside. Of a table E + s A B^T, whose outputs are its columns, it is the columns that
+ * paper's section 4.3), and the bias stands outside. Of a table E + s A B^T, whose outputs are its columns, it is these that
  * are scaled, as in PEFT: a length is over the whole vocabulary, and position and type stand outside. */
 #include "ft/kernels.h"
 #include "ft/mem.h"
@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is kept from pass to pass: lengths hold for the A and B that they were computed for. Rows are a table's columns. */
+/* What is kept from pass to pass: lengths hold for the A and B that they were computed for. At a table a row is
+ * a column. */
 struct dora {
 	float *squares; /* [out], of the rows of W, which does not train */
 	float *inverse; /* [out], 1 / length of the rows of W + s B A */
@@ -142,7 +143,7 @@ static int measure(const struct attached *a)
 	bool fixed = d->known && !a->weight->trains;
 	if (d->made && fixed && memcmp(d->a, left->t.data, na) == 0 && memcmp(d->b, right->t.data, nb) == 0)
 		return FT_OK;
-	int rc = fixed ? FT_OK : is_table(a) ? column_squares(&a->weight->t, d->squares) : row_squares(&a->weight->t, d->squares);
+	int rc = fixed ? FT_OK : (is_table(a) ? column_squares : row_squares)(&a->weight->t, d->squares);
 	d->known = true;
 	rc = rc ? rc : add_products(a, d);
 	memcpy(d->a, left->t.data, na);

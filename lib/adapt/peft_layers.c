@@ -74,7 +74,8 @@ static const char *const known_lora[] = {
 };
 static const char *const neutral_lora[] = {
 	"use_qalora", "use_bdlora", "lora_bias", "layer_replication", "target_parameters", "alora_invocation_tokens",
-	"megatron_config", "arrow_config", "kasa_config", "velora_config", "monteclora_config", "ensure_weight_tying", "modules_to_tie", NULL
+	"megatron_config", "arrow_config", "kasa_config", "velora_config", "monteclora_config", "ensure_weight_tying",
+	"modules_to_tie", NULL
 };
 
 static int check_lora(const struct folder *f)
@@ -108,7 +109,8 @@ static int read_lora(const struct folder *f, json_t *o)
 static int lora_at(struct peft_modules *p, json_t *o, const struct site *s)
 {
 	if (s->kind == SITE_TABLE && peft_has_rows(p->f))
-		return folder_fail(p->f, FT_EFORMAT, "trainable_token_indices: '%s' has a LoRA, beside which PEFT replaces no rows", s->file);
+		return folder_fail(p->f, FT_EFORMAT, "trainable_token_indices: '%s' has a LoRA, beside which PEFT replaces no rows",
+		                   s->file);
 	double r = json_number_value(json_object_get(o, "r")), alpha = json_number_value(json_object_get(o, "alpha")), n = 0;
 	int rc = peft_pattern(p, "rank_pattern", s->file, r, &n);
 	rc = rc ? rc : add_pattern(o, "r", s, r, n);

@@ -1,6 +1,6 @@
-/* export_adapterhub_head.c - heads as AdapterHub's own classes have them: those that were read as such, and those of --pooling cls, for
- * which transformers has no class. The linear layer before the last is RoBERTa's and DistilBERT's, and BERT's pooler where that is
- * not the base's. */
+/* export_adapterhub_head.c - heads as AdapterHub's own classes have them: those that were read as such, and those of
+ * --pooling cls, for which transformers has no class. The linear layer before the last is RoBERTa's and DistilBERT's, and
+ * BERT's pooler where that is not the base's. */
 #include "export_adapterhub.h"
 #include "ft/err.h"
 #include "ft/mem.h"
@@ -38,10 +38,13 @@ int adapterhub_flex_check(const struct ft_model *m)
 	bool first = json_array_size(modes) == 1 && mode && strcmp(mode, "cls") == 0;
 	if (!adapterhub_flex(m))
 		return FT_OK;
-	if (!ft_model_find(m, "head.bias") || (is_pooled(m) && (!first || json_is_true(json_object_get(head_of(m), "normalize")))))
-		return ft_fail(FT_EUSAGE, "%s: AdapterHub has no class for this head; of --pooling it has cls, on encoders", ft_model_name(m));
+	bool other = is_pooled(m) && (!first || json_is_true(json_object_get(head_of(m), "normalize")));
+	if (other || !ft_model_find(m, "head.bias"))
+		return ft_fail(FT_EUSAGE, "%s: AdapterHub has no class for this head; of --pooling it has cls, on encoders",
+		               ft_model_name(m));
 	if (ft_model_task(m) == FT_TASK_REGRESS && ft_model_outputs(m) != 1)
-		return ft_fail(FT_EUSAGE, "%s: AdapterHub's own heads give one number; this one %zu", ft_model_name(m), ft_model_outputs(m));
+		return ft_fail(FT_EUSAGE, "%s: AdapterHub's own heads give one number; this one %zu", ft_model_name(m),
+		               ft_model_outputs(m));
 	return FT_OK;
 }
 
@@ -49,15 +52,17 @@ json_t *adapterhub_flex_config(const struct ft_model *m, json_t *labels)
 {
 	bool tags = ft_model_task(m) == FT_TASK_TAG, two = !tags && hidden_of(m);
 	bool pooler = !tags && !two && ft_model_find(m, "pool.weight");
-	const char *type = tags ? "tagging" : ft_model_task(m) == FT_TASK_MULTILABEL ? "multilabel_classification" : "classification";
-	json_t *o = json_pack("{s:s, s:I, s:i, s:s?, s:O, s:n}", "head_type", type, "num_labels", (json_int_t)ft_model_outputs(m), "layers",
-	                      two ? 2 : 1, "activation_function", !two ? NULL : is_distilbert(m) ? "relu" : "tanh", "label2id", labels,
-	                      "dropout_prob");
-	if (o && !tags && (json_object_set_new(o, "use_pooler", json_boolean(pooler)) || json_object_set_new(o, "bias", json_true()))) {
-		json_decref(o);
-		return NULL;
-	}
-	return o;
+	bool many = ft_model_task(m) == FT_TASK_MULTILABEL;
+	json_t *o = json_pack("{s:s, s:I, s:i, s:s?, s:O, s:n}", "head_type",
+	                      tags ? "tagging" : many ? "multilabel_classification" : "classification", "num_labels",
+	                      (json_int_t)ft_model_outputs(m), "layers", two ? 2 : 1, "activation_function",
+	                      !two ? NULL : is_distilbert(m) ? "relu" : "tanh", "label2id", labels, "dropout_prob");
+	int rc = o && !tags ? ft_json_set(o, "use_pooler", json_boolean(pooler)) : FT_OK;
+	rc = rc || tags ? rc : ft_json_set(o, "bias", json_true());
+	if (rc == FT_OK)
+		return o;
+	json_decref(o);
+	return NULL;
 }
 
 /* Dropout, linear and activation are counted. */

@@ -31,6 +31,6 @@ int ft_format_check(const struct ft_format *f, const struct ft_model *m)
 {
 	if (f->words || !json_object_get(ft_model_meta(m), "tokens"))
 		return FT_OK;
-	return ft_fail(FT_EUSAGE, "%s: tokens were added to its vocabulary, which only --to %s and --to %s can say", ft_model_name(m),
-	               format_hf.name, format_peft.name);
+	return ft_fail(FT_EUSAGE, "%s: tokens were added to its vocabulary, which only --to %s and --to %s can say",
+	               ft_model_name(m), format_hf.name, format_peft.name);
 }

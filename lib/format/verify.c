@@ -189,7 +189,7 @@ static int compare_row(const struct ft_model *m, const struct ft_param *p, const
 	return 0;
 }
 
-/* Of a table of which an adapter holds some rows: these must come back as rounding makes them, and the others as they are. */
+/* Of a table of which an adapter holds some rows: these must come back as rounding makes them, others as they are. */
 static int compare_rows(const struct ft_model *m, const struct ft_param *x, const struct ft_param *y,
                         const struct ft_format *f, enum ft_dtype dtype)
 {

@@ -326,7 +326,8 @@ int model_output(const struct ft_model *m, struct ft_graph *g, const struct head
 int tokens_plan(struct ft_model *m, const json_t *more); /* a plan's, or NULL, into meta */
 int tokens_of_folder(struct ft_model *m, const json_t *tokens); /* of an adapter's note, or NULL: into meta */
 /* Puts the rows of t into the base's, at these indices; `where` is t's file. */
-int tokens_take(const struct ft_model *m, struct ft_param *p, const struct ft_stored *t, const json_t *indices, const char *where);
+int tokens_take(const struct ft_model *m, struct ft_param *p, const struct ft_stored *t, const json_t *indices,
+                const char *where);
 int tokens_describe(struct ft_model *m);                 /* shape.words, after shape.vocabulary is known */
 bool tokens_grown(const struct ft_model *m, const struct ft_param *p); /* it has rows, or numbers, of new ones */
 #define TOKENS_NAME 40

@@ -196,7 +196,8 @@ static int check_indices(const struct ft_model *m, const struct ft_param *p, con
 	return rc;
 }
 
-int tokens_take(const struct ft_model *m, struct ft_param *p, const struct ft_stored *t, const json_t *indices, const char *where)
+int tokens_take(const struct ft_model *m, struct ft_param *p, const struct ft_stored *t, const json_t *indices,
+                const char *where)
 {
 	size_t n = json_array_size(indices), cols = (size_t)p->t.cols;
 	bool own = tokens_grown(m, p);
@@ -207,7 +208,7 @@ int tokens_take(const struct ft_model *m, struct ft_param *p, const struct ft_st
 	rc = rc ? rc : rows ? ft_widen(rows, t->data, t->dtype, n * cols) : FT_EFAIL;
 	rc = rc < 0 ? ft_context(rc, "%s", where) : param_base(m, p);
 	for (size_t i = 0; rc == FT_OK && i < n; i++)
-		memcpy(p->t.data + (size_t)json_integer_value(json_array_get(indices, i)) * cols, rows + i * cols, cols * sizeof *rows);
+		memcpy(p->t.data + json_integer_value(json_array_get(indices, i)) * p->t.cols, rows + i * cols, cols * sizeof *rows);
 	free(rows);
 	p->stored = rc == FT_OK;
 	p->kept = own ? m->shape.words : 0;
