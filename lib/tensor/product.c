@@ -150,6 +150,8 @@ static void tile(float *c, int64_t ldc, const float *a, const float *b, int64_t 
 /* Bytes of a row of B that are sent for ahead of those in use: to the second cache, as the
  * rows of many matrices begin at the same place of the first one. */
 #define AHEAD 512
+/* A strip of at most so many bytes stays in the second cache, beside the next. */
+#define STRIP_CACHED (256 << 10)
 /* Rows whose sums are in registers at a time. */
 #define FEW (LANES == 16 ? 8 : ROWS)
 
@@ -184,13 +186,22 @@ __attribute__((noinline)) static void sum_rows(int64_t m, vf (*sums)[2], const f
 		}
 }
 
-/* Sends for what follows the step at l: of these n rows, or where they end of the strip's after. */
+/* Sends for what follows the step at l of these n rows. Of blocks, of which little is read, that is the strip after this
+ * one, in the order of its addresses, where both have room in the second cache. Of others each row is sent for a little
+ * before its use, and where it ends that of the strip after. */
 INLINE void send_ahead(const struct rows *x, int n, int64_t l, int64_t k)
 {
-	int64_t row = stored_bytes(x->type, k), at = stored_bytes(x->type, l) + AHEAD;
+	int64_t row = stored_bytes(x->type, k), at = stored_bytes(x->type, l), step = stored_bytes(x->type, STEP);
+	if (turned_at_once(x->type) == FT_BLOCK && n * row <= STRIP_CACHED) {
+		const unsigned char *next = x->data + n * (x->stride + at);
+		for (int64_t line = 0; line < n * step; line += 4 * LINE)
+			__builtin_prefetch(next + line, 0, 3);
+		return;
+	}
+	at += AHEAD;
 	at += at < row ? 0 : n * x->stride - row;
 	for (int i = 0; i < n; i++)
-		for (int64_t line = 0; line < stored_bytes(x->type, STEP); line += 4 * LINE)
+		for (int64_t line = 0; line < step; line += 4 * LINE)
 			__builtin_prefetch(x->data + i * x->stride + at + line, 0, 2);
 }
 
