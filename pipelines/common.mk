@@ -11,6 +11,8 @@ OUT ?= out
 BIN ?= $(abspath ../../build/bin)
 export PATH := $(BIN):$(PATH)
 SEEDS ?= 1 2 3
+# Where the reference is computed, as PyTorch calls it: cuda is for who has no day. Seconds compare on a cpu alone.
+DEVICE ?= cpu
 REAL := ../real-models
 SUMMARY := ../summary.py
 

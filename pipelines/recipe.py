@@ -28,11 +28,13 @@ def parser(doc, epochs=3, rate=1e-4, batch=16, max_length=64):
     p.add_argument("--batch", type=int, default=batch, help="rows in a batch (%(default)s)")
     p.add_argument("--max-length", type=int, default=max_length, help="tokens of a row, the rest is cut (%(default)s)")
     p.add_argument("--threads", type=int, default=2, help="(%(default)s)")
+    p.add_argument("--device", default="cpu", help="as PyTorch calls it; times of training compare on a cpu alone (%(default)s)")
     return p
 
 
 def prepare(options):
     torch.set_num_threads(options.threads)
+    torch.set_default_device(options.device)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
 
@@ -68,6 +70,7 @@ def optimizer_of(model, options):
 
 def train(model, lengths, loss_of, seed, options):
     """All steps; loss_of(rows' numbers) is the loss of a batch, `lengths` those of the rows."""
+    model.to(options.device)
     rng = random.Random(seed)
     batches = [b for _ in range(options.epochs) for b in shuffled(rng, lengths, options.batch)]
     optimizer = optimizer_of(model, options)

@@ -45,7 +45,7 @@ def fine_tune(seed, options):
     begin = time.monotonic()
     base.train(model, rows["train"], torch.tensor(truth["train"], dtype=torch.float32), seed, options)
     seconds = time.monotonic() - begin
-    p = {part: base.predict(lambda b: model(**b).logits.sigmoid(), rows[part]).numpy() for part in ("valid", "test")}
+    p = {part: base.predict(lambda b: model(**b).logits.sigmoid(), rows[part]).cpu().numpy() for part in ("valid", "test")}
     tuned = np.array([tune(truth["valid"][:, k], p["valid"][:, k]) for k in range(len(labels))])
     for name, thresholds in ((0.5, 0.5), ("tuned", tuned)):
         f1 = {kind: {"f1": f1_score(truth["test"], p["test"] >= thresholds, average=kind, zero_division=0)}

@@ -25,8 +25,13 @@ def read_rows(tokenizer, texts, options):
     """Token ids of rows, and which text each is of."""
     if not options.windows:
         return base.encode(tokenizer, texts, options.max_length), list(range(len(texts)))
+    fresh = options.max_length - 2 - options.stride  # tokens that a further window adds
+    tokens = base.encode(tokenizer, texts, 1 << 20)
+    expected = sum(1 + max(0, -(-(len(ids) - options.max_length) // fresh)) for ids in tokens)
     cut = tokenizer(texts, truncation=True, max_length=options.max_length, stride=options.stride,
                     return_overflowing_tokens=True, padding=False)
+    if len(cut["input_ids"]) != expected:  # tokenizers 0.23.2 makes two of each text
+        sys.exit(f"legal/reference.py: this version of tokenizers cuts {len(cut['input_ids'])} windows, not {expected}")
     return cut["input_ids"], cut["overflow_to_sample_mapping"]
 
 

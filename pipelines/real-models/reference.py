@@ -87,7 +87,7 @@ def fine_tune(seed, options):
 def vectors(options):
     """Mean of the last hidden states over the real tokens, scaled to length 1."""
     tokenizer = AutoTokenizer.from_pretrained(options.model)
-    model = AutoModel.from_pretrained(options.model).eval()
+    model = AutoModel.from_pretrained(options.model).to(options.device).eval()
     rows = encode(tokenizer, [row[-1] for row in read(options.data)], options.max_length)
 
     def run(b):

@@ -18,6 +18,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import losses
 from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimilarityEvaluator
+from sentence_transformers.util import batch_to_device
 
 LOSSES = {"cosine": losses.CosineSimilarityLoss, "cosent": losses.CoSENTLoss}
 
@@ -32,7 +33,7 @@ def train(model, scores, first, second, seed, options):
     loss = LOSSES[options.loss](model)
 
     def loss_of(chosen):
-        columns = [model.preprocess([texts[i] for i in chosen]) for texts in (first, second)]
+        columns = [batch_to_device(model.preprocess([texts[i] for i in chosen]), model.device) for texts in (first, second)]
         return loss(columns, torch.tensor([scores[i] for i in chosen]))
 
     recipe.train(model, [len(a) + len(b) for a, b in zip(first, second)], loss_of, seed, options)
@@ -40,7 +41,7 @@ def train(model, scores, first, second, seed, options):
 
 def fine_tune(seed, options):
     torch.manual_seed(seed)
-    model = SentenceTransformer(options.model, device="cpu")
+    model = SentenceTransformer(options.model, device=options.device)
     model.max_seq_length = options.max_length
     begin = time.monotonic()
     train(model, *read(os.path.join(options.data, "train.tsv")), seed, options)
