@@ -260,7 +260,9 @@ static int check_use(int argc, char **argv)
 		return ft_fail(FT_EUSAGE, "one stream of batches at most is expected");
 	int rc = check_options();
 	if (rc == FT_OK && ft_ranks_count(o.ranks) > 1 && (plan || memory))
-		rc = ft_fail(FT_EUSAGE, "--plan and --memory are about one process, of which ranks are several");
+		rc = ft_fail(FT_EUSAGE, "--plan and --memory are about one process: plan it alone, with the same --shards, no rank takes more");
+	if (rc == FT_OK && json && !plan)
+		rc = ft_fail(FT_EUSAGE, "--json is how --plan writes; the log is in JSON already");
 	return rc == FT_OK && ft_ranks_count(o.ranks) > 1 ? check_shared(argc ? argv[0] : "-") : rc;
 }
 

@@ -39,6 +39,7 @@ fails 'too little is refused' 1 train -q --memory 5M -o d.ft
 like 'and the least is said' "$(cat .err)" '^ft-train: --memory: 5.0 MB do not suffice: the least is [0-9.]+ MB'
 is 'with nothing written' "$(ls d.ft 2>&1 | grep -c 'No such')" 1
 fails 'a pipe cannot be read twice' 2 ft-train -q -m plan.ft --memory 1G -o d.ft -
+fails '--json without --plan' 2 ft-train -q -m plan.ft --json -o d.ft train.bat
 
 # ---- parts ----
 train -q --parts 3 -j 1 -o one.ft
