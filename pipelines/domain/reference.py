@@ -3,8 +3,9 @@
 
 Usage: reference.py MODEL OUT [--seed N]... [--task-epochs N]
 
-OUT has the folders all and few, as the Makefile makes them. The recipe is ../recipe.py's. Which tokens are hidden cannot be
-equal; those of the held-out text are the same for all seeds. Needs torch, transformers and scikit-learn.
+OUT has the folders all and few, as the Makefile makes them, and held.jsonl, the held-out batches as ft-cat shows them: which
+tokens are hidden in training cannot be equal, in what is measured they are. The recipe is ../recipe.py's. Needs torch,
+transformers and scikit-learn.
 """
 
 import json
@@ -49,12 +50,15 @@ def hide(rows, tokenizer, rng):
     return batch
 
 
-def held_out(model, rows, tokenizer, size=32):
-    """Mean loss of the hidden tokens."""
-    rng, total, count = random.Random(0), 0.0, 0
-    with torch.inference_mode():
-        for i in range(0, len(rows), size):
-            batch = hide(rows[i:i + size], tokenizer, rng)
+def held_out(model, path):
+    """Mean loss of the hidden tokens of a stream of batches."""
+    total, count = 0.0, 0
+    with open(path, encoding="utf-8") as f, torch.inference_mode():
+        for b in (b for b in map(json.loads, f) if "offsets" in b):
+            spans = list(zip(b["offsets"], b["offsets"][1:]))
+            batch = base.batch([b["ids"][i:j] for i, j in spans])
+            width = batch["input_ids"].shape[1]
+            batch["labels"] = torch.tensor([b["labels"][i:j] + [-100] * (width - j + i) for i, j in spans])
             n = (batch["labels"] != -100).sum().item()
             total += model(**batch).loss.item() * n
             count += n
@@ -70,7 +74,7 @@ def pretrain(seed, options, tokenizer, frozen):
     rng = random.Random(seed)
     loss_of = lambda chosen: model(**hide([rows[i] for i in chosen], tokenizer, rng)).loss
     recipe.train(model, [len(r) for r in rows], loss_of, seed, options)
-    return model, held_out(model, windows(tokenizer, os.path.join(options.data, "all", "valid.tsv"), options.max_length), tokenizer)
+    return model, held_out(model, os.path.join(options.data, "held.jsonl"))
 
 
 def task(seed, options, tokenizer, network):

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Continued pre-training by ft, and a task with few labels on what came of it.
 #   run.sh MODEL OUT SEED...
-# Reads OUT/all and OUT/few, writes OUT/perplexity.jsonl and OUT/task.jsonl. EPOCHS, TASK_EPOCHS and LENGTH come from the
-# Makefile.
+# Reads OUT/all and OUT/few, writes OUT/perplexity.jsonl and OUT/task.jsonl, and OUT/held.jsonl, the held-out text with hidden
+# tokens, for others to be measured on. EPOCHS, TASK_EPOCHS and LENGTH come from the Makefile.
 set -eu
 model=$1 out=$2
 shift 2
@@ -48,5 +48,6 @@ for seed; do
 	tune model "$seed" "$model"
 	tune domain "$seed" "$work/all.ft"
 done
+ft-cat "$work/held.bat" >"$out/held.jsonl"
 cp "$work/perplexity" "$out/perplexity.jsonl"
 cp "$work/task" "$out/task.jsonl"
