@@ -192,4 +192,16 @@ for tool in 'ft-cat nothing' 'ft-batch nothing' 'ft-train -m plan.ft nothing' 'f
 	fails "$tool" 1 $tool
 	grep -q 'nothing: No such file or directory' .err || { fail "$tool says so"; sed 's/^/# /' .err; }
 done
+
+# ---- a terminal ----
+if python3 -c 'import pty' 2>/dev/null; then
+	# on_terminal COMMAND...: all that it writes there, and how it ends
+	on_terminal() { python3 -c 'import os, pty, sys; print("exit", os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))' "$@" </dev/null | tr -d '\r'; }
+	is 'a stream is not written there' "$(on_terminal ft-batch -q train.tok)" 'ft-batch: a stream is binary and is not written to a terminal; redirect it or use -o FILE
+exit 2'
+	like 'but what is text' "$(on_terminal ft-cat train.bat)" '^exit 0'
+	like 'progress is told on a line of its own' "$(on_terminal ft-train -m plan.ft -o term.ft train.bat)" 'exit 0$'
+else
+	skip 'no terminals here'
+fi
 done_testing

@@ -430,6 +430,69 @@ static void check_log(void)
 	json_decref(meta);
 }
 
+/* A log that is a list of these; what came of writing a stream with it, and of reading that. */
+static int with_log(json_t *log_taken, struct bytes *b)
+{
+	json_t *meta = example_meta();
+	catch_stdout();
+	struct ft_writer *w = ft_writer_open_log("-", "batches", meta, log_taken);
+	int rc = w ? ft_writer_close(w) : ft_last_error();
+	ft_writer_free(w);
+	caught_stdout(b);
+	json_decref(meta);
+	json_decref(log_taken);
+	return rc;
+}
+
+static void check_logs(void)
+{
+	struct bytes b;
+	json_t *log = json_array();
+	for (int i = 0; i < 999; i++)
+		json_array_append_new(log, json_integer(i % 2 ? i : i / 2 * 2000)); /* whatever they are */
+	is_int(with_log(json_deep_copy(log), &b), FT_OK, "a thousand stages");
+	struct ft_reader *r = ft_reader_open(path_of(b.p, b.n), NULL);
+	is_int(r ? (long long)json_array_size(ft_reader_log(r)) : 0, 1000, "are read back");
+	ft_reader_close(r);
+	json_array_append_new(log, json_string("one more"));
+	ok(with_log(log, &b) == FT_EFAIL && strstr(ft_message(), "stdout: a history of more than 1000 stages"), "and no more");
+	ok(with_log(json_pack("[s,s]", "x", "x"), &b) == FT_OK && (r = ft_reader_open(path_of(b.p, b.n), NULL)) &&
+	   json_array_size(ft_reader_log(r)) == 2, "what is there twice is written once");
+	ft_reader_close(r);
+}
+
+/* Who asks again after a failure gets it again. */
+static void check_again(void)
+{
+	struct bytes z, b;
+	struct ft_rec rec;
+	make(&z, "tokens");
+	plain_bytes(&b, &z);
+	struct ft_reader *r = ft_reader_open(path_of(b.p, b.n - 3), NULL);
+	int rc = 1;
+	while (r && rc > 0)
+		rc = ft_reader_next(r, &rec);
+	ok(rc == FT_ECUT && ft_reader_next(r, &rec) == FT_ECUT && rec.count == 0, "a stream that was cut stays so");
+	ft_reader_close(r);
+	r = ft_reader_open(path_of(b.p, b.n), NULL);
+	while (r && (rc = ft_reader_next(r, &rec)) > 0)
+		;
+	ok(rc == 0 && ft_reader_next(r, &rec) == 0, "and one that has ended, too");
+	ft_reader_close(r);
+	/* A map whose length takes two or four bytes is a header like any other. */
+	for (int wide = 0; wide < 2; wide++) {
+		struct bytes c;
+		size_t head = wide ? 5 : 3;
+		memcpy(c.p, wide ? "\xdf\0\0\0" : "\xde\0", head - 1);
+		c.p[head - 1] = b.p[0] & 0xf;
+		memcpy(c.p + head, b.p + 1, b.n - 1);
+		c.n = b.n + head - 1;
+		r = ft_reader_open(path_of(c.p, c.n), "tokens");
+		ok(r != NULL, "a header whose length takes %d bytes", wide ? 4 : 2);
+		ft_reader_close(r);
+	}
+}
+
 int main(void)
 {
 	static const char *const kinds[] = { "tokens", "batches", "model" };
@@ -443,6 +506,8 @@ int main(void)
 	}
 	check_ends();
 	check_log();
+	check_logs();
+	check_again();
 	is_int(ft_reader_open("/", NULL) == NULL ? ft_last_error() : 0, FT_EFAIL, "a folder is not a stream");
 	return tap_done();
 }
