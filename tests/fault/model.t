@@ -91,4 +91,19 @@ printf 's/"labels":\\["neg","pos"\\]/"labels":[%s]/' "$labels" >many.sed
 sed -f many.sed plan.json | ft-cat --from-json >many.ft
 is 'three hundred thousand labels are read at once' "$(timeout 10 ft-freeze -q --show --json many.ft | wc -l | tr -d ' ')" \
 	"$(ft-freeze -q --show --json plan.ft | wc -l | tr -d ' ')"
+
+# ---- files of a folder that lead nowhere, or are too large ----
+# odd FOLDER FILE HOW CODE MESSAGE: HOW is loop, for a link to itself, or a size
+odd() {
+	rm -rf odd; cp -r "$SRC/tests/ref/$1" odd; chmod -R u+w odd; rm -f "odd/$2"
+	case $3 in loop) ln -s "$2" "odd/$2" ;; *) truncate -s "$3" "odd/$2" ;; esac
+	fails "$2: $3" "$4" ft-freeze --show --json --base "$SRC/tests/ref/tiny-bert-classify" odd
+	like "$2: $3: says so" "$(cat .err)" "^ft-freeze: odd.*$5\$"
+}
+for file in config.json model.safetensors modules.json tokenizer_config.json; do
+	odd tiny-bert $file loop 1 "/$file: Too many levels of symbolic links"
+done
+odd tiny-bert config.json 17M 65 '/config.json: 17825792 bytes; at most 16777216 are read'
+odd peft/list adapter_config.json 17M 65 ': adapter_config.json: 17825792 bytes; at most 16777216 are read'
+odd peft/list adapter_model.safetensors loop 1 '/adapter_model.safetensors: Too many levels of symbolic links'
 done_testing

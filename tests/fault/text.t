@@ -96,6 +96,35 @@ done
 (yes '{"text":' | head -n 100000 | tr -d '\n'; echo) >deep.jsonl
 fails 'jsonl: nested too deeply' 65 timeout 5 ft-tokenize -q -m bytes --task none deep.jsonl
 
+# ---- whatever a pipe begins with ----
+printf 'the film\nthe\n' >p.txt
+python3 - <<'END'
+import bz2, gzip, io, lzma, tarfile, zipfile
+text = open("p.txt", "rb").read()
+open("p.gz", "wb").write(gzip.compress(text))
+open("p.bz2", "wb").write(bz2.compress(text))
+open("p.xz", "wb").write(lzma.compress(text))
+with zipfile.ZipFile("p.zip", "w") as z:
+    z.writestr("p.txt", text)
+with tarfile.open("p.tar", "w") as t:
+    t.add("p.txt")
+open("skip.zst", "wb").write(b"\x50\x2a\x4d\x18\x02\0\0\0xy")
+END
+zstd -qf p.txt -o p.zst 2>/dev/null || python3 -c 'import zstandard; open("p.zst", "wb").write(zstandard.compress(open("p.txt", "rb").read()))'
+cat skip.zst p.zst >p.skip
+tokens() { ft-tokenize -q -m bytes --task none -f lines "$@" | ft-cat | grep '"ids"' | sed 's/,"src.*//'; }
+want=$(tokens p.txt)
+for f in p.gz p.bz2 p.xz p.zip p.tar p.zst p.skip; do
+	is "$f" "$(tokens $f)" "$want"
+	is "$f in a pipe" "$(cat $f | tokens -)" "$want"
+	is "$f in a pipe, byte by byte" "$(python3 -c 'import os, sys
+for b in open(sys.argv[1], "rb").read(): os.write(1, bytes([b]))' $f | tokens -)" "$want"
+done
+odd=$(printf 'a\tb\377.jsonl')
+echo '{' >"$odd"
+fails 'a name that is no text' 65 ft-tokenize -q -m bytes --task none "$odd"
+like 'is told as one line of it' "$(cat .err)" 'ft-tokenize: a[?]b[?].jsonl:1: '
+
 # ---- a long line that is asked for ----
 if [ -z "${FT_TEST_LONG:-}" ]; then
 	skip 'texts of 100 MB: FT_TEST_LONG=1'

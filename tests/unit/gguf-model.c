@@ -268,8 +268,18 @@ static void check_keys(void)
 	refused("gpt2", "gpt2.attention.head_count", 0, 3, NULL, "embedding_length 16 is not a multiple of attention.head_count 3");
 	refused("qwen3", "yarn", 0, 0, "none", NULL);
 	refused("gemma3", "gemma3.attention.sliding_window", 0, 0, NULL, NULL);
+	refused("llama", "llama.attention.head_count", FT_GGUF_F32, 0x40000000, NULL, "'llama.attention.head_count' is not a whole number");
+	with_list("llama", "llama.rope.scaling.factor", FT_GGUF_U32, 1, "\2\0\0\0", 4, "'llama.rope.scaling.factor' is not a number");
+	with_number("llama", "llama.rope.scaling.type", FT_GGUF_U32, 1, "'llama.rope.scaling.type' is not");
+	with_key("llama", "llama.rope.scaling.type", FT_GGUF_STRING, "\4\0\0\0\0\0\0\0none", 12, NULL);
+	with_key("llama", "llama.rope.scaling.type", FT_GGUF_STRING, "\4\0\0\0\0\0\0\0nono", 12, "'nono' is not supported");
+	with_key("llama", "llama.rope.scaling.type", FT_GGUF_STRING, "\4\0\0\0\0\0\0\0yarn", 12, "'yarn' is not supported");
 	read_file("llama");
-	unsigned char *p = behind("blk.0.ffn_up.weight");
+	unsigned char *p = behind("rope_freqs.weight");
+	p[12] = FT_GGML_I32;
+	opens("llama", "type of rope_freqs", "tensor 'rope_freqs.weight' is not 2 float32");
+	read_file("llama");
+	p = behind("blk.0.ffn_up.weight");
 	p[20] = FT_GGML_I32;
 	opens("llama", "type", "type I32 is not supported; F32, F16, BF16, Q8_0 and Q4_0 are");
 }

@@ -336,6 +336,18 @@ static void tokenizer(const char *what, const char *reason)
 	unlink(path);
 }
 
+static void check_numbers(void)
+{
+	begin(3, 0, 1), array("general.alignment", FT_GGUF_U32, 1), put(32, 4);
+	refused("an alignment that is a list", "general.alignment");
+	begin(3, 0, 1), key("general.alignment", FT_GGUF_U64, 32, 8);
+	refused("an alignment of 64 bits", "general.alignment");
+	begin(3, 0, 1), text("k"), put(FT_GGUF_STRING, 4), put((uint64_t)1 << 40, 8), data(32, 64);
+	refused("a text of a terabyte", "cut short within k");
+	begin(3, 0, 1), array("k", FT_GGUF_U64, (uint64_t)1 << 62), data(32, 64);
+	refused("numbers without end", "k");
+}
+
 static void check_tokenizers(void)
 {
 	begin(3, 0, 4), text_key(KEY "model", "llama"), pieces("b");
@@ -407,5 +419,6 @@ int main(void)
 	ft_buf_free(&out);
 	check_types();
 	check_tokenizers();
+	check_numbers();
 	return tap_done();
 }

@@ -10,6 +10,7 @@
 #define WORDPIECE "tests/ref/wordpiece/uncased/tokenizer.json"
 #define GPT2 "tests/ref/tokenizers/gpt2/tokenizer.json"
 #define LLAMA2 "tests/ref/tokenizers/llama2/tokenizer.json"
+#define T5 "tests/ref/sentencepiece/t5/tokenizer.json"
 #define PIECES "tests/ref/tokenizers/pieces/tokenizer.json"
 
 static char folder[] = "/tmp/ft-unit.XXXXXX", path[64];
@@ -255,6 +256,23 @@ static const struct change gpt2[] = {
 	  "start and stop must not be negative" },
 };
 
+static const struct change unigram[] = {
+	{ "unigrams as they are", "future", "1", NULL },
+	{ "an unknown piece beyond the last", "model/unk_id", "1000000", "unk_id" },
+	{ "one before the first", "model/unk_id", "-1", "unk_id" },
+	{ "one that is no number", "model/unk_id", "\"2\"", "unk_id: must be a whole number" },
+	{ "none", "model/unk_id", "null", NULL },
+	{ "no list of unigrams", "model/vocab", NULL, "not a list of pieces with scores" },
+	{ "unigrams without scores", "model/vocab", "{\"a\":0}", "not a list of pieces with scores" },
+	{ "a score that is a text", "model/vocab/0", "[\"<pad>\",\"0\"]", "a score is not a number" },
+	{ "a score that is no number", "model/vocab/0", "[\"<pad>\",null]", "a score is not a number" },
+	{ "an entry of three", "model/vocab/0", "[\"<pad>\",0.0,1]", "']' is expected" },
+	{ "a piece that is a number", "model/vocab/0", "[1,0.0]", "a piece in quotes is expected" },
+	{ "a piece twice", "model/vocab/0", "[\"\u2581\",0.0]", "stands twice" },
+	{ "bytes that are not there", "model/byte_fallback", "true", NULL },
+	{ "a flag of bytes", "model/byte_fallback", "1", "byte_fallback: must be true or false" },
+};
+
 static const struct change pieces[] = {
 	{ "a part without the prefix", "model/merges/0", "\"a b\"", "is shorter than continuing_subword_prefix" },
 	{ "a long prefix", "model/continuing_subword_prefix", "\"###\"", "is not in the vocabulary" },
@@ -364,6 +382,78 @@ static void forms(void)
 	check("a tokenizer.json that is a list", "tokenizer.json: must be an object");
 }
 
+/* A tokenizer of three unigrams, and one for each byte. */
+static struct ft_tok *unigrams(const char *unk, bool bytes)
+{
+	struct ft_buf b = { 0 };
+	ft_buf_printf(&b, "{\"version\":\"1.0\",\"model\":{\"type\":\"Unigram\",\"unk_id\":%s,\"byte_fallback\":%s,"
+	              "\"vocab\":[[\"<unk>\",0.0],[\"a\",-1.0],[\"ab\",-1.5]", unk, bytes ? "true" : "false");
+	for (int c = 0; bytes && c < 256; c++)
+		ft_buf_printf(&b, ",[\"<0x%02X>\",-9.0]", c);
+	ft_buf_printf(&b, "]}}");
+	put("tokenizer.json", (char *)b.data, b.len);
+	ft_buf_free(&b);
+	return ft_tok_open(folder);
+}
+
+static bool has_ids(const struct ft_tok *t, const char *text, const int32_t *ids, size_t n)
+{
+	struct ft_tok_text x = { 0 };
+	bool same = t && ft_tok_encode(t, text, strlen(text), 0, &x) == FT_OK && x.n == n && memcmp(x.ids, ids, n * sizeof *ids) == 0;
+	ft_tok_text_free(&x);
+	return same;
+}
+
+static void unknown_characters(void)
+{
+	struct ft_tok_text x = { 0 };
+	struct ft_tok *t = unigrams("0", true);
+	ok(has_ids(t, "ab\u00e9a", (int32_t[]){ 2, 3 + 0xc3, 3 + 0xa9, 1 }, 4), "what is in no unigram is bytes");
+	ft_tok_free(t);
+	t = unigrams("0", false);
+	ok(has_ids(t, "ab\u00e9\u00e9a", (int32_t[]){ 2, 0, 1 }, 3), "or unknown, several in a row once");
+	ft_tok_free(t);
+	t = unigrams("null", false);
+	ok(has_ids(t, "ab", (int32_t[]){ 2 }, 1) && ft_tok_encode(t, "\u00e9", 2, 0, &x) == FT_EFORMAT &&
+	   strstr(ft_message(), "a character is not in the vocabulary"), "or an error, where nothing stands for it");
+	ft_tok_free(t);
+	ft_tok_text_free(&x);
+}
+
+/* With this normalizer two texts are the same tokens. */
+static void alike(const char *normalizer, const char *a, const char *b, const char *what)
+{
+	char value[200];
+	struct ft_tok_text one = { 0 }, two = { 0 };
+	snprintf(value, sizeof value, "{\"type\":\"%s\"%s}", normalizer, strcmp(normalizer, "BertNormalizer") ? ""
+	         : ",\"clean_text\":true,\"handle_chinese_chars\":true,\"strip_accents\":null,\"lowercase\":true");
+	struct ft_tok *t = with("normalizer", value);
+	ok(t && ft_tok_encode(t, a, strlen(a), 0, &one) == FT_OK && ft_tok_encode(t, b, strlen(b), 0, &two) == FT_OK &&
+	   one.n && one.n == two.n && memcmp(one.ids, two.ids, one.n * sizeof *one.ids) == 0, "%s: %s", normalizer, what);
+	ft_tok_free(t);
+	ft_tok_text_free(&one);
+	ft_tok_text_free(&two);
+}
+
+static void normal_forms(void)
+{
+	alike("NFC", "\u1100\u1161\u11a8", "\uac01", "parts of a Hangul syllable");
+	alike("NFC", "\uac00\u11a8", "\uac01", "a syllable and its tail");
+	alike("NFD", "\uac01", "\u1100\u1161\u11a8", "a Hangul syllable");
+	alike("NFC", "s\u0307\u0323", "\u1e69", "marks in another order");
+	alike("NFC", "a\u0307\u0323\u0301", "\u1ea1\u0307\u0301", "marks of which one finds its letter");
+	alike("NFC", "\u0301a", "\u0301a", "a mark without a letter");
+	alike("NFD", "q\u0301\u0323\u0307\u05b0", "q\u05b0\u0323\u0301\u0307", "four marks, sorted");
+	alike("NFKC", "\ufb01\u2460\u00bd", "fi11\u20442", "what is written otherwise");
+	alike("NFKD", "\ufdfa", "\u0635\u0644\u0649 \u0627\u0644\u0644\u0647 \u0639\u0644\u064a\u0647 \u0648\u0633\u0644\u0645",
+	      "one character of eighteen");
+	alike("Lowercase", "\u0130\u00c9\u0391\U00010400", "i\u0307\u00e9\u03b1\U00010428", "capitals");
+	alike("StripAccents", "e\u0301\u0323x", "ex", "marks");
+	alike("BertNormalizer", "\u1e69\u00c9\tA\u0301\u0b3c", "se a", "accents, white space, capitals");
+	alike("BertNormalizer", "a\u0b3e\u0b57", "a\u0b3e\u0b57", "marks that take room stay");
+	alike("Nmt", "a\u200bb\u2028c\x0b" "d\x7f\ufeff\t", "a b cd  ", "odd white space");
+}
+
 static void contradictions(void)
 {
 	static const struct { const char *what, *config, *reason; } cases[] = {
@@ -400,6 +490,8 @@ static void vocabulary_texts(void)
 		{ "white space", "{ \"[UNK]\" :\t0 ,\r\n \"a\" : 1 }", NULL },
 		{ "a piece twice", "{\"[UNK]\":0,\"a\":1,\"\\u0061\":2}", "piece 'a' stands twice" },
 		{ "half a surrogate pair", "{\"[UNK]\":0,\"\\ud83e\":1}", "wrong escape" },
+		{ "a pair with another half", "{\"[UNK]\":0,\"\\ud83e\\u0041\":1}", "wrong escape" },
+		{ "a second half alone", "{\"[UNK]\":0,\"\\udd17\":1}", "wrong escape" },
 		{ "a wrong escape", "{\"[UNK]\":0,\"\\q\":1}", "wrong escape" },
 		{ "a short escape", "{\"[UNK]\":0,\"\\u00", "tokenizer.json" },
 		{ "a line end in a piece", "{\"[UNK]\":0,\"a\nb\":1}", "does not end" },
@@ -663,9 +755,12 @@ int main(void)
 	changed(WORDPIECE, wordpiece, sizeof wordpiece / sizeof *wordpiece);
 	changed(GPT2, gpt2, sizeof gpt2 / sizeof *gpt2);
 	changed(PIECES, pieces, sizeof pieces / sizeof *pieces);
+	changed(T5, unigram, sizeof unigram / sizeof *unigram);
 	nested();
 	growth();
 	forms();
+	normal_forms();
+	unknown_characters();
 	contradictions();
 	vocabulary_texts();
 	added_tokens();
