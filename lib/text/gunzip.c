@@ -29,6 +29,8 @@ struct raw {
 	/* of all bytes so far */
 	unsigned char last[HEADER + BLOCK]; /* the end of the data, then a block */
 	size_t nlast;
+	unsigned char tail[RAW_TAIL]; /* as much of the end as is asked for */
+	size_t ntail;
 	int64_t bytes;
 	bool again;   /* a second header was seen */
 	bool empty;   /* there is nothing at all */
@@ -133,9 +135,22 @@ static bool is_header(const unsigned char *h)
 	       && (h[9] < 14 || h[9] == 255);
 }
 
+static void keep_tail(struct raw *r, const unsigned char *p, size_t n)
+{
+	if (n > RAW_TAIL) {
+		p += n - RAW_TAIL;
+		n = RAW_TAIL;
+	}
+	size_t stay = r->ntail < RAW_TAIL - n ? r->ntail : RAW_TAIL - n;
+	memmove(r->tail, r->tail + r->ntail - stay, stay);
+	memcpy(r->tail + stay, p, n);
+	r->ntail = stay + n;
+}
+
 /* Looks for a second header in n more bytes, and keeps the end of the data. */
 static void look(struct raw *r, const unsigned char *p, size_t n)
 {
+	keep_tail(r, p, n);
 	memcpy(r->last + r->nlast, p, n);
 	size_t all = r->nlast + n, skip = r->bytes == 0;
 	for (const unsigned char *s = r->last + skip, *end = r->last + all; !r->again && s + HEADER <= end; s++) {
@@ -162,6 +177,15 @@ la_ssize_t raw_read(struct archive *a, void *ctx, const void **block)
 		look(r, r->block, (size_t)got);
 	*block = r->block;
 	return got;
+}
+
+ssize_t raw_rest(struct raw *r, const unsigned char **tail)
+{
+	ssize_t got;
+	while ((got = read_again(r, 0)) > 0)
+		keep_tail(r, r->block, (size_t)got);
+	*tail = r->tail;
+	return got < 0 ? got : (ssize_t)r->ntail;
 }
 
 la_int64_t raw_seek(struct archive *a, void *ctx, la_int64_t offset, int whence)

@@ -32,6 +32,8 @@ int raw_is_gzip(struct raw *r);
 int raw_is_text(struct raw *r);
 ssize_t raw_some(struct raw *r, const char **p); /* the next bytes as they come; 0 at the end, -1 */
 ssize_t raw_read(struct archive *a, void *raw, const void **block); /* a callback of libarchive */
+#define RAW_TAIL ((size_t)22 + 65535) /* what can stand behind the directory of a zip archive */
+ssize_t raw_rest(struct raw *r, const unsigned char **tail); /* reads to the end; how many of the last bytes these are, or -1 */
 int64_t raw_seek(struct archive *a, void *raw, int64_t offset, int whence); /* another */
 int raw_error(const struct raw *r); /* the errno of a read that failed, or 0 */
 int raw_attach(struct archive *a, ssize_t (*read)(struct archive *, void *, const void **), void *ctx);

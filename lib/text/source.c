@@ -192,17 +192,30 @@ static const char *entry_name(struct archive_entry *e)
 	return name ? name : "?";
 }
 
+/* The end of the bytes there are; how many these are, or -1. */
+static ssize_t read_tail(struct source *s, unsigned char own[RAW_TAIL], const unsigned char **tail)
+{
+	struct stat st;
+	if (!s->regular)
+		return raw_rest(s->raw, tail);
+	*tail = own;
+	if (fstat(s->fd, &st) < 0)
+		return -1;
+	return pread(s->fd, own, RAW_TAIL, st.st_size > (off_t)RAW_TAIL ? st.st_size - (off_t)RAW_TAIL : 0);
+}
+
 /* libarchive reads a zip file without its directory, too, and does not see that
  * the end is missing: look for the directory's end record, as long as the
  * archive's comment, of 65535 bytes at most, lets it be away from the end. */
 static int check_zip_end(struct source *s)
 {
-	struct stat st;
-	unsigned char tail[22 + 65535];
-	if (!s->regular || fstat(s->fd, &st) < 0)
-		return FT_OK;
-	off_t from = st.st_size > (off_t)sizeof tail ? st.st_size - (off_t)sizeof tail : 0;
-	ssize_t n = pread(s->fd, tail, sizeof tail, from);
+	unsigned char own[RAW_TAIL];
+	const unsigned char *tail;
+	ssize_t n = read_tail(s, own, &tail);
+	if (n < 0)
+		return ft_fail_errno("%s", s->path);
+	if (!s->regular && (s->gunzip || archive_filter_code(s->archive, 0) != ARCHIVE_FILTER_NONE))
+		return FT_OK; /* that is the end of what is compressed */
 	for (ssize_t i = n - 22; i >= 0; i--)
 		if (memcmp(tail + i, "PK\5\6", 4) == 0 && i + 22 + (tail[i + 20] | tail[i + 21] << 8) <= n)
 			return FT_OK;
@@ -223,13 +236,9 @@ static int end_of_archive(struct source *s)
 	s->done = true;
 	if (raw_error(s->raw))
 		return fail(s);
-	if (format == ARCHIVE_FORMAT_ZIP) {
-		int rc = check_zip_end(s);
-		if (rc < 0)
-			return rc;
-		while (!s->regular && read(s->fd, s->block, BLOCK) > 0)
-			;
-	}
+	int rc = format == ARCHIVE_FORMAT_ZIP ? check_zip_end(s) : FT_OK;
+	if (rc < 0)
+		return rc;
 	if (s->any)
 		return 0;
 	if (format == ARCHIVE_FORMAT_EMPTY)

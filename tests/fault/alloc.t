@@ -135,6 +135,8 @@ cat >talks.jsonl <<'END'
 END
 tries out ft-tokenize -q -m chat talks.jsonl -o out
 tries out ft-tokenize -q -m plain --long turns --max-length 40 talks.jsonl -o out
+sed 's/messages/talk/' talks.jsonl >named.jsonl
+tries out ft-tokenize -q -m plain --messages talk --learn last named.jsonl -o out
 sed -n 1p talks.jsonl >talk.json
 printf '{"chat_template": [{"name": "default", "template": "{%% for m in messages %%}{{ m|tojson }}{%% endfor %%}"}], "eos_token": {"content": "<|end|>"}}' >named.json
 cp -r plain named && rm named/chat_template.jinja && cp named.json named/tokenizer_config.json
@@ -144,7 +146,7 @@ tries out ft-tokenize -q -m lm.ft pairs.jsonl -o out
 echo '{"prompt":[{"role":"user","content":"x"}],"chosen":[{"role":"assistant","content":"y"}],"rejected":[{"role":"assistant","content":"z"}]}' >sides.jsonl
 tries out ft-tokenize -q -m plain sides.jsonl -o out
 echo '{"context": "The train was", "choices": ["good", " a", "it it"], "answer": 2}' >choices.jsonl
-tries out ft-tokenize -q -m lm.ft choices.jsonl -o out
+tries out ft-tokenize -q -m lm.ft --choices choices choices.jsonl -o out
 echo '{"tokens": ["the", "play"], "tags": ["O", "B-LOC"]}' >words.jsonl
 tries out ft-tokenize -q -m "$tagger" words.jsonl -o out
 printf 'label,text\n"a, b",the day\nb,"a\nnight"\n' >sets.csv

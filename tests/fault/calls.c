@@ -2,7 +2,7 @@
  *
  *	FT_CALL_AT=N        at which (from 1)
  *	FT_CALL=NAME        only calls of this name count: write, fsync, ftruncate, link, unlink, rename; or one of these, which
- *	                    count only then: fchmod, flock, fstat, pread. Several: with '+' between them
+ *	                    count only then: fchmod, flock, fstat, pread, read. Several: with '+' between them
  *	FT_CALL_ON=1        at that one, and at all that follow
  *	FT_CALL_UNLINK=FILE this file is removed, and the call made
  *	FT_CALL_SIGNAL=S    this signal comes (9: the process ends before the call)
@@ -101,7 +101,7 @@ WRAP(int, fstat, (int fd, struct stat *st), fd, st)
 /* With the system's own calls: these are made before there is anything to look names up with. */
 ssize_t read(int fd, void *p, size_t n)
 {
-	return n && !(n = some(n)) ? -1 : syscall(SYS_read, fd, p, n);
+	return happens_when_named("read") || (n && !(n = some(n))) ? -1 : syscall(SYS_read, fd, p, n);
 }
 
 ssize_t pread(int fd, void *p, size_t n, off_t at)

@@ -120,6 +120,40 @@ for f in p.gz p.bz2 p.xz p.zip p.tar p.zst p.skip; do
 	is "$f in a pipe, byte by byte" "$(python3 -c 'import os, sys
 for b in open(sys.argv[1], "rb").read(): os.write(1, bytes([b]))' $f | tokens -)" "$want"
 done
+size=$(wc -c <p.zip) bad=''
+for n in $(seq $((size / 2)) $((size - 1))); do
+	rc=0
+	head -c $n p.zip | ft-tokenize -q -m bytes --task none -f lines - >x.tok 2>err || rc=$?
+	[ $rc = 65 ] && grep -q 'cut short' err || bad="$bad $n"
+done
+is 'a zip archive that is cut in a pipe, anywhere in its second half' "$bad" ''
+is 'behind a long comment' "$(python3 -c '
+import zipfile
+with zipfile.ZipFile("long.zip", "w") as z:
+    z.writestr("p.txt", open("p.txt", "rb").read())
+    z.comment = b"x" * 65535
+'; cat long.zip | tokens -)" "$want"
+head -c $(($(wc -c <long.zip) - 1)) long.zip >cut.zip
+fails 'of which the end is missing' 65 sh -c 'cat cut.zip | ft-tokenize -q -m bytes --task none -f lines -'
+if ft-cat --version | grep -q sanitizer || ! ${CC:-cc} -O1 -shared -fPIC -o calls.so "$SRC/tests/fault/calls.c" 2>cc.err; then
+	skip 'calls cannot fail here'
+else
+	# The first read is of the processors; those of the pipe follow.
+	for f in p.txt p.gz p.zip p.tar p.skip; do
+		bad=''
+		for at in 2 3 4 5; do
+			rc=0
+			cat $f | LD_PRELOAD=$T/calls.so FT_CALL=read FT_CALL_AT=$at FT_CALL_ERRNO=5 FT_CALL_COUNT=count \
+				ft-tokenize -q -m bytes --task none -f lines - >x.tok 2>err || rc=$?
+			[ "$(cat count)" -ge $at ] || break
+			case "$rc $(cat err)" in
+			'1 ft-tokenize: stdin: Input/output error' | '1 ft-tokenize: stdin/p.txt: Input/output error') ;;
+			*) bad="$bad read $at: $rc $(cat err)" ;;
+			esac
+		done
+		is "$f in a pipe that fails" "$at$bad" "$at"
+	done
+fi
 odd=$(printf 'a\tb\377.jsonl')
 echo '{' >"$odd"
 fails 'a name that is no text' 65 ft-tokenize -q -m bytes --task none "$odd"
