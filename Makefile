@@ -149,13 +149,24 @@ lint: ## every header compiles alone; pages are clean; warnings are errors
 golden: all ## write the OPTIONS of the manual pages again from --help=man
 	@BIN=$(abspath $(BUILD)/bin) tests/docs/options --write
 
-COUNTING := BUILD=build/coverage OPT='-O0 -g --coverage'
+COUNTED  := build/coverage
+COUNTING := BUILD=$(COUNTED) OPT='-O0 -g --coverage' LDFLAGS=$(COUNTED)/tests/fault/dump.o
+OF_RANKS := $(addprefix $(COUNTED)/,lib/ranks/ranks.o lib/cli/main.o libft.a bin/ft-train)
 coverage: ## lines and branches that the tests reach of what reads files and keeps checkpoints (needs gcov)
-	@$(MAKE) --no-print-directory -s $(COUNTING) build/coverage/tests/fault/dump.o
-	@$(MAKE) --no-print-directory -s -j2 $(COUNTING) LDFLAGS='build/coverage/tests/fault/dump.o' all units
-	@find build/coverage -name '*.gcda' -delete
-	@tests/run build/coverage
-	@tests/coverage build/coverage
+	@$(MAKE) --no-print-directory -s $(COUNTING) LDFLAGS= $(COUNTED)/tests/fault/dump.o
+	@$(MAKE) --no-print-directory -s -j2 $(COUNTING) all units
+	@find $(COUNTED) -name '*.gcda' -delete
+	@tests/run $(COUNTED)
+	@! pkg-config --exists ompi-c || $(MAKE) --no-print-directory -s coverage-of-ranks
+	@tests/coverage $(COUNTED)
+
+# Of several ranks, too: by the same objects, but for the few that know of them.
+.PHONY: coverage-of-ranks
+coverage-of-ranks:
+	@rm -f $(OF_RANKS)
+	@$(MAKE) --no-print-directory -s MPI=1 $(COUNTING) $(COUNTED)/bin/ft-train
+	@tests/run $(COUNTED) tests/mpi/ranks.t
+	@rm -f $(OF_RANKS)
 
 # ---- installing, packing ----
 .PHONY: install uninstall dist clean help
