@@ -272,7 +272,7 @@ ends() {
 	hook="LD_PRELOAD=$preload FT_CALL=$call FT_CALL_AT=$at FT_CALL_ERRNO=$errno $*" rc=0
 	train -m plan.ft --steps 4 --log log --checkpoint ck --every 2 -o got.ft train.bat 2>err || rc=$?
 	hook=''
-	is "$what" "$rc $(grep -v '^ft-train: step' err | tail -n 1)" "$want"
+	is "$what" "$rc $(grep '^ft-train: [^s]\|^ft-train: stopped' err | tail -n 1)" "$want"
 }
 begin
 ends 'a file system without locks' '0 ft-train: warning: ck.lock: No locks available: take care that no other run uses it' flock 1 37
@@ -296,6 +296,14 @@ ends 'a log that is a link to itself' '1 ft-train: log: Too many levels of symbo
 begin
 ln -s ck ck
 ends 'a checkpoint that is one' '1 ft-train: ck: Too many levels of symbolic links' fsync 1000 5
+begin
+begin
+ends 'a signal while the last checkpoint is saved' \
+	'143 ft-train: stopped by SIGTERM when all was done; the same command writes the model' rename 6 0 FT_CALL_SIGNAL=15
+ends 'the same command does' '0 ft-train: ck: the run is finished' fsync 1000 5
+begin
+ends 'one while another is' '143 ft-train: stopped by SIGTERM; the same command goes on after step 3' rename 2 0 FT_CALL_SIGNAL=15
+ends 'it goes on' '0 ft-train: ck: going on after step 3' fsync 1000 5
 begin
 exec 9>ck.lock && flock 9
 ends 'in use by what says no number' '75 ft-train: ck: in use by another run' fsync 1000 5
