@@ -17,4 +17,6 @@ is 'the head alone changes nothing of the body' "$(body "$T/out/1.head.ft")" ''
 is 'then the last layer changes, and no other' "$(body "$T/out/1.last.ft" | grep -v '^layer\.1\.')" ''
 is 'then all do' "$(body "$T/out/1.all.ft" | grep -c '^layer\.0\.')" 16
 is 'nothing is made again' "$(run -n | grep -c ft-)" 0
+ok 'another seed' run SEEDS='1 2 3'
+is 'is added' "$(wc -l <"$T/out/all.jsonl")" 3
 done_testing

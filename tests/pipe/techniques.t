@@ -18,8 +18,13 @@ for part in train test; do # no text is in both
 done
 ok 'TREC' run compare-techniques trec DATA="$T/data" NAMES='head lora'
 is 'a row for each technique' "$(sed -n 's/^| \([a-z]*\) |.*/\1/p' compare-techniques/trec/table.md | tr '\n' ' ')" 'technique head lora '
+ok 'another seed' run compare-techniques trec DATA="$T/data" NAMES='head lora' SEEDS='1 2'
+is 'is added to the table' "$(grep -c ' ± ' compare-techniques/trec/table.md)" 2
 like 'with what it trains' "$(grep '^| head' compare-techniques/trec/table.md)" '^\| head \| [0-9]+ \| [0-9.]+ % \|'
 
 ok 'remedies' run forgetting FIRST_EPOCHS=1 SECOND_EPOCHS=1 NAMES='none ewc replay'
+ok 'another seed of remedies' run forgetting FIRST_EPOCHS=1 SECOND_EPOCHS=1 NAMES='none ewc replay' SEEDS='1 2'
+is 'is added, too' "$(ls forgetting/*.2.jsonl | wc -l)" 3
+is 'and nothing is made again' "$(run forgetting FIRST_EPOCHS=1 SECOND_EPOCHS=1 NAMES='none ewc replay' SEEDS='1 2' -n | grep -c ft-)" 0
 is 'a row for each remedy' "$(grep -c -E '^\| (none|ewc|replay) \|' forgetting/table.md)" 3
 done_testing
