@@ -188,8 +188,10 @@ static int choose_sites(const struct folder *f, const json_t *c, const struct si
 {
 	int err = FT_OK;
 	bool attention = ft_json_bool(c, "mh_adapter", false, &err), output = ft_json_bool(c, "output_adapter", false, &err);
+	if (err < 0)
+		return ft_context(err, "%s: " FOLDER_CONFIG ": config", f->dir);
 	json_t *patterns = json_array();
-	int rc = err < 0 ? ft_context(err, "%s: " FOLDER_CONFIG ": config", f->dir) : ft_json_set(o, "patterns", patterns);
+	int rc = ft_json_set(o, "patterns", patterns);
 	size_t count = 0;
 	double usual = 0;
 	for (size_t i = 0; rc == FT_OK && i < s->count; i++) {
