@@ -79,6 +79,7 @@ static void released(void)
 int main(void)
 {
 	char said[64];
+	signal(SIGHUP, SIG_DFL); /* nohup has ignored it */
 	is_int(child(once, said), SIGTERM, "a signal leaves a mark");
 	is_int(child(twice, said), -SIGINT, "a second one ends the process");
 	is_int(child(raised_again, said), -SIGTERM, "the first one can be raised again");
