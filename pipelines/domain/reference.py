@@ -8,6 +8,7 @@ tokens are hidden in training cannot be equal, in what is measured they are. The
 transformers and scikit-learn.
 """
 
+import copy
 import json
 import math
 import os
@@ -16,8 +17,6 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "real-models")]
-import copy
-
 import recipe
 import reference as base
 import torch
