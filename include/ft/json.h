@@ -25,6 +25,11 @@ char *ft_json_text(const json_t *v);
 
 /* Sets a member; takes the value, which may be NULL: FT_EFAIL (out of memory). */
 int ft_json_set(json_t *obj, const char *key, json_t *value_taken);
+/* Appends to an array in the same way. */
+int ft_json_append(json_t *array, json_t *value_taken);
+
+/* A member, borrowed from `obj`; NULL also where it is null. */
+json_t *ft_json_get(const json_t *obj, const char *key);
 
 /* Members with a default. What has another type than asked for counts as an
  * error: the functions set *err (when err is not NULL) to FT_EFORMAT and keep

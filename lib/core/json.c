@@ -133,14 +133,23 @@ int ft_json_set(json_t *obj, const char *key, json_t *value_taken)
 	return json_object_set_new(obj, key, value_taken) < 0 ? ft_fail(FT_EFAIL, "out of memory for '%s'", key) : FT_OK;
 }
 
+int ft_json_append(json_t *array, json_t *value_taken)
+{
+	return json_array_append_new(array, value_taken) < 0 ? ft_fail(FT_EFAIL, "out of memory for a list") : FT_OK;
+}
+
+json_t *ft_json_get(const json_t *obj, const char *key)
+{
+	json_t *v = json_object_get(obj, key);
+	return json_is_null(v) ? NULL : v;
+}
+
 /* The member when it is there and not null; sets *err unless it has a type
  * for which `right` holds. */
 static const json_t *member(const json_t *obj, const char *key, const char *type, int *err, int right(const json_t *))
 {
-	const json_t *v = json_object_get(obj, key);
-	if (!v || json_is_null(v))
-		return NULL;
-	if (right(v))
+	const json_t *v = ft_json_get(obj, key);
+	if (!v || right(v))
 		return v;
 	int rc = ft_fail(FT_EFORMAT, "%s: must be %s", key, type);
 	if (err)
