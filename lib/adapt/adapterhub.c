@@ -6,6 +6,7 @@
 #include "ft/cli.h"
 #include "ft/mem.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -19,27 +20,35 @@ static bool is_in(const char *key, const char *const *list)
 
 /* ---- the head ---- */
 
-json_t *adapterhub_config(const json_t *said, const char *class)
+/* id2label, from label2id. */
+static int turn_labels(const json_t *said, json_t *config)
 {
-	json_t *config = json_pack("{s:[s], s:{}}", "architectures", class, "id2label");
-	const json_t *n = json_object_get(said, "num_labels");
+	json_t *labels = json_object(), *id;
 	const char *label;
-	json_t *id;
-	int rc = config ? 0 : -1;
+	int rc = labels ? FT_OK : ft_fail(FT_EFAIL, "out of memory for labels");
+	json_int_t n = (json_int_t)json_object_size(json_object_get(said, "label2id")), i;
 	json_object_foreach(json_object_get(said, "label2id"), label, id) {
 		char key[32];
-		snprintf(key, sizeof key, "%lld", (long long)json_integer_value(id));
-		rc |= json_object_set_new(json_object_get(config, "id2label"), key, json_string(label));
+		i = json_typeof(id) == JSON_INTEGER ? json_integer_value(id) : -1;
+		snprintf(key, sizeof key, "%lld", (long long)i);
+		if (rc == FT_OK && (i < 0 || i >= n || json_object_get(labels, key)))
+			rc = ft_fail(FT_EFORMAT, "label2id: '%.120s' has no number of its own from 0 to %lld", label, (long long)n - 1);
+		rc = rc ? rc : ft_json_set(labels, key, json_string(label));
 	}
-	if (json_object_size(json_object_get(config, "id2label")) == 0)
-		json_object_del(config, "id2label");
-	if (json_is_integer(n))
-		rc |= json_object_set(config, "num_labels", (json_t *)(uintptr_t)n);
-	if (rc == 0)
-		return config;
-	ft_fail(FT_EFAIL, "out of memory for a head");
+	if (rc == FT_OK && json_object_size(labels))
+		return ft_json_set(config, "id2label", labels);
+	json_decref(labels);
+	return rc;
+}
+
+int adapterhub_head(const struct folder *f, const json_t *said, const char *class, json_t **head)
+{
+	json_t *config = json_pack("{s:[s], s:O?}", "architectures", class, "num_labels", json_object_get(said, "num_labels"));
+	int rc = config ? turn_labels(said, config) : ft_fail(FT_EFAIL, "out of memory for a head");
+	if (rc == FT_OK && !(*head = head_of_config(config)))
+		rc = ft_last_error();
 	json_decref(config);
-	return NULL;
+	return rc < 0 ? ft_context(rc, "%s: %s", f->dir, f->kind->head_config) : FT_OK;
 }
 
 static int find_head(const struct folder *f, const struct ft_stored *last, json_t **head)
@@ -56,10 +65,7 @@ static int find_head(const struct folder *f, const struct ft_stored *last, json_
 		               f->kind->head_config);
 	if (adapterhub_flexible(f))
 		return adapterhub_find_flexible(f, head);
-	json_t *config = adapterhub_config(f->head, class);
-	*head = config ? head_of_config(config) : NULL;
-	json_decref(config);
-	return *head ? FT_OK : ft_last_error();
+	return adapterhub_head(f, f->head, class, head);
 }
 
 /* ---- its configuration ---- */
@@ -80,7 +86,11 @@ static const char *const around[] = {
 
 static bool is_neutral(const json_t *v)
 {
-	return json_is_null(v) || json_is_false(v) || (json_is_number(v) && json_number_value(v) == 0);
+	switch (json_typeof(v)) {
+	case JSON_NULL: case JSON_FALSE: return true;
+	case JSON_INTEGER: case JSON_REAL: return json_number_value(v) == 0;
+	default: return false;
+	}
 }
 
 static int check_keys(const struct folder *f, const json_t *config)
@@ -96,10 +106,10 @@ static int check_keys(const struct folder *f, const json_t *config)
 		if (!is_in(key, known) && !is_in(key, neutral) && !is_neutral(v))
 			ft_warn("%s: " FOLDER_CONFIG ": '%.60s' is not known, and passed over", f->dir, key);
 	}
-	const json_t *architecture = json_object_get(config, "architecture");
-	if (architecture && !json_is_null(architecture))
+	const json_t *architecture = ft_json_get(config, "architecture");
+	if (architecture)
 		return folder_fail(f, FT_EFORMAT, "architecture: '%.40s' is not supported; bottleneck adapters are",
-		                   json_is_string(architecture) ? json_string_value(architecture) : "?");
+		                   json_typeof(architecture) == JSON_STRING ? json_string_value(architecture) : "?");
 	return FT_OK;
 }
 
@@ -115,6 +125,18 @@ static const char *activation_of(const struct folder *f, const char *name)
 	return name;
 }
 
+/* What stands beside the adapter in its own sum; NULL: nothing that is known. */
+static const char *residual_of(const json_t *c)
+{
+	const json_t *v = json_object_get(c, "residual_before_ln");
+	const char *text = json_string_value(v);
+	if (!v || json_typeof(v) == JSON_TRUE)
+		return "block";
+	if (json_typeof(v) == JSON_FALSE)
+		return "input";
+	return text && strcmp(text, "post_add") == 0 ? "sum" : NULL;
+}
+
 /* Where sums and norms stand, as the technique's keys say it. */
 static int set_order(const struct folder *f, const json_t *c, json_t *o)
 {
@@ -122,18 +144,16 @@ static int set_order(const struct folder *f, const json_t *c, json_t *o)
 	bool parallel = ft_json_bool(c, "is_parallel", false, &err), before = ft_json_bool(c, "original_ln_before", false, &err);
 	bool after = ft_json_bool(c, "original_ln_after", true, &err), last = ft_json_bool(c, "ln_after", false, &err);
 	bool outer = ft_json_bool(c, "adapter_residual_before_ln", false, &err), first = ft_json_bool(c, "ln_before", false, &err);
-	const json_t *residual = json_object_get(c, "residual_before_ln");
-	bool sum = json_is_string(residual) && strcmp(json_string_value(residual), "post_add") == 0;
+	const char *residual = residual_of(c);
 	if (err < 0)
 		return ft_context(err, "%s: " FOLDER_CONFIG ": config", f->dir);
-	if (residual && !json_is_boolean(residual) && !sum)
+	if (!residual)
 		return folder_fail(f, FT_EFORMAT, "residual_before_ln: not true, false or \"post_add\"");
 	if (!after && (parallel || !before))
 		return folder_fail(f, FT_EFORMAT, "original_ln_after: false leaves out what goes around the block");
 	int rc = ft_json_set(o, "kind", json_string(parallel ? "parallel" : before ? "pfeiffer" : "houlsby"));
 	rc = rc ? rc : ft_json_set(o, "sum", json_string(parallel || !before ? "after" : after ? "both" : "before"));
-	rc = rc ? rc : ft_json_set(o, "residual", json_string(parallel || !residual || json_is_true(residual) ? "block"
-	                                                      : sum ? "sum" : "input"));
+	rc = rc ? rc : ft_json_set(o, "residual", json_string(parallel ? "block" : residual));
 	rc = rc ? rc : ft_json_set(o, "ln_before", json_boolean(first));
 	return rc ? rc : ft_json_set(o, "ln_after", json_string(!last ? "none" : outer && !parallel ? "outer" : "inner"));
 }
@@ -148,13 +168,11 @@ static int set_numbers(const struct folder *f, const json_t *c, json_t *o)
 		return ft_context(err, "%s: " FOLDER_CONFIG ": config", f->dir);
 	char *lower = ft_strdup(activation_of(f, activation));
 	for (char *at = lower; at && *at; at++)
-		*at = (char)(*at >= 'A' && *at <= 'Z' ? *at + 32 : *at);
+		*at = (char)tolower((unsigned char)*at);
 	int rc = lower ? ft_json_set(o, "activation", json_string(lower)) : FT_EFAIL;
 	free(lower);
 	rc = rc ? rc : ft_json_set(o, "dropout", json_real(dropout));
-	if (rc == FT_OK && scaling)
-		rc = ft_json_set(o, "scaling", json_is_number(scaling) ? json_real(json_number_value(scaling)) : json_deep_copy(scaling));
-	return rc ? rc : scaling ? FT_OK : ft_json_set(o, "scaling", json_real(1));
+	return rc ? rc : ft_json_set(o, "scaling", scaling ? json_deep_copy(scaling) : json_real(1));
 }
 
 /* reduction_factor: a number, or one for each layer by its number, and "default" for others. */
@@ -178,7 +196,7 @@ static bool is_left_out(const json_t *c, int layer)
 	size_t i;
 	json_t *v;
 	json_array_foreach(json_object_get(c, "leave_out"), i, v)
-		if (json_is_integer(v) && json_integer_value(v) == layer)
+		if (json_typeof(v) == JSON_INTEGER && json_integer_value(v) == layer)
 			return true;
 	return false;
 }
@@ -204,8 +222,8 @@ static int choose_sites(const struct folder *f, const json_t *c, const struct si
 		rc = reduction_of(f, c, x->layer, &factor);
 		if (rc == FT_OK && count++ == 0)
 			rc = ft_json_set(o, "reduction", json_real(usual = factor));
-		if (rc == FT_OK && factor != usual && json_array_append_new(patterns, json_pack("[s,s,f]", "reduction", x->name, factor)) < 0)
-			rc = ft_fail(FT_EFAIL, "out of memory for patterns");
+		if (rc == FT_OK && factor != usual)
+			rc = ft_json_append(patterns, json_pack("[s,s,f]", "reduction", x->name, factor));
 	}
 	if (rc == FT_OK && count == 0)
 		rc = folder_fail(f, FT_EFORMAT, "no block of the base has an adapter: mh_adapter, output_adapter, leave_out");
@@ -228,8 +246,8 @@ static int translate(const struct folder *f, const struct sites *s, json_t *list
 	rc = rc ? rc : set_numbers(f, c, o);
 	rc = rc ? rc : choose_sites(f, c, s, o, chosen);
 	free(chosen);
-	if (rc == FT_OK && json_array_append(list, o) < 0)
-		rc = ft_fail(FT_EFAIL, "out of memory for an adapter");
+	if (rc == FT_OK)
+		return ft_json_append(list, o);
 	json_decref(o);
 	return rc;
 }
@@ -263,6 +281,7 @@ const struct folder_kind folder_adapterhub = {
 	.translate = translate,
 	.spell = spell,
 	.check_head = adapterhub_check_head,
+	.check_files = adapterhub_check_files,
 	.wants = adapterhub_wants,
 	.place = adapterhub_place,
 };

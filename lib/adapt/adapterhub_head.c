@@ -13,12 +13,11 @@
 static const char prefix[] = "heads.", classification[] = "classification", multilabel[] = "multilabel_classification";
 static const char tagging[] = "tagging";
 
-static const json_t *config_of(const struct folder *f) { return json_object_get(f->head, "config"); }
+static const json_t *config_of(const struct folder *f) { return ft_json_get(f->head, "config"); }
 
 bool adapterhub_flexible(const struct folder *f)
 {
-	const json_t *config = config_of(f);
-	return config && !json_is_null(config);
+	return config_of(f) != NULL;
 }
 
 /* ---- what its configuration says ---- */
@@ -28,16 +27,25 @@ struct flex {
 	bool pooler, bias;
 };
 
-static int read_flex(const struct folder *f, struct flex *x)
+/* `err` as those of ft/json.h take it; NULL: adapterhub_check_files() has seen to it. */
+static struct flex flex_of(const struct folder *f, int *err)
 {
-	const json_t *c = config_of(f), *activation = json_object_get(c, "activation_function");
+	const json_t *c = config_of(f);
+	return (struct flex){
+		.type = ft_json_str(c, "head_type", "", err),
+		.name = ft_json_str(f->head, "name", "", err),
+		.activation = ft_json_str(c, "activation_function", "", err),
+		.layers = ft_json_int(c, "layers", 1, err),
+		.pooler = ft_json_bool(c, "use_pooler", false, err),
+		.bias = ft_json_bool(c, "bias", true, err),
+	};
+}
+
+int adapterhub_check_files(const struct folder *f)
+{
 	int err = FT_OK;
-	x->type = ft_json_str(c, "head_type", "", &err);
-	x->name = ft_json_str(f->head, "name", "", &err);
-	x->activation = json_is_null(activation) ? "" : ft_json_str(c, "activation_function", "", &err);
-	x->layers = ft_json_int(c, "layers", 1, &err);
-	x->pooler = ft_json_bool(c, "use_pooler", false, &err);
-	x->bias = ft_json_bool(c, "bias", true, &err);
+	if (adapterhub_flexible(f))
+		flex_of(f, &err);
 	return err < 0 ? ft_context(err, "%s: %s", f->dir, f->kind->head_config) : FT_OK;
 }
 
@@ -46,20 +54,15 @@ static int read_flex(const struct folder *f, struct flex *x)
 
 int adapterhub_find_flexible(const struct folder *f, json_t **head)
 {
-	struct flex x;
-	int rc = read_flex(f, &x);
-	if (rc < 0)
-		return rc;
+	struct flex x = flex_of(f, NULL);
 	bool tags = strcmp(x.type, tagging) == 0, many = strcmp(x.type, multilabel) == 0;
 	if (!tags && !many && strcmp(x.type, classification) != 0)
-		return head_fail(f, "a head of type '%.60s' is not supported; %s, %s and %s are", x.type, classification, multilabel,
+		return head_fail(f, "head_type: '%.60s' is not supported; %s, %s and %s are", x.type, classification, multilabel,
 		                 tagging);
 	if (!*x.name)
 		return head_fail(f, "name: missing");
-	json_t *config = adapterhub_config(config_of(f), tags ? head_tag.architecture : head_classify.architecture);
-	*head = config ? head_of_config(config) : NULL;
-	json_decref(config);
-	rc = *head ? ft_json_set(*head, "flex", json_string(x.name)) : ft_last_error();
+	int rc = adapterhub_head(f, config_of(f), tags ? head_tag.architecture : head_classify.architecture, head);
+	rc = rc ? rc : ft_json_set(*head, "flex", json_string(x.name));
 	if (rc == FT_OK && many)
 		rc = ft_json_set(*head, "type", json_string(head_multilabel.name));
 	if (rc == FT_OK && !tags && x.layers == 1 && !x.pooler)
@@ -83,12 +86,9 @@ static bool has_pooler(const struct ft_model *m) { return ft_model_find(m, "pool
 
 int adapterhub_check_head(const struct ft_model *m, const struct folder *f)
 {
-	struct flex x;
+	struct flex x = flex_of(f, NULL);
 	if (!adapterhub_flexible(f) || m->new_head)
 		return FT_OK;
-	int rc = read_flex(f, &x);
-	if (rc < 0)
-		return rc;
 	bool tags = strcmp(x.type, tagging) == 0, two = x.layers == 2 && !x.pooler && !tags;
 	const char *between = strcmp(m->family->name, "distilbert") == 0 ? "relu" : "tanh";
 	if (m->family->causal)
@@ -96,7 +96,7 @@ int adapterhub_check_head(const struct ft_model *m, const struct folder *f)
 	if (!x.bias)
 		return head_fail(f, "bias: false is not supported");
 	if (x.layers != 1 && !two)
-		return head_fail(f, "layers: %lld%s are not supported", (long long)x.layers, x.pooler ? " on the pooler" : "");
+		return head_fail(f, "layers: %lld%s are not supported", (long long)x.layers, x.pooler ? " with use_pooler" : "");
 	if (two && strcmp(x.activation, between) != 0)
 		return head_fail(f, "activation_function: '%.40s' between two layers; on a %s %s is supported", x.activation,
 		                 m->family->name, between);
@@ -107,8 +107,8 @@ int adapterhub_check_head(const struct ft_model *m, const struct folder *f)
 
 bool adapterhub_wants(const struct ft_model *m, const struct folder *f, const struct ft_param *p)
 {
-	struct flex x;
-	if (!adapterhub_flexible(f) || m->new_head || read_flex(f, &x) < 0)
+	struct flex x = flex_of(f, NULL);
+	if (!adapterhub_flexible(f) || m->new_head)
 		return false;
 	bool hidden = p == hidden_of(m, "weight") || p == hidden_of(m, "bias");
 	return strncmp(p->name, "head.", strlen("head.")) == 0 || (hidden && x.layers == 2);
@@ -119,9 +119,9 @@ static int last_number(const struct flex *x) { return (int)(x->layers - 1) * (*x
 
 int adapterhub_place(const struct ft_model *m, const struct folder *f, const char *name, struct ft_param **p)
 {
-	struct flex x;
+	struct flex x = flex_of(f, NULL);
 	*p = NULL;
-	if (!adapterhub_flexible(f) || read_flex(f, &x) < 0 || strncmp(name, prefix, strlen(prefix)) != 0)
+	if (!adapterhub_flexible(f) || strncmp(name, prefix, strlen(prefix)) != 0)
 		return 0;
 	if (m->new_head)
 		return 1;

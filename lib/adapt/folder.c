@@ -48,7 +48,7 @@ static int load_object(const struct folder *f, const char *name, json_t **v)
 	free(path);
 	if (!*v)
 		return ft_last_error();
-	return json_is_object(*v) ? FT_OK : ft_fail(FT_EFORMAT, "%s: %s: not a JSON object", f->dir, name);
+	return json_typeof(*v) == JSON_OBJECT ? FT_OK : ft_fail(FT_EFORMAT, "%s: %s: not a JSON object", f->dir, name);
 }
 
 static int find_kind(struct folder *f)
@@ -79,13 +79,15 @@ static int open_tensors(struct folder *f)
 
 static int open_head(struct folder *f)
 {
-	int there = f->kind->head_config ? load_object(f, f->kind->head_config, &f->head) : FT_OK;
-	there = there < 0 ? there : f->kind->head_weights ? has_file(f->dir, f->kind->head_weights, NULL) : 0;
+	if (!f->kind->head_config)
+		return FT_OK;
+	int there = load_object(f, f->kind->head_config, &f->head);
+	there = there ? there : f->kind->check_files(f);
+	there = there ? there : has_file(f->dir, f->kind->head_weights, NULL);
 	if (there <= 0)
 		return there;
-	char *path = ft_format("%s/%s", f->dir, f->kind->head_weights);
-	f->more = path ? ft_safetensors_open(path) : NULL;
-	free(path);
+	f->more_weights = ft_format("%s/%s", f->dir, f->kind->head_weights);
+	f->more = f->more_weights ? ft_safetensors_open(f->more_weights) : NULL;
 	return f->more ? FT_OK : ft_last_error();
 }
 
@@ -100,6 +102,7 @@ void folder_free(struct ft_model *m)
 	ft_safetensors_close(f->tensors);
 	ft_safetensors_close(f->more);
 	free(f->weights);
+	free(f->more_weights);
 	free(f->dir);
 	free(f);
 	m->folder = NULL;
@@ -132,11 +135,11 @@ json_t *folder_technique(const struct technique *t)
 	return NULL;
 }
 
-/* "layer.*.attn.q" for "layer.3.attn.q"; NULL: out of memory, or no name like that. */
+/* "layer.*.attn.q" for "layer.3.attn.q"; what is in no layer as it is. NULL: out of memory. */
 static char *glob_of(const struct site *s)
 {
 	size_t n = strncmp(s->name, "layer.", 6) == 0 ? strspn(s->name + 6, "0123456789") : 0;
-	return n && s->name[6 + n] == '.' ? ft_format("layer.*%s", s->name + 6 + n) : NULL;
+	return n ? ft_format("layer.*%s", s->name + 6 + n) : ft_strdup(s->name);
 }
 
 /* Whether all sites that the glob matches are chosen. */
@@ -159,8 +162,7 @@ int folder_sites(json_t *o, const struct sites *s, const bool *chosen)
 		bool said = false, whole = glob && says_same(glob, s, chosen);
 		for (size_t k = 0; k < json_array_size(globs) && whole; k++)
 			said = said || strcmp(json_string_value(json_array_get(globs, k)), glob) == 0;
-		if (!said && json_array_append_new(globs, json_string(whole ? glob : s->at[i].name)) < 0)
-			rc = ft_fail(FT_EFAIL, "out of memory for sites");
+		rc = !glob ? FT_EFAIL : said ? FT_OK : ft_json_append(globs, json_string(whole ? glob : s->at[i].name));
 		free(glob);
 	}
 	return rc;
@@ -173,48 +175,65 @@ static struct ft_model *describe_base(const struct ft_model *m, const json_t *he
 	return ft_model_plan(m->dir, NULL, &plan, FT_MODEL_BARE | FT_MODEL_READ);
 }
 
-/* The tensor of a checkpoint's parameter. */
-static const struct ft_stored *find_tensor(const struct folder *f, const char *file)
+char *folder_spelled(const struct folder *f, const struct ft_stored *t, bool *turned)
 {
-	for (size_t i = 0; i < ft_safetensors_count(f->tensors); i++) {
-		const struct ft_stored *t = ft_safetensors_at(f->tensors, i);
-		bool turned = false;
-		char *name = ft_format("%s%16s", t->name, "");
-		if (!name)
-			return NULL;
-		name[strlen(t->name)] = '\0';
-		f->kind->spell(name, &turned);
-		bool same = strcmp(name, file) == 0;
-		free(name);
-		if (same)
-			return t;
-	}
-	return NULL;
+	char *name = ft_format("%s%16s", t->name, "");
+	if (!name)
+		return NULL;
+	name[strlen(t->name)] = '\0';
+	f->kind->spell(name, turned);
+	return name;
 }
 
-/* The head of the note; else what the configuration says, with as many outputs as its classifier has; else the
- * base's. New reference in *head. */
+/* The tensor of a checkpoint's parameter; *found stays NULL when there is none. */
+static int find_tensor(const struct folder *f, const char *file, const struct ft_stored **found)
+{
+	for (size_t i = 0; !*found && i < ft_safetensors_count(f->tensors); i++) {
+		const struct ft_stored *t = ft_safetensors_at(f->tensors, i);
+		bool turned = false;
+		char *name = folder_spelled(f, t, &turned);
+		if (!name)
+			return FT_EFAIL;
+		*found = strcmp(name, file) == 0 ? t : NULL;
+		free(name);
+	}
+	return FT_OK;
+}
+
+/* What the configuration says, with as many outputs as its classifier has; *head stays NULL when it does not say. */
+static int said_head(const struct ft_model *m, const struct folder *f, json_t **head)
+{
+	const struct ft_stored *last = NULL;
+	json_t *classify = json_pack("{s:s, s:i}", "type", head_classify.name, "outputs", 2);
+	if (!classify)
+		return ft_fail(FT_EFAIL, "out of memory for a head");
+	struct ft_model *bare = describe_base(m, classify);
+	int rc = bare ? find_tensor(f, ft_model_find(bare, "head.weight")->file, &last) : ft_last_error();
+	rc = rc ? rc : f->kind->head(f, last, head);
+	ft_model_free(bare);
+	json_decref(classify);
+	return rc;
+}
+
+static size_t outputs_of(const json_t *head)
+{
+	size_t labels = json_array_size(json_object_get(head, "labels"));
+	return labels ? labels : (size_t)json_integer_value(json_object_get(head, "outputs"));
+}
+
+/* The head of the note; else what the configuration says; else the base's. New reference in *head. */
 static int find_head(const struct ft_model *m, const struct folder *f, json_t **head)
 {
-	const json_t *of_base = json_object_get(m->meta, "head"), *said = json_object_get(f->note, "head");
+	const json_t *of_base = json_object_get(m->meta, "head"), *noted = ft_json_get(f->note, "head");
 	*head = NULL;
-	if (said && !json_is_object(said))
+	if (noted && json_typeof(noted) != JSON_OBJECT)
 		return ft_fail(FT_EFORMAT, "%s: " FT_ADAPTER_NOTE ": head: not an object", f->dir);
-	json_t *classify = said ? NULL : json_pack("{s:s, s:i}", "type", head_classify.name, "outputs", 2);
-	struct ft_model *bare = classify ? describe_base(m, classify) : NULL;
-	json_decref(classify);
-	if (!said && !bare)
-		return ft_last_error();
-	const struct ft_param *last = bare ? ft_model_find(bare, "head.weight") : NULL;
-	int rc = said ? FT_OK : f->kind->head(f, last ? find_tensor(f, last->file) : NULL, head);
-	ft_model_free(bare);
-	/* Names of labels are the base's to say, where there are as many. */
-	size_t outputs = (size_t)json_integer_value(json_object_get(*head, "outputs")), named;
-	named = json_array_size(json_object_get(of_base, "labels"));
-	bool same = outputs && (named == outputs || (size_t)json_integer_value(json_object_get(of_base, "outputs")) == outputs);
-	if (rc == FT_OK && (said || !*head || same)) {
+	int rc = noted ? FT_OK : said_head(m, f, head);
+	/* What they mean is the base's to say, where there are as many. */
+	size_t outputs = outputs_of(*head);
+	if (rc == FT_OK && (!*head || (outputs && outputs == outputs_of(of_base)))) {
 		json_decref(*head);
-		*head = json_deep_copy(said ? said : of_base);
+		*head = json_deep_copy(noted ? noted : of_base);
 	}
 	return rc ? rc : *head ? FT_OK : ft_fail(FT_EFAIL, "out of memory for a head");
 }
@@ -234,8 +253,11 @@ static int attach_to(struct ft_model *m, const struct folder *f, struct ft_model
 int folder_describe(struct ft_model *m)
 {
 	const struct folder *f = m->folder;
-	const json_t *digest = json_object_get(json_object_get(f->note, "base"), "digest");
+	int err = FT_OK;
+	const char *digest = ft_json_str(json_object_get(f->note, "base"), "digest", NULL, &err);
 	json_t *head;
+	if (err < 0)
+		return ft_context(err, "%s: " FT_ADAPTER_NOTE ": base", f->dir);
 	int rc = find_head(m, f, &head);
 	struct ft_model *bare = rc == FT_OK ? describe_base(m, head) : NULL;
 	rc = bare ? attach_to(m, f, bare) : ft_last_error();
@@ -245,7 +267,7 @@ int folder_describe(struct ft_model *m)
 	if (rc == FT_OK)
 		rc = ft_json_set(m->meta, "head", json_incref(head));
 	json_decref(head);
-	if (rc == FT_OK && json_is_string(digest))
-		rc = ft_json_set(json_object_get(m->meta, "base"), "digest", json_deep_copy(digest));
+	if (rc == FT_OK && digest)
+		rc = ft_json_set(json_object_get(m->meta, "base"), "digest", json_string(digest));
 	return rc;
 }

@@ -17,6 +17,7 @@ struct folder {
 	char *weights;                  /* their path */
 	json_t *head;                   /* the kind's head_config, or NULL */
 	struct ft_safetensors *more;    /* its head_weights, or NULL */
+	char *more_weights;             /* their path */
 };
 
 /* A program's way of writing adapters. */
@@ -40,6 +41,8 @@ struct folder_kind {
 	bool (*saves)(const struct folder *f, const char *file);
 	/* Whether it must have numbers of one, all or some. NULL: of none. */
 	bool (*wants)(const struct ft_model *m, const struct folder *f, const struct ft_param *p);
+	/* Whether the members of head_config have the types that they must. */
+	int (*check_files)(const struct folder *f);
 	/* Whether what the head's files say can be done with this model. NULL: it can. */
 	int (*check_head)(const struct ft_model *m, const struct folder *f);
 	/* The parameter of a tensor whose name says nothing of the base: 1, *p is NULL when it is of a head that a plan has put
@@ -50,8 +53,10 @@ extern const struct folder_kind folder_peft, folder_mlx, folder_adapterhub;
 
 /* ---- adapterhub_head.c: heads of its own classes ("flexible") ---- */
 bool adapterhub_flexible(const struct folder *f);
-/* What transformers would have in config.json, of what the library saves: label2id. New reference. (adapterhub.c) */
-json_t *adapterhub_config(const json_t *said, const char *class);
+/* The head that transformers would have for this class and what the library saves: label2id, num_labels. New reference in
+ * *head. (adapterhub.c) */
+int adapterhub_head(const struct folder *f, const json_t *said, const char *class, json_t **head);
+int adapterhub_check_files(const struct folder *f);
 int adapterhub_find_flexible(const struct folder *f, json_t **head); /* as find_head() of a kind */
 int adapterhub_check_head(const struct ft_model *m, const struct folder *f);
 bool adapterhub_wants(const struct ft_model *m, const struct folder *f, const struct ft_param *p);
@@ -62,6 +67,8 @@ int adapterhub_place(const struct ft_model *m, const struct folder *f, const cha
 
 /* A meta.adapt object of technique t, whose other members are those of an empty option; new reference. */
 json_t *folder_technique(const struct technique *t);
+/* What spell() of its kind makes of a tensor's name; from malloc. NULL: out of memory. */
+char *folder_spelled(const struct folder *f, const struct ft_stored *t, bool *turned);
 /* Sets its "sites": those of s that are `chosen`, in globs where these say the same. */
 int folder_sites(json_t *o, const struct sites *s, const bool *chosen);
 
@@ -84,7 +91,6 @@ struct peft_modules {
 		const json_t *list;      /* of ends of names, or NULL */
 		struct tok_regex *regex; /* of whole names, or NULL */
 	} target, exclude, inside;       /* inside: feedforward_modules */
-	const json_t *saved;         /* modules_to_save, or NULL */
 	bool all_linear;
 	void *store;
 };
@@ -94,7 +100,9 @@ int peft_modules_inside(struct peft_modules *p, const struct site *s); /* whethe
 void peft_modules_close(struct peft_modules *p);
 /* The number that a pattern ({"regex": number}) gives the module, else `absent`. */
 int peft_pattern(struct peft_modules *p, const char *key, const char *module, double absent, double *number);
-/* Whether modules_to_save names the module that a parameter belongs to. */
+/* Whether modules_to_save is a list of names, or none. */
+int peft_check_saved(const struct folder *f);
+/* Whether it names the module that a parameter belongs to. */
 bool peft_saves(const struct folder *f, const char *file);
 
 /* ---- peft_tokens.c: rows of tables of words ---- */

@@ -55,8 +55,8 @@ static struct ft_param *find_param(const struct ft_model *m, const struct named 
 /* A tensor that lies the other way around, as floats: t->data is from malloc. */
 static int turn_tensor(struct ft_stored *t)
 {
-	size_t rows = (size_t)t->shape[0], cols = (size_t)t->shape[1], n;
-	if (t->rank != 2 || !ft_mul(rows, cols, &n))
+	size_t rows = (size_t)t->shape[0], cols = (size_t)t->shape[1], n = rows * cols; /* which are in the file */
+	if (t->rank != 2)
 		return ft_fail(FT_EFORMAT, "tensor '%s' is not a matrix", t->name);
 	float *wide = ft_alloc(n, sizeof *wide), *turned = ft_alloc(n, sizeof *turned);
 	int rc = wide && turned ? ft_widen(wide, t->data, t->dtype, n) : FT_EFAIL;
@@ -75,13 +75,13 @@ static int turn_tensor(struct ft_stored *t)
 	return FT_OK;
 }
 
-static int take(const struct folder *f, struct ft_param *p, const struct ft_stored *t, bool turned)
+static int take(const char *file, struct ft_param *p, const struct ft_stored *t, bool turned)
 {
 	struct ft_stored own = *t;
 	if (p->stored)
-		return ft_fail(FT_EFORMAT, "%s: tensor '%s': another stands for %s, too", f->weights, t->name, p->name);
+		return ft_fail(FT_EFORMAT, "%s: tensor '%s': another stands for %s, too", file, t->name, p->name);
 	int rc = turned ? turn_tensor(&own) : FT_OK;
-	rc = rc < 0 ? ft_context(rc, "%s", f->weights) : param_take(p, &own, f->weights, FOLDER_CONFIG);
+	rc = rc < 0 ? ft_context(rc, "%s", file) : param_take(p, &own, file, FOLDER_CONFIG);
 	if (own.data != t->data)
 		free((void *)(uintptr_t)own.data);
 	return rc;
@@ -98,7 +98,8 @@ static bool is_tied(const struct ft_model *m, const char *name)
 	return false;
 }
 
-static int load_tensor(struct ft_model *m, const struct folder *f, const struct named *all, const struct ft_stored *t)
+static int load_tensor(struct ft_model *m, const struct folder *f, const struct named *all, const char *file,
+                       const struct ft_stored *t)
 {
 	bool turned = false;
 	if (strstr(t->name, ".original_module.")) /* what a module that was saved whole was before */
@@ -107,12 +108,10 @@ static int load_tensor(struct ft_model *m, const struct folder *f, const struct 
 		return peft_take_virtual(m, f, t);
 	struct ft_param *placed = NULL;
 	if (f->kind->place && f->kind->place(m, f, t->name, &placed))
-		return placed ? take(f, placed, t, false) : FT_OK;
-	char *name = ft_format("%s%16s", t->name, "");
+		return placed ? take(file, placed, t, false) : FT_OK;
+	char *name = folder_spelled(f, t, &turned);
 	if (!name)
 		return FT_EFAIL;
-	name[strlen(t->name)] = '\0';
-	f->kind->spell(name, &turned);
 	bool rows = f->kind == &folder_peft && peft_is_rows(name);
 	struct ft_param *p = find_param(m, all, name);
 	bool replaced = m->new_head && (p ? strncmp(p->name, "head.", 5) == 0 : f->kind->saves && f->kind->saves(f, name));
@@ -126,8 +125,17 @@ static int load_tensor(struct ft_model *m, const struct folder *f, const struct 
 	if (passed) /* of the head that a plan has put another in place of, or of none */
 		return FT_OK;
 	if (!p)
-		return ft_fail(FT_EFORMAT, "%s: tensor '%.120s': nothing in %s is called like that", f->weights, t->name, m->dir);
-	return take(f, p, t, turned);
+		return ft_fail(FT_EFORMAT, "%s: tensor '%.120s': nothing in %s is called like that", file, t->name, m->dir);
+	return take(file, p, t, turned);
+}
+
+static int load_file(struct ft_model *m, const struct folder *f, const struct named *all, const char *file,
+                     const struct ft_safetensors *tensors)
+{
+	int rc = FT_OK;
+	for (size_t i = 0; rc == FT_OK && i < ft_safetensors_count(tensors); i++)
+		rc = load_tensor(m, f, all, file, ft_safetensors_at(tensors, i));
+	return rc;
 }
 
 /* What its configuration says that it has. */
@@ -149,10 +157,9 @@ int folder_load(struct ft_model *m)
 	const struct folder *f = m->folder;
 	struct named *all = index_params(m);
 	int rc = !all ? FT_EFAIL : f->kind->check_head ? f->kind->check_head(m, f) : FT_OK;
-	for (size_t i = 0; rc == FT_OK && i < ft_safetensors_count(f->tensors); i++)
-		rc = load_tensor(m, f, all, ft_safetensors_at(f->tensors, i));
-	for (size_t i = 0; rc == FT_OK && f->more && i < ft_safetensors_count(f->more); i++)
-		rc = load_tensor(m, f, all, ft_safetensors_at(f->more, i));
+	rc = rc ? rc : load_file(m, f, all, f->weights, f->tensors);
+	if (rc == FT_OK && f->more)
+		rc = load_file(m, f, all, f->more_weights, f->more);
 	free(all);
 	rc = rc ? rc : check_all(m, f);
 	for (size_t i = 0; rc == FT_OK && i < m->count; i++)

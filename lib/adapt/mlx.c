@@ -64,8 +64,8 @@ static int translate(const struct folder *f, const struct sites *s, json_t *list
 	rc = rc ? rc : read_numbers(f, s, o, chosen);
 	rc = rc ? rc : folder_sites(o, s, chosen);
 	free(chosen);
-	if (rc == FT_OK && json_array_append(list, o) < 0)
-		rc = ft_fail(FT_EFAIL, "out of memory for an adapter");
+	if (rc == FT_OK)
+		return ft_json_append(list, o);
 	json_decref(o);
 	return rc;
 }

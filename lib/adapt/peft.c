@@ -26,8 +26,12 @@ bool peft_is_in(const char *key, const char *const *list)
 
 static bool is_neutral(const json_t *v)
 {
-	return !v || json_is_null(v) || json_is_false(v) || (json_is_array(v) && json_array_size(v) == 0) ||
-	       (json_is_object(v) && json_object_size(v) == 0);
+	switch (json_typeof(v)) {
+	case JSON_NULL: case JSON_FALSE: return true;
+	case JSON_ARRAY: return json_array_size(v) == 0;
+	case JSON_OBJECT: return json_object_size(v) == 0;
+	default: return false;
+	}
 }
 
 static int check_keys(const struct folder *f, const struct peft_type *type)
@@ -46,11 +50,21 @@ static int check_keys(const struct folder *f, const struct peft_type *type)
 
 /* ---- the head ---- */
 
-static json_t *rows_head(const struct ft_stored *last)
+/* `outputs` 0: it has none to say. */
+static int make_head(const char *type, int64_t outputs, json_t **head)
+{
+	*head = json_pack("{s:s}", "type", type);
+	int rc = *head ? FT_OK : ft_fail(FT_EFAIL, "out of memory for a head");
+	return rc == FT_OK && outputs ? ft_json_set(*head, "outputs", json_integer(outputs)) : rc;
+}
+
+/* `type` NULL: of rows. Without a classifier it does not say. */
+static int classifier_head(const struct ft_stored *last, const char *type, json_t **head)
 {
 	int64_t outputs = last && last->rank == 2 ? last->shape[0] : 0;
-	const char *type = outputs == 1 ? head_regress.name : head_classify.name;
-	return outputs ? json_pack("{s:s, s:I}", "type", type, "outputs", (json_int_t)outputs) : NULL;
+	if (!type)
+		type = outputs == 1 ? head_regress.name : head_classify.name;
+	return outputs ? make_head(type, outputs, head) : FT_OK;
 }
 
 static int find_head(const struct folder *f, const struct ft_stored *last, json_t **head)
@@ -59,20 +73,15 @@ static int find_head(const struct folder *f, const struct ft_stored *last, json_
 	const char *task = ft_json_str(f->config, "task_type", "", &err);
 	if (err)
 		return ft_context(err, "%s: " FOLDER_CONFIG, f->dir);
-	if (!strcmp(task, "SEQ_CLS") || (!*task && last)) {
-		*head = rows_head(last);
-	} else if (!strcmp(task, "TOKEN_CLS")) {
-		*head = rows_head(last);
-		if (*head && ft_json_set(*head, "type", json_string(head_tag.name)) < 0)
-			return FT_EFAIL;
-	} else if (!strcmp(task, "CAUSAL_LM")) {
-		*head = json_pack("{s:s}", "type", head_lm.name);
-	} else if (!strcmp(task, "FEATURE_EXTRACTION")) {
-		*head = json_pack("{s:s}", "type", head_none.name);
-	} else if (*task) {
-		return folder_fail(f, FT_EFORMAT, "task_type: '%.40s' is not supported", task);
-	}
-	return FT_OK;
+	if (!*task || !strcmp(task, "SEQ_CLS"))
+		return classifier_head(last, NULL, head);
+	if (!strcmp(task, "TOKEN_CLS"))
+		return classifier_head(last, head_tag.name, head);
+	if (!strcmp(task, "CAUSAL_LM"))
+		return make_head(head_lm.name, 0, head);
+	if (!strcmp(task, "FEATURE_EXTRACTION"))
+		return make_head(head_none.name, 0, head);
+	return folder_fail(f, FT_EFORMAT, "task_type: '%.40s' is not supported", task);
 }
 
 /* ---- techniques ---- */
@@ -107,20 +116,21 @@ static int translate(const struct folder *f, const struct sites *s, json_t *list
 		return unknown_type(f, name);
 	json_t *o = type->technique ? folder_technique(type->technique) : json_object();
 	int rc = o ? check_keys(f, type) : FT_EFAIL;
+	rc = rc ? rc : peft_check_saved(f);
 	rc = rc ? rc : type->translate(f, s, o);
-	if (rc == FT_OK && type->technique && json_array_append(list, o) < 0)
-		rc = ft_fail(FT_EFAIL, "out of memory for an adapter");
+	if (rc == FT_OK && type->technique)
+		return ft_json_append(list, o);
 	json_decref(o);
 	return rc;
 }
 
 /* ---- names of tensors ---- */
 
-/* Takes out what is between two dots, "" or "x.", wherever it stands. */
+/* Takes out ".part." but for its last dot, wherever it stands. */
 static void cut_out(char *name, const char *part)
 {
-	size_t n = strlen(part);
-	for (char *at; (at = strstr(name, part)) && (at[n] == '.' || !at[n]);)
+	size_t n = strlen(part) - 1;
+	for (char *at; (at = strstr(name, part));)
 		memmove(at, at + n, strlen(at + n) + 1);
 }
 
@@ -150,10 +160,10 @@ static void spell(char *name, bool *turned)
 		if (strncmp(name, prefixes[i], n) == 0)
 			memmove(name, name + n, strlen(name + n) + 1);
 	}
-	cut_out(name, ".modules_to_save.default");
-	cut_out(name, ".modules_to_save");
-	cut_out(name, ".base_layer");
-	cut_out(name, ".token_adapter");
+	cut_out(name, ".modules_to_save.default.");
+	cut_out(name, ".modules_to_save.");
+	cut_out(name, ".base_layer.");
+	cut_out(name, ".token_adapter.");
 	cut_name(name);
 	*turned = false;
 }

@@ -17,8 +17,7 @@ static int add_pattern(json_t *o, const char *key, const struct site *s, double 
 		return FT_OK;
 	if (!patterns && ft_json_set(o, "patterns", patterns = json_array()) < 0)
 		return FT_EFAIL;
-	return json_array_append_new(patterns, json_pack("[s,s,f]", key, s->name, number)) < 0
-	               ? ft_fail(FT_EFAIL, "out of memory for patterns") : FT_OK;
+	return ft_json_append(patterns, json_pack("[s,s,f]", key, s->name, number));
 }
 
 /* What a type says of a module beside that it is meant; or NULL. */

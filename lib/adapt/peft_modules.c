@@ -5,6 +5,7 @@
 #include "../tok/regex.h"
 #include "ft/mem.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,7 +52,7 @@ static int check_list(const struct folder *f, const char *key, const json_t *v)
 {
 	size_t i;
 	json_t *name;
-	if (!json_is_array(v) || json_array_size(v) > TOO_MUCH)
+	if (json_typeof(v) != JSON_ARRAY || json_array_size(v) > TOO_MUCH)
 		return folder_fail(f, FT_EFORMAT, "%s: not a list of at most %d names", key, TOO_MUCH);
 	json_array_foreach(v, i, name)
 		if (!is_name(name))
@@ -62,8 +63,8 @@ static int check_list(const struct folder *f, const char *key, const json_t *v)
 /* A member that is a list, a string, or null. */
 static int read_list(const struct folder *f, const char *key, struct peft_list *l)
 {
-	const json_t *v = json_object_get(f->config, key);
-	if (!v || json_is_null(v))
+	const json_t *v = ft_json_get(f->config, key);
+	if (!v)
 		return FT_OK;
 	if (!is_name(v)) {
 		l->list = v;
@@ -93,12 +94,22 @@ static int matches_list(struct peft_modules *p, const struct peft_list *l, const
 
 /* ---- layers_to_transform ---- */
 
+static int check_layers(const struct folder *f)
+{
+	const json_t *layers = ft_json_get(f->config, "layers_to_transform");
+	bool right = !layers || json_typeof(layers) == JSON_INTEGER || json_typeof(layers) == JSON_ARRAY;
+	size_t i;
+	json_t *v;
+	json_array_foreach(layers, i, v)
+		right = right && json_typeof(v) == JSON_INTEGER;
+	return right ? FT_OK : folder_fail(f, FT_EFORMAT, "layers_to_transform: not a layer's number, or a list of them");
+}
+
 /* The number behind the first component `pattern`, or behind any but the first; -1: there is none. */
 static int layer_of(struct peft_modules *p, const char *pattern, const char *module)
 {
 	for (const char *at = strchr(module, '.'); at; at = strchr(at + 1, '.')) {
-		size_t digits = strspn(at + 1, "0123456789");
-		if (!digits || digits > 6 || at[1 + digits] != '.')
+		if (!isdigit((unsigned char)at[1]))
 			continue;
 		char *before = ft_strndup(module, (size_t)(at - module));
 		int fits = !before ? FT_EFAIL : pattern ? matches_pattern(p, "(?:.*\\.)?", pattern, "", before)
@@ -113,11 +124,10 @@ static int layer_of(struct peft_modules *p, const char *pattern, const char *mod
 /* Whether a module that a list names is in one of the layers that are asked for: 1, 0, <0. */
 static int in_layers(struct peft_modules *p, const char *module)
 {
-	const json_t *layers = json_object_get(p->f->config, "layers_to_transform");
+	const json_t *layers = ft_json_get(p->f->config, "layers_to_transform");
 	const json_t *patterns = json_object_get(p->f->config, "layers_pattern"), *one;
-	bool all = !layers || json_is_null(layers) || (json_is_array(layers) && json_array_size(layers) == 0);
 	int layer = -1;
-	if (all)
+	if (!layers || (json_typeof(layers) == JSON_ARRAY && json_array_size(layers) == 0))
 		return 1;
 	if (p->target.regex)
 		return folder_fail(p->f, FT_EFORMAT, "layers_to_transform: has no meaning with a regular expression");
@@ -130,7 +140,7 @@ static int in_layers(struct peft_modules *p, const char *module)
 	}
 	if (layer < 0)
 		return layer == -1 ? 0 : layer;
-	bool found = json_is_integer(layers) && json_integer_value(layers) == layer;
+	bool found = json_typeof(layers) == JSON_INTEGER && json_integer_value(layers) == layer;
 	for (size_t i = 0; i < json_array_size(layers) && !found; i++)
 		found = json_integer_value(json_array_get(layers, i)) == layer;
 	return found;
@@ -141,14 +151,12 @@ static int in_layers(struct peft_modules *p, const char *module)
 int peft_modules_open(struct peft_modules *p, const struct folder *f)
 {
 	const json_t *target = json_object_get(f->config, "target_modules");
-	*p = (struct peft_modules){ .f = f, .saved = json_object_get(f->config, "modules_to_save") };
+	*p = (struct peft_modules){ .f = f };
 	p->all_linear = is_name(target) && strcasecmp(json_string_value(target), "all-linear") == 0;
-	if (json_is_null(p->saved))
-		p->saved = NULL;
-	int rc = p->saved ? check_list(f, "modules_to_save", p->saved) : FT_OK;
-	rc = rc || p->all_linear ? rc : read_list(f, "target_modules", &p->target);
+	int rc = p->all_linear ? FT_OK : read_list(f, "target_modules", &p->target);
 	rc = rc ? rc : read_list(f, "exclude_modules", &p->exclude);
 	rc = rc ? rc : read_list(f, "feedforward_modules", &p->inside);
+	rc = rc ? rc : check_layers(f);
 	if (rc == FT_OK && !p->all_linear && !p->target.list && !p->target.regex)
 		rc = folder_fail(f, FT_EFORMAT, "target_modules: missing");
 	return rc;
@@ -197,10 +205,10 @@ int peft_modules_inside(struct peft_modules *p, const struct site *s)
 
 int peft_pattern(struct peft_modules *p, const char *key, const char *module, double absent, double *number)
 {
-	json_t *patterns = json_object_get(p->f->config, key), *v;
+	json_t *patterns = ft_json_get(p->f->config, key), *v;
 	const char *pattern;
 	*number = absent;
-	if (patterns && !json_is_null(patterns) && (!json_is_object(patterns) || json_object_size(patterns) > TOO_MUCH))
+	if (patterns && (json_typeof(patterns) != JSON_OBJECT || json_object_size(patterns) > TOO_MUCH))
 		return folder_fail(p->f, FT_EFORMAT, "%s: not an object of at most %d patterns", key, TOO_MUCH);
 	json_object_foreach(patterns, pattern, v) {
 		int rc = ends_with(module, pattern) ? 1 : matches_pattern(p, "(?:.*\\.)?", pattern, "", module);
@@ -216,6 +224,12 @@ int peft_pattern(struct peft_modules *p, const char *key, const char *module, do
 	return FT_OK;
 }
 
+int peft_check_saved(const struct folder *f)
+{
+	const json_t *saved = ft_json_get(f->config, "modules_to_save");
+	return saved ? check_list(f, "modules_to_save", saved) : FT_OK;
+}
+
 /* As a component of the name, or some of them. (PEFT takes any end of a component's name; what it saves then is
  * in the file, and is read.) */
 bool peft_saves(const struct folder *f, const char *file)
@@ -225,8 +239,8 @@ bool peft_saves(const struct folder *f, const char *file)
 	json_t *name;
 	json_array_foreach(saved, i, name) {
 		const char *want = json_string_value(name);
-		n = want ? strlen(want) : 0;
-		for (const char *at = file; n && at; at = strchr(at, '.') ? strchr(at, '.') + 1 : NULL)
+		n = strlen(want);
+		for (const char *at = file; at; at = strchr(at, '.') ? strchr(at, '.') + 1 : NULL)
 			if (strncmp(at, want, n) == 0 && (at[n] == '.' || !at[n]))
 				return true;
 	}

@@ -19,8 +19,7 @@ static int translate(const struct folder *f, const struct sites *s, json_t *o)
 	(void)s;
 	int err = FT_OK;
 	int64_t n = ft_json_int(f->config, "num_virtual_tokens", 0, &err);
-	int64_t parts = json_is_null(json_object_get(f->config, "num_transformer_submodules"))
-	                        ? 1 : ft_json_int(f->config, "num_transformer_submodules", 1, &err);
+	int64_t parts = ft_json_int(f->config, "num_transformer_submodules", 1, &err);
 	if (err)
 		return ft_context(err, "%s: " FOLDER_CONFIG, f->dir);
 	if (n < 1 || n > 1 << 20)

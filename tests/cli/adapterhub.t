@@ -95,7 +95,7 @@ like 'say how many it can be' "$(cat .err)" "AdapterHub's own heads give one num
 flex() { rm -rf bad; cp -r "$ref/adapterhub/${2:-flex-bert}" bad; sed -i "$1" bad/head_config.json; ft-predict -q -m bad --base base train.tsv; }
 ok 'theirs, as it is' flex ''
 fails 'another kind of head' 65 flex 's/"classification"/"multiple_choice"/'
-like 'says which there are' "$(cat .err)" "a head of type 'multiple_choice' is not supported; classification, multilabel_classification and tagging are"
+like 'says which there are' "$(cat .err)" "head_type: 'multiple_choice' is not supported; classification, multilabel_classification and tagging are"
 fails 'three layers' 65 flex 's/"layers": 2/"layers": 3/'
 like 'says how many' "$(cat .err)" 'layers: 3 are not supported'
 fails 'two on the pooler' 65 flex 's/"use_pooler": false/"use_pooler": true/'

@@ -168,8 +168,11 @@ done
 for kind in bert-houlsby bert-pfeiffer; do
 	tries - ft-freeze --show --json --base "$SRC/tests/ref/tiny-bert-classify" "$SRC/tests/ref/adapterhub/$kind"
 done
-for kind in regex layers vera dora ia3; do
-	tries - ft-freeze --show --json --base "$SRC/tests/ref/tiny-bert-classify" "$SRC/tests/ref/peft/$kind"
+for kind in peft/regex peft/layers peft/vera peft/dora peft/ia3 peft/tokens-classify prompts/bert-prompt; do
+	tries - ft-freeze --show --json --base "$SRC/tests/ref/tiny-bert-classify" "$SRC/tests/ref/$kind"
+done
+for kind in flex-bert flex-bert-pooler flex-bert-tags; do
+	tries - ft-freeze --show --json --base "$SRC/tests/ref/tiny-bert" "$SRC/tests/ref/adapterhub/$kind"
 done
 echo "# $tried allocations failed"
 like 'these are many' "$tried" '^[0-9]{3,}$'
