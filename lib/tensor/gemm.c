@@ -249,9 +249,13 @@ static void by_strips(const struct piece *w)
 	}
 }
 
+/* Pieces for a thread of a product of few rows: it waits for memory, which serves no two threads alike. */
+#define FEW_PIECES 4
+
 static void by_columns(const struct piece *w, double work)
 {
-	struct pieces s = { *w, least(ft_threads(), ceil_div(w->n, tile_cols(w))) };
+	int64_t pieces = ft_threads() * (w->p && has_few_rows(w->g, w->m) ? FEW_PIECES : 1);
+	struct pieces s = { *w, least(pieces, ceil_div(w->n, tile_cols(w))) };
 	ft_parallel_work((size_t)s.parts, work, columns_piece, &s);
 }
 

@@ -31,43 +31,6 @@ INLINE void store(float *p, vf v) { memcpy(p, &v, sizeof v); }
 /* Minus nothing: that, unlike plus, is folded away, as it keeps the sign of zero. */
 INLINE vf splat(float x) { return x - (vf){ 0 }; }
 
-/* Of two vectors: the lower halves, one element of each by turns; the higher halves; every
- * second element; the others. */
-#if LANES == 16
-#define DEAL_LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define DEAL_HIGH(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
-#define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
-#define ODD(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
-#elif LANES == 8
-#define DEAL_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define DEAL_HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
-#define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
-#define ODD(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15)
-#else
-#define DEAL_LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
-#define DEAL_HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
-#define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
-#define ODD(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7)
-#endif
-
-/* LANES vectors, turned: v[i][j] becomes v[j][i]. Each of log2(LANES) passes
- * deals vectors i and i + LANES/2 into each other, as in a perfect shuffle. */
-INLINE void turn(vf v[LANES])
-{
-#pragma GCC unroll 4
-	for (int pass = 1; pass < LANES; pass *= 2) {
-		vf w[LANES];
-#pragma GCC unroll 16
-		for (int i = 0; i < LANES / 2; i++) {
-			w[2 * i] = DEAL_LOW(v[i], v[i + LANES / 2]);
-			w[2 * i + 1] = DEAL_HIGH(v[i], v[i + LANES / 2]);
-		}
-#pragma GCC unroll 16
-		for (int i = 0; i < LANES; i++)
-			v[i] = w[i];
-	}
-}
-
 /* 16 bytes from each of LANES / 4 rows that are `stride` apart, one behind the other. */
 INLINE vu load_quarters(const unsigned char *p, int64_t stride)
 {
@@ -107,15 +70,58 @@ INLINE vu load_quarters(const unsigned char *p, int64_t stride)
 #define PAIRS_HIGH(a, b) ((vu)__builtin_shufflevector((vp)(a), (vp)(b), 1, 3))
 #endif
 
+/* Within each quarter the words of w[0..3], which are a square of 4 x 4, are turned: w[c][r] becomes w[r][c]. */
+INLINE void turn_quarters(vu w[4])
+{
+	vu a = WORDS_LOW(w[0], w[1]), b = WORDS_HIGH(w[0], w[1]), c = WORDS_LOW(w[2], w[3]), d = WORDS_HIGH(w[2], w[3]);
+	w[0] = PAIRS_LOW(a, c), w[1] = PAIRS_HIGH(a, c), w[2] = PAIRS_LOW(b, d), w[3] = PAIRS_HIGH(b, d);
+}
+
 /* w[c][i] = 32-bit word c of the 16 bytes at p + i * stride. Rows four apart lie in one vector, so that
- * squares of 4 x 4 are turned without leaving their quarters, which is what processors do fastest. */
+ * squares are turned without leaving their quarters, which is what processors do fastest. */
 INLINE void turn_words(vu w[4], const unsigned char *p, int64_t stride)
 {
 #pragma GCC unroll 4
 	for (int i = 0; i < 4; i++)
 		w[i] = load_quarters(p + i * stride, 4 * stride);
-	vu a = WORDS_LOW(w[0], w[1]), b = WORDS_HIGH(w[0], w[1]), c = WORDS_LOW(w[2], w[3]), d = WORDS_HIGH(w[2], w[3]);
-	w[0] = PAIRS_LOW(a, c), w[1] = PAIRS_HIGH(a, c), w[2] = PAIRS_LOW(b, d), w[3] = PAIRS_HIGH(b, d);
+	turn_quarters(w);
+}
+
+#if LANES > 4
+/* v[c], v[4 + c], ...: their quarters are turned. */
+INLINE void turn_among(vu v[LANES], int c)
+{
+#if LANES == 16
+#define LOW_HALVES(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23)
+#define HIGH_HALVES(a, b) __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31)
+#define EVEN_QUARTERS(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)
+#define ODD_QUARTERS(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)
+	vu a = LOW_HALVES(v[c], v[4 + c]), b = HIGH_HALVES(v[c], v[4 + c]);
+	vu d = LOW_HALVES(v[8 + c], v[12 + c]), e = HIGH_HALVES(v[8 + c], v[12 + c]);
+	v[c] = EVEN_QUARTERS(a, d), v[4 + c] = ODD_QUARTERS(a, d);
+	v[8 + c] = EVEN_QUARTERS(b, e), v[12 + c] = ODD_QUARTERS(b, e);
+#else
+	vu a = v[c], b = v[4 + c];
+	v[c] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+	v[4 + c] = __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+#endif
+}
+#endif
+
+/* LANES vectors, turned: v[i][j] becomes v[j][i]. */
+INLINE void turn(vf v[LANES])
+{
+	vu w[LANES];
+	memcpy(w, v, sizeof w);
+#pragma GCC unroll 4
+	for (int i = 0; i < LANES; i += 4)
+		turn_quarters(w + i);
+#if LANES > 4
+#pragma GCC unroll 4
+	for (int c = 0; c < 4; c++)
+		turn_among(w, c);
+#endif
+	memcpy(v, w, sizeof w);
 }
 
 #endif

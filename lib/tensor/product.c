@@ -6,7 +6,7 @@
  *
  * With few rows of A a product is as fast as B can be read. Then B is widened and turned
  * a little at a time, without leaving the first cache, and sent for ahead. With one row
- * blocks are multiplied as they are widened, without leaving the registers. */
+ * it is multiplied as it is turned, without leaving the registers. */
 #include "panel.h"
 
 #if LANES == 16
@@ -71,17 +71,19 @@ static void pack_cols(float *panel, const struct product_matrix *b, int64_t j, i
 
 /* ---- a tile ---- */
 
-/* A row of C, n columns of it: what it starts from, plus its sums. */
+/* A vector of C: what it starts from, plus its sums. */
+INLINE void put_vector(float *c, vf sums, enum product_start start, const float *bias)
+{
+	store(c, start == PRODUCT_SET ? sums : load(start == PRODUCT_ADD ? c : bias) + sums);
+}
+
+/* A row of C, n columns of it. */
 INLINE void put_row(float *c, vf left, vf right, int64_t n, enum product_start start, const float *bias)
 {
 	const float *from = start == PRODUCT_ADD ? c : bias;
 	if (n == COLS) {
-		if (start != PRODUCT_SET) {
-			left = load(from) + left;
-			right = load(from + LANES) + right;
-		}
-		store(c, left);
-		store(c + LANES, right);
+		put_vector(c, left, start, bias);
+		put_vector(c + LANES, right, start, bias ? bias + LANES : NULL);
 		return;
 	}
 	float sums[COLS];
@@ -150,8 +152,7 @@ static void tile(float *c, int64_t ldc, const float *a, const float *b, int64_t 
 /* Bytes of a row of B that are sent for ahead of those in use: to the second cache, as the
  * rows of many matrices begin at the same place of the first one. */
 #define AHEAD 512
-/* A strip of at most so many bytes stays in the second cache, beside the next. */
-#define STRIP_CACHED (256 << 10)
+#define AHEAD_OF_ONE 1024 /* with one row of A, which is done sooner */
 /* Rows whose sums are in registers at a time. */
 #define FEW (LANES == 16 ? 8 : ROWS)
 
@@ -186,22 +187,14 @@ __attribute__((noinline)) static void sum_rows(int64_t m, vf (*sums)[2], const f
 		}
 }
 
-/* Sends for what follows the step at l of these n rows. Of blocks, of which little is read, that is the strip after this
- * one, in the order of its addresses, where both have room in the second cache. Of others each row is sent for a little
- * before its use, and where it ends that of the strip after. */
-INLINE void send_ahead(const struct rows *x, int n, int64_t l, int64_t k)
+/* Sends for what follows the step at l of these n rows: each row a little before its use, and where it ends the one of
+ * the strip after. */
+INLINE void send_ahead(const struct rows *x, int n, int64_t l, int64_t k, int64_t ahead)
 {
-	int64_t row = stored_bytes(x->type, k), at = stored_bytes(x->type, l), step = stored_bytes(x->type, STEP);
-	if (turned_at_once(x->type) == FT_BLOCK && n * row <= STRIP_CACHED) {
-		const unsigned char *next = x->data + n * (x->stride + at);
-		for (int64_t line = 0; line < n * step; line += 4 * LINE)
-			__builtin_prefetch(next + line, 0, 3);
-		return;
-	}
-	at += AHEAD;
+	int64_t row = stored_bytes(x->type, k), at = stored_bytes(x->type, l) + ahead;
 	at += at < row ? 0 : n * x->stride - row;
 	for (int i = 0; i < n; i++)
-		for (int64_t line = 0; line < step; line += 4 * LINE)
+		for (int64_t line = 0; line < stored_bytes(x->type, STEP); line += 4 * LINE)
 			__builtin_prefetch(x->data + i * x->stride + at + line, 0, 2);
 }
 
@@ -215,7 +208,7 @@ INLINE void sum_strip(enum ft_dtype t, vf (*sums)[2], const float *a, int64_t ld
 		int64_t depth = end - l < STEP ? end - l : STEP;
 		x.at = l;
 		if (n == COLS && depth == STEP) {
-			send_ahead(&x, COLS, l, all);
+			send_ahead(&x, COLS, l, all, AHEAD);
 			pack_whole(panel, x, STEP, false);
 		} else {
 			pack_cols(panel, b, j, n, l, depth);
@@ -244,11 +237,13 @@ static void strip_of_panel(float *c, int64_t ldc, const float *a, int64_t lda, c
 	} while (l < k);
 }
 
-/* ---- one row, types in blocks ---- */
+/* ---- one row ---- */
 
-/* Sums in registers: a chain of multiply-adds waits for each of its links, four of them by turns do not. */
+/* Sums in registers. Numbers in blocks take long to widen: their sums are chains of multiply-adds by turns, which do not
+ * wait for each other. Others wait for memory, which is read fastest where few rows are read at a time. */
 #define CHAINS 4
 #define STRIP (CHAINS * LANES)
+INLINE int chains_of(enum ft_dtype t) { return turned_at_once(t) == FT_BLOCK ? CHAINS : 1; }
 
 /* sums += a row of A times a block of each of STRIP columns of B. */
 INLINE void sum_block(vf sums[CHAINS], const float *a, struct rows x)
@@ -278,41 +273,68 @@ INLINE void sum_block(vf sums[CHAINS], const float *a, struct rows x)
 		sums[c] = s[c];
 }
 
-INLINE void sum_blocks(enum ft_dtype t, vf sums[CHAINS], const float *a, const struct product_matrix *b, int64_t j, int64_t l,
-                       int64_t end, int64_t all)
+/* The same of STEP numbers of each of LANES columns, of a type that is not in blocks. */
+INLINE void sum_numbers(vf *sum, const float *a, struct rows x)
 {
-	struct rows x = columns_of(t, b, j, l);
-	for (; x.at < end; x.at += FT_BLOCK) {
-		send_ahead(&x, STRIP, x.at, all);
-		sum_block(sums, a + x.at, x);
+	vf s = *sum;
+	for (int64_t l = 0; l < STEP; l += numbers_at_once(x.type)) {
+		vf v[NUMBERS_AT_ONCE];
+		turn_numbers(x.type, v, x.data, x.stride, x.at + l);
+#pragma GCC unroll 16
+		for (int64_t i = 0; i < numbers_at_once(x.type); i++)
+			s += splat(a[l + i]) * v[i];
+	}
+	*sum = s;
+}
+
+/* chains_of(t) vectors of columns and one row; k is whole blocks. */
+INLINE void strip_of_row(enum ft_dtype t, float *c, const float *a, const struct product_matrix *b, int64_t j, int64_t k,
+                         enum product_start start, const float *bias)
+{
+	struct rows x = columns_of(t, b, j, 0);
+	for (int64_t end; x.at < k; start = PRODUCT_ADD) {
+		vf sums[CHAINS] = { { 0 } };
+		end = k - x.at < PRODUCT_DEPTH ? k : x.at + PRODUCT_DEPTH;
+		for (; x.at < end; x.at += STEP) {
+			send_ahead(&x, chains_of(t) * LANES, x.at, k, AHEAD_OF_ONE);
+			if (chains_of(t) == CHAINS)
+				sum_block(sums, a + x.at, x);
+			else
+				sum_numbers(sums, a + x.at, x);
+		}
+		for (int i = 0; i < chains_of(t); i++)
+			put_vector(c + i * LANES, sums[i], start, bias ? bias + i * LANES : NULL);
 	}
 }
 
-/* A strip of STRIP columns and one row; k is whole blocks. */
-static void strip_of_blocks(float *c, const float *a, const struct product_matrix *b, int64_t j, int64_t k,
-                            enum product_start start, const float *bias)
+/* How many of n columns it took, from the first on. */
+static int64_t strips_of_row(float *c, const float *a, const struct product_matrix *b, int64_t j, int64_t n, int64_t k,
+                             enum product_start start, const float *bias)
 {
-	for (int64_t l = 0, end; l < k; l = end, start = PRODUCT_ADD) {
-		vf sums[CHAINS] = { { 0 } };
-		end = k - l < PRODUCT_DEPTH ? k : l + PRODUCT_DEPTH;
-		switch (b->type) {
-		case FT_Q8_0: sum_blocks(FT_Q8_0, sums, a, b, j, l, end, k); break;
-		case FT_Q4_0: sum_blocks(FT_Q4_0, sums, a, b, j, l, end, k); break;
-		default: sum_blocks(FT_NF4, sums, a, b, j, l, end, k);
-		}
-		put_row(c, sums[0], sums[1], COLS, start, bias);
-		put_row(c + COLS, sums[2], sums[3], COLS, start, bias ? bias + COLS : NULL);
-	}
+	int64_t i = 0;
+#define EACH(t)                                                                                   \
+	for (; i + chains_of(t) * LANES <= n; i += chains_of(t) * LANES)                          \
+		strip_of_row(t, c + i, a, b, j + i, k, start, bias ? bias + i : NULL)
+	EACH_TYPE(b->type, EACH)
+#undef EACH
+	return i;
 }
+
+#if LANES == 16
+extern const struct ft_product ft_product_avx2;
+#endif
 
 static void strip(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j, int64_t m,
                   int64_t n, int64_t k, enum product_start start, const float *bias)
 {
-	if (m == 1 && n == STRIP && k && k % FT_BLOCK == 0 && turned_at_once(b->type) == FT_BLOCK) {
-		strip_of_blocks(c, a, b, j, k, start, bias);
+#if LANES == 16
+	if (m == 1 && b->type == FT_F32) { /* whose rows are long: half as many at a time are read faster */
+		ft_product_avx2.strip(c, ldc, a, lda, b, j, m, n, k, start, bias);
 		return;
 	}
-	for (int64_t i = 0; i < n; i += COLS)
+#endif
+	int64_t i = m == 1 && k && k % FT_BLOCK == 0 ? strips_of_row(c, a, b, j, n, k, start, bias) : 0;
+	for (; i < n; i += COLS)
 		strip_of_panel(c + i, ldc, a, lda, b, j + i, m, n - i < COLS ? n - i : COLS, k, start, bias ? bias + i : NULL);
 }
 

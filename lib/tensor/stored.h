@@ -134,14 +134,37 @@ INLINE float stored_at(enum ft_dtype t, const unsigned char *row, int64_t i)
 /* ---- a few numbers of each of LANES rows, turned by words and then widened ---- */
 
 #define BF16_AT_ONCE 8
+
+/* ---- the same without leaving the registers ---- */
+
+INLINE int64_t numbers_at_once(enum ft_dtype t) { return t == FT_BF16 ? BF16_AT_ONCE : LANES; }
+#define NUMBERS_AT_ONCE (LANES > BF16_AT_ONCE ? LANES : BF16_AT_ONCE)
+
+/* v[i] = number `at` + i of each of LANES rows, for numbers_at_once() of them; not of a type in blocks. */
+INLINE void turn_numbers(enum ft_dtype t, vf v[NUMBERS_AT_ONCE], const unsigned char *p, int64_t stride, int64_t at)
+{
+	if (t == FT_BF16) {
+		vu w[4];
+		turn_words(w, p + 2 * at, stride);
+#pragma GCC unroll 8
+		for (int i = 0; i < BF16_AT_ONCE; i++)
+			v[i] = (vf)(i % 2 ? w[i / 2] & 0xffff0000 : w[i / 2] << 16);
+		return;
+	}
+#pragma GCC unroll 16
+	for (int i = 0; i < LANES; i++)
+		v[i] = load_stored(t, p + i * stride, at);
+	turn(v);
+}
+
 /* panel[BF16_AT_ONCE][width] */
 INLINE void turn_bf16(float *panel, int64_t width, const unsigned char *p, int64_t stride)
 {
-	vu w[4];
-	turn_words(w, p, stride);
+	vf v[NUMBERS_AT_ONCE];
+	turn_numbers(FT_BF16, v, p, stride, 0);
 #pragma GCC unroll 8
 	for (int i = 0; i < BF16_AT_ONCE; i++)
-		store(panel + i * width, (vf)(i % 2 ? w[i / 2] & 0xffff0000 : w[i / 2] << 16));
+		store(panel + i * width, v[i]);
 }
 
 #if LANES > 4
