@@ -33,7 +33,7 @@ void ft_optim_clear(struct ft_optim *o);
 
 /* ---- pieces: all that a later step depends on beside the weights, for checkpoints ---- */
 struct ft_piece {
-	const char *param;   /* name of the parameter it belongs to; NULL: to all of them */
+	const char *param;   /* name of the parameter it belongs to */
 	const char *what;    /* "mean", "square", "rows"; not twice for one parameter */
 	enum ft_dtype dtype; /* of its elements, for who looks into a checkpoint */
 	void *data;          /* the optimizer's own: what is brought back is written here */

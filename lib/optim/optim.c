@@ -54,13 +54,13 @@ double ft_optim_rate(const char *name, int64_t width)
 	return k ? k->rate * 5e-5 * 768 / (double)width : FT_EUSAGE;
 }
 
-/* Notes state of a parameter (NULL: of all), so that checkpoints have it. */
+/* Notes state of a parameter, so that checkpoints have it. */
 static int add_piece(struct ft_optim *o, const struct ft_param *p, const char *what, enum ft_dtype dtype, void *data,
                      size_t bytes)
 {
 	if (ft_grow(&o->pieces, &o->piece_cap, o->npieces + 1, sizeof *o->pieces) < 0)
 		return FT_EFAIL;
-	o->pieces[o->npieces++] = (struct ft_piece){ p ? p->name : NULL, what, dtype, data, bytes };
+	o->pieces[o->npieces++] = (struct ft_piece){ p->name, what, dtype, data, bytes };
 	return FT_OK;
 }
 

@@ -166,8 +166,8 @@ static void count_training(struct planner *x)
 	}
 	x->plan->copies += sets_of_gradients(x->o.shards) * x->plan->gradients;
 	for (size_t i = 0; ft_optim_piece(optim, i, &piece); i++) {
-		const struct ft_param *p = piece.param ? ft_model_find(x->m, piece.param) : NULL;
-		x->plan->state += p ? bytes_used(x, p, piece.bytes, ft_optim_by_rows(optim, p)) : piece.bytes;
+		const struct ft_param *p = ft_model_find(x->m, piece.param);
+		x->plan->state += bytes_used(x, p, piece.bytes, ft_optim_by_rows(optim, p));
 	}
 }
 

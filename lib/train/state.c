@@ -12,7 +12,7 @@
 
 /* ---- arrays ---- */
 struct part {
-	const char *of, *what, *param; /* "optimizer", "mean", "head.weight"; the last two may be NULL */
+	const char *of, *what, *param; /* "optimizer", "mean" or NULL, "head.weight" */
 	enum ft_dtype dtype;
 	void *data;
 	size_t bytes;
@@ -59,8 +59,7 @@ static int each_part(const struct run *r, bool finished, part_fn *f, void *ctx)
 #define NAME_SIZE 256
 static void name_part(char name[NAME_SIZE], const struct part *p)
 {
-	snprintf(name, NAME_SIZE, "%s%s%s%s%s", p->of, p->what ? "/" : "", p->what ? p->what : "", p->param ? "/" : "",
-	         p->param ? p->param : "");
+	snprintf(name, NAME_SIZE, "%s%s%s/%s", p->of, p->what ? "/" : "", p->what ? p->what : "", p->param);
 }
 
 static int add_bytes(void *ctx, const struct part *p)
@@ -168,24 +167,27 @@ static json_t *numbers(const struct run *r)
 	return NULL;
 }
 
+/* A number that can be counted on from. */
+static int64_t count_of(const json_t *v, const char *key, int *err)
+{
+	int64_t n = ft_json_int(v, key, -1, err);
+	if (n < 0 || n > (int64_t)1 << 53)
+		*err = FT_EFORMAT;
+	return n;
+}
+
 static void set_numbers(struct run *r, const json_t *v, int *err)
 {
 	char *base = (char *)r;
-	r->batch = r->mark.batch = ft_json_int(v, "batch", -1, err);
-	r->epoch = r->mark.epoch = ft_json_int(v, "epoch", -1, err);
-	for (size_t i = 0; i < LENGTH(counts); i++) {
-		int64_t n = ft_json_int(v, counts[i].key, -1, err);
-		if (n < 0)
-			*err = FT_EFORMAT;
-		*(int64_t *)(base + counts[i].at) = n;
-	}
+	r->batch = r->mark.batch = count_of(v, "batch", err);
+	r->epoch = r->mark.epoch = count_of(v, "epoch", err);
+	for (size_t i = 0; i < LENGTH(counts); i++)
+		*(int64_t *)(base + counts[i].at) = count_of(v, counts[i].key, err);
 	for (size_t i = 0; i < LENGTH(reals); i++)
 		*(double *)(base + reals[i].at) = ft_json_real(v, reals[i].key, 0, err);
 	for (size_t i = 0; i < LENGTH(flags); i++)
 		*(bool *)(base + flags[i].at) = ft_json_bool(v, flags[i].key, false, err);
-	ft_optim_resume(r->optim, ft_json_int(v, "optimizer_steps", 0, err));
-	if (r->batch < 0 || r->epoch < 0)
-		*err = FT_EFORMAT;
+	ft_optim_resume(r->optim, count_of(v, "optimizer_steps", err));
 }
 
 static json_t *best_run(const struct run *r)
@@ -225,11 +227,13 @@ int state_read(struct run *r, struct ft_reader *checkpoint)
 	int err = 0;
 	r->finished = ft_json_bool(meta, "finished", false, &err);
 	set_numbers(r, json_object_get(meta, "numbers"), &err);
-	if (r->valid && json_is_object(found))
+	if (err == FT_OK && r->valid && json_is_object(found))
 		err = validator_resume(r->valid, ft_json_int(found, "step", 0, NULL), json_object_get(found, "result"),
 		                       !r->finished);
-	else if (has_validated(r))
+	else if (err == FT_OK && has_validated(r))
 		err = FT_EFORMAT;
+	if (err == FT_EFAIL)
+		return err;
 	if (err)
 		return ft_fail(FT_EFORMAT, "%s: its header does not say all that a run needs", ft_reader_name(checkpoint));
 	int rc = each_part(r, r->finished, read_part, checkpoint);
