@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define VERSION 1
@@ -273,18 +272,8 @@ static int give_names(struct checkpoint *c)
 /* Adds to a failure to write what is needed and what there is, when that is too little. */
 static int explain(const struct run *r, bool finished, int rc)
 {
-	struct statvfs fs;
-	char *slash = strrchr(r->checkpoint->fresh, '/'), *dir = slash ? ft_strndup(r->checkpoint->fresh,
-	                                                    (size_t)(slash - r->checkpoint->fresh) + 1) : ft_strdup(".");
-	char *why = ft_strdup(ft_message());
-	unsigned long long need = state_bytes(r, finished), have = ~0ull;
-	if (dir && statvfs(dir, &fs) == 0)
-		have = (unsigned long long)fs.f_bavail * fs.f_frsize;
-	if (why && have < need)
-		rc = ft_fail(rc, "%s (%llu bytes are needed, %llu are free)", why, need, have);
-	free(why);
-	free(dir);
-	return rc;
+	unsigned long long need = state_bytes(r, finished), have = lock_room(r->checkpoint->lock);
+	return have < need ? ft_fail(rc, "%s (%llu bytes are needed, %llu are free)", ft_message(), need, have) : rc;
 }
 
 static int save(struct run *r, bool finished)
@@ -333,7 +322,7 @@ int checkpoint_turn(struct run *r)
 int checkpoint_leave(struct run *r)
 {
 	struct checkpoint *c = r->checkpoint;
-	int rc = c->changed && !r->mark.moved && r->log ? save(r, false) : FT_OK;
+	int rc = c->changed && !r->mark.moved ? save(r, false) : FT_OK;
 	if (rc < 0)
 		return rc;
 	return ft_fail(FT_EFAIL, "stopped by %s; the same command goes on after step %lld", ft_signals_name(ft_signals_stop()),

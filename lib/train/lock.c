@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 struct lock {
@@ -78,6 +79,12 @@ struct lock *lock_take(const char *name)
 	free(l->path);
 	free(l);
 	return NULL;
+}
+
+unsigned long long lock_room(const struct lock *l)
+{
+	struct statvfs fs;
+	return fstatvfs(l->fd, &fs) == 0 ? (unsigned long long)fs.f_bavail * fs.f_frsize : ~0ull;
 }
 
 void lock_drop(struct lock *l)

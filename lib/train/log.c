@@ -24,7 +24,7 @@ struct log {
 /* Digest of the first `bytes` bytes of a file. Returns how many there are of them, or <0. */
 static int64_t digest_file(int fd, const char *path, int64_t bytes, struct ft_digest *d)
 {
-	char block[65536];
+	char block[4096];
 	int64_t at = 0;
 	while (at < bytes) {
 		size_t want = bytes - at < (int64_t)sizeof block ? (size_t)(bytes - at) : sizeof block;

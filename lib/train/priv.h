@@ -151,6 +151,7 @@ int state_share(struct run *r, int64_t *records);
 /* ---- lock.c ---- */
 struct lock;
 struct lock *lock_take(const char *name); /* NULL: FT_ELOCKED when another run has it */
+unsigned long long lock_room(const struct lock *l); /* bytes that are free where it lies; the most there are: not known */
 void lock_drop(struct lock *l); /* NULL is fine */
 
 /* ---- checkpoint.c ---- */

@@ -2,10 +2,10 @@
  *
  *	FT_CALL_AT=N        at which (from 1)
  *	FT_CALL=NAME        only calls of this name count: write, fsync, ftruncate, link, unlink, rename; or one of these, which
- *	                    count only then: fchmod, flock, fstat, pread, read. Several: with '+' between them
+ *	                    count only then: close, fchmod, flock, fstat, fstatvfs, pread, read. Several: with '+' between them
  *	FT_CALL_ON=1        at that one, and at all that follow
  *	FT_CALL_UNLINK=FILE this file is removed, and the call made
- *	FT_CALL_SIGNAL=S    this signal comes (9: the process ends before the call)
+ *	FT_CALL_SIGNAL=S    this signal comes, once (9: the process ends before the call)
  *	FT_CALL_ERRNO=E     the call fails so
  *	FT_CALL_COUNT=FILE  how many there were is written there
  *	FT_CALL_MOST=N      no read or write moves more bytes, and every other one is interrupted
@@ -13,11 +13,13 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -48,8 +50,8 @@ static int happens(const char *name)
 		return 0;
 	if (getenv("FT_CALL_UNLINK"))
 		syscall(SYS_unlink, getenv("FT_CALL_UNLINK"));
-	if (number("FT_CALL_SIGNAL"))
-		raise((int)number("FT_CALL_SIGNAL"));
+	if (number("FT_CALL_SIGNAL") && count == number("FT_CALL_AT"))
+		pthread_kill(pthread_self(), (int)number("FT_CALL_SIGNAL")); /* not raise(), which ends the counting of lines */
 	errno = (int)number("FT_CALL_ERRNO");
 	return errno != 0;
 }
@@ -94,9 +96,11 @@ WRAP(int, unlink, (const char *path), path)
 WRAP(int, rename, (const char *from, const char *to), from, to)
 #undef fails
 #define fails happens_when_named
+WRAP(int, close, (int fd), fd)
 WRAP(int, fchmod, (int fd, mode_t mode), fd, mode)
 WRAP(int, flock, (int fd, int how), fd, how)
 WRAP(int, fstat, (int fd, struct stat *st), fd, st)
+WRAP(int, fstatvfs, (int fd, struct statvfs *fs), fd, fs)
 
 /* With the system's own calls: these are made before there is anything to look names up with. */
 ssize_t read(int fd, void *p, size_t n)

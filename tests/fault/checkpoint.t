@@ -93,16 +93,21 @@ is 'is left alone' "$(cmp ck want.ft 2>&1)" ''
 python3 - <<'END'
 whole = open("newer", "rb").read()
 end = whole.rindex(b"\x82\xa3end")
-open("undigested", "wb").write(whole[:end] + b"\x81" + whole[end + 1:whole.index(b"\xa6digest", end)])
+digest = whole.index(b"\xa6digest", end)
+open("undigested", "wb").write(whole[:end] + b"\x81" + whole[end + 1:digest])
+open("null", "wb").write(whole[:digest] + b"\xa6digest\xc0")
 END
-puts undigested older
-ok 'one whose end has no digest is damaged' run -q train.bat
-like 'and says so' "$(cat .out)" '^ft-train: warning: ck: no digest at its end; going on from the one before, ck\.1$'
+for what in undigested null; do
+	puts $what older
+	ok "one whose end has no digest is damaged: $what" run -q train.bat
+	like 'and says so' "$(cat .out)" '^ft-train: warning: ck: no digest at its end; going on from the one before, ck\.1$'
+done
 puts newer -
-touch ck.new .ck.new.a1b2c3 .ck.new.a1b2c3d
+others='.ck.new.a1b2c3d .ck.newxa1b2c3 .kc.new.a1b2c3 xck.new.a1b2c3'
+touch ck.new .ck.new.a1b2c3 $others
 ok 'what killed runs have left' run -q train.bat
-is 'is removed, and nothing else' "$(ls -A | grep 'ck\.new')" .ck.new.a1b2c3d
-rm .ck.new.a1b2c3d
+is 'is removed, and nothing else' "$(ls -A | grep '\(ck\|kc\)\.new' | tr '\n' ' ')" "$others "
+rm $others
 rm ck; mkdir ck
 fails 'a folder' 2 run -q train.bat
 rmdir ck
@@ -158,6 +163,15 @@ mv cm.1 cm
 fails 'the same options in another order' 78 ft-train -q --metric accuracy --lr 1e-2 -m plan.ft --checkpoint cm --valid valid.bat train.bat
 like 'since the model repeats them' "$(cat .err)" 'the order of the options'
 rm -f cm cm.1
+ft-cat --data newer | sed '1s/"options":\["--lr=1e-2"/"options":[7,"--lr=1e-2"/' | ft-cat --from-json >odd
+puts odd -
+fails 'an option that is none' 78 run -q train.bat
+like 'is one of another run' "$(cat .err)" 'the order of the options'
+train -q -m plan.ft --log /dev/null --checkpoint cm --every 5 train.bat >x.ft
+mv cm.1 cm
+is 'a log that keeps nothing need not be as it was' "$(
+	train -m plan.ft --log /dev/null --checkpoint cm train.bat 2>err | cmp - x.ft; head -n 1 err)" 'ft-train: cm: going on after step 15'
+rm -f cm cm.1
 
 ft-export -q -m want.ft teacher && ft-export -q -m other.ft another || fail 'teachers in folders'
 ft-train -q -m plan.ft --distill teacher --checkpoint cm --every 5 train.bat >x.ft
@@ -188,6 +202,17 @@ kill -9 $pid
 wait $pid 2>/dev/null
 ok 'a lock that was left behind stops nobody' ft-train -q -m plan.ft --checkpoint ck -o got.ft train.bat
 is 'and is gone' "$(ls -A | grep 'ck\.lock')" ''
+
+# ---- asked to stop while it waits for the batches that it has seen ----
+puts newer -
+{
+	head -c 3000 train.bat
+	while [ ! -s ck.lock ]; do sleep 0.02; done
+	kill "$(cat ck.lock)"
+	while [ -e ck.lock ]; do sleep 0.02; done
+} | run -q 2>err
+is 'asked to stop while it passes over batches' "$? $(head -n 1 err)" '143 ft-train: stopped by SIGTERM; the same command goes on after step 15'
+is 'and it does' "$(run -q train.bat 2>&1; same 2>&1)" ''
 
 # ---- a full disk ----
 if unshare -rm sh -c 'mkdir -p disk && mount -t tmpfs -o size=64k tmpfs disk' 2>/dev/null; then
@@ -257,6 +282,11 @@ is 'write: no space' "$(failing write 28 4 "$@" 2>&1)" ''
 is 'fsync: an error of the device' "$(failing fsync 5 2 "$@" 2>&1)" ''
 is 'rename, link, unlink: not permitted' "$(for call in rename link unlink; do failing $call 1 1 "$@"; done 2>&1)" ''
 is 'ftruncate' "$(failing ftruncate 5 1 "$@" 2>&1)" ''
+is 'fstat: an error of the device' "$(failing fstat 5 1 "$@" 2>&1)" ''
+ft-train -q -j 1 -m plan.ft --steps 2 --distill teacher --log want.log train.bat >want.ft
+is 'also where the teacher is read' "$(
+	failing fstat 5 1 -m plan.ft --steps 2 --distill teacher --log log --checkpoint ck --every 1 -o got.ft train.bat 2>&1)" ''
+ft-train -q -j 1 -m plan.ft --steps 4 --log want.log --valid valid.bat --valid-every 2 train.bat >want.ft
 
 # ---- calls that fail where it is known what follows ----
 begin() { rm -f ck ck.1 log got.ft; }
@@ -288,6 +318,10 @@ half
 ends 'nor when it is gone on with' '1 ft-train: log: Input/output error' pread 2 5
 half
 ends 'an interruption is none' '0 ft-train: ck: going on after step 2' pread 1 4
+begin
+ends 'how much is free is not known' '1 ft-train: checkpoint: ck.new: No space left on device' write+fstatvfs 4 28 FT_CALL_ON=1
+begin
+ends 'asked to stop, it cannot save' '143 ft-train: checkpoint: log: Invalid argument' fsync 3 22 FT_CALL_ON=1 FT_CALL_SIGNAL=15
 half
 ends 'neither linked nor renamed' '1 ft-train: checkpoint: ck.1: Operation not permitted' link+rename 2 1 FT_CALL_ON=1
 half

@@ -78,6 +78,29 @@ printf '#!/bin/sh\n[ $OMPI_COMM_WORLD_RANK = 0 ] && exec ft-train "$@" y.bat\nex
 rc=0; mpi 2 ./each -q --shards 2 -m plan.ft -o none.ft >said 2>&1 || rc=$?
 is 'other records under the same header' "$rc $(grep '^ft-train' said)" '78 ft-train: rank 1 has other batches than rank 0'
 
+# ---- what a checkpoint holds goes to all of them ----
+kept='-q -j 1 --shards 2 --valid valid.bat --valid-every 2 -m plan.ft'
+ft-train $kept train.bat >one.ft
+for what in 'from the beginning' 'from step 10' 'when it is finished'; do
+	rm -f v.ft
+	ranks 2 $kept --checkpoint v.ck --every 5 -o v.ft train.bat >said 2>&1
+	is "validated, with checkpoints, $what: the same model" "$(cat said; cmp v.ft one.ft 2>&1)" ''
+	[ "$what" != 'from the beginning' ] || mv v.ck.1 v.ck
+done
+rm -f none.ft
+ranks 2 -q -j 1 --shards 2 -m plan.ft --checkpoint y.ck --every 10 -o y.ft y.bat
+mv y.ck.1 y.ck
+{ ft-cat train.bat | head -n 6; echo '{"end":5}'; } | ft-cat --from-json >few.bat
+head -c $(($(wc -c <y.bat) / 2)) y.bat >half.bat
+for file in few half; do
+	printf '#!/bin/sh\n[ $OMPI_COMM_WORLD_RANK = 0 ] && exec ft-train "$@" y.bat\nexec ft-train "$@" %s.bat\n' $file >each
+	rc=0; mpi 2 ./each -q -j 1 --shards 2 -m plan.ft --checkpoint y.ck -o none.ft >said 2>&1 || rc=$?
+	echo "$rc $(grep '^ft-train' said)" >$file.said
+done
+like 'one that has fewer batches' "$(cat few.said)" '^78 ft-train: .*few.bat has fewer than 10 batches$'
+like 'or half a stream' "$(cat half.said)" '^76 ft-train: .*half.bat: .*cut short'
+is 'writes nothing' "$(ls none.ft 2>/dev/null)" ''
+
 # ---- one dies, all end; the run goes on with another number of them ----
 ft-train -q --shards 4 -m plan.ft --log want.log --lr 1e-2 long.bat >want.ft
 cat >each <<'EOS'
