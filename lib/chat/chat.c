@@ -150,8 +150,8 @@ static json_t *reasoning_of(const json_t *message)
 {
 	static const char *const names[] = { "reasoning_content", "thinking", "reasoning" };
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		json_t *v = json_object_get(message, names[i]);
-		if (v && !json_is_null(v))
+		json_t *v = ft_json_get(message, names[i]);
+		if (v)
 			return v;
 	}
 	return NULL;
@@ -173,7 +173,7 @@ static struct value message_of(struct run *r, const json_t *message)
 	if (reasoning && !json_object_get(message, "thinking"))
 		add_member(r, v.map, "thinking", reasoning, true);
 	json_object_foreach((json_t *)message, key, member)
-		if (!json_is_null(member))
+		if (json_typeof(member) != JSON_NULL)
 			add_member(r, v.map, key, member, strcmp(key, "role") != 0 || !is_role(member));
 	if (reasoning)
 		add_member(r, v.map, "reasoning_content", reasoning, true);
@@ -185,7 +185,7 @@ static struct value messages_of(struct run *r, const json_t *messages)
 	struct list *l = list_new(r, json_array_size(messages));
 	for (size_t i = 0; i < l->n; i++) {
 		const json_t *message = json_array_get(messages, i);
-		if (!json_is_object(message))
+		if (json_typeof(message) != JSON_OBJECT)
 			stop(r, "message %zu is not an object", i + 1);
 		l->at[i] = message_of(r, message);
 	}

@@ -57,17 +57,17 @@ static int add_text(struct ft_chat *c, const char *path, const json_t *v, bool t
 /* chat_template of tokenizer_config.json: a text, or [{"name": …, "template": …}, …]. */
 static int add_member(struct ft_chat *c, const char *path, const json_t *config)
 {
-	const json_t *v = json_object_get(config, "chat_template"), *one;
+	const json_t *v = ft_json_get(config, "chat_template"), *one;
 	size_t i;
 	int rc = FT_OK;
-	if (!v || json_is_null(v))
+	if (!v)
 		return FT_OK;
-	if (!json_is_array(v))
+	if (json_typeof(v) != JSON_ARRAY)
 		return add_text(c, path, v, false);
 	json_array_foreach((json_t *)v, i, one) {
 		const char *name = json_string_value(json_object_get(one, "name"));
-		bool tools = name && strcmp(name, "tool_use") == 0;
-		if (rc == FT_OK && (tools || (name && strcmp(name, "default") == 0)) && !chat_has(c, tools))
+		bool tools = name && strcmp(name, "tool_use") == 0, own = name && strcmp(name, "default") == 0;
+		if (rc == FT_OK && (tools || own) && !chat_has(c, tools))
 			rc = add_text(c, path, json_object_get(one, "template"), tools);
 	}
 	return rc;

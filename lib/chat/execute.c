@@ -193,7 +193,6 @@ static enum flow run_if(struct run *r, const struct node *n)
 static enum flow run_one(struct run *r, const struct node *n)
 {
 	switch (n->kind) {
-	case DATA: emit(r, n->name); break;
 	case PRINT: emit(r, show(r, eval(r, n->a))); break;
 	case IF: return run_if(r, n);
 	case FOR: return run_for(r, n, n->id);
@@ -206,7 +205,7 @@ static enum flow run_one(struct run *r, const struct node *n)
 	case GENERATION: return run_generation(r, n);
 	case BREAK: return LEAVE_LOOP;
 	case CONTINUE: return NEXT_TURN;
-	default: break;
+	default: emit(r, n->name); /* DATA */
 	}
 	return GO_ON;
 }

@@ -53,7 +53,6 @@ void unexpected(struct parser *p, const char *wanted)
 	char op[3] = { (char)(t->op & 0xff), (char)(t->op >> 8), 0 };
 	int n = t->text ? (int)(t->text->n < 60 ? t->text->n : 60) : 0;
 	switch (t->kind) {
-	case T_END: stop(p->run, "the template ends where %s must stand", wanted);
 	case T_OP: stop(p->run, "'%s' where %s must stand", op, wanted);
 	case T_NAME: case T_NUMBER: stop(p->run, "'%.*s' where %s must stand", n, t->text->s, wanted);
 	case T_TEXT: stop(p->run, "a text where %s must stand", wanted);

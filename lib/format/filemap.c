@@ -55,8 +55,7 @@ void filemap_digest(const struct filemap *m, struct ft_digest *d)
 
 void filemap_let_go(const struct filemap *m)
 {
-	if (m->bytes)
-		madvise((void *)(uintptr_t)m->data, m->bytes, MADV_DONTNEED);
+	madvise((void *)(uintptr_t)m->data, m->bytes, MADV_DONTNEED);
 }
 
 void filemap_close(struct filemap *m)

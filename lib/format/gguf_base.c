@@ -129,7 +129,7 @@ static int add_tensors(struct gguf_base *b)
 		return FT_EFAIL;
 	for (size_t i = 0; i < ft_gguf_tensors(b->file) && rc == FT_OK; i++)
 		rc = add_tensor(b, ft_gguf_tensor(b->file, i));
-	if (rc == FT_OK && b->count)
+	if (rc == FT_OK) /* there is one: the table of words */
 		qsort(b->tensor, b->count, sizeof *b->tensor, compare);
 	return rc;
 }

@@ -57,12 +57,11 @@ static double real(const struct source *s, const char *key, double absent, int *
 static double shortest(double v)
 {
 	char text[40];
-	for (int digits = 6; digits < 9; digits++) {
+	int digits = 6;
+	do
 		snprintf(text, sizeof text, "%.*g", digits, v);
-		if ((float)strtod(text, NULL) == (float)v)
-			return strtod(text, NULL);
-	}
-	return v;
+	while ((float)strtod(text, NULL) != (float)v && ++digits < 18);
+	return strtod(text, NULL);
 }
 
 static int set_real(const struct source *s, const char *member, double v)
@@ -213,14 +212,13 @@ static bool is_scaling(const struct gguf_llama3 *l, const float *file, float *ma
  * them again for lengths of pre-training. */
 static int set_factors(const struct source *s, const struct ft_gguf_tensor *t)
 {
-	int err = FT_OK;
 	size_t pairs = (size_t)s->size / 2;
 	if (t->type != FT_GGML_F32 || t->rank != 1 || (size_t)t->shape[0] != pairs || !pairs)
 		return ft_fail(FT_EFORMAT, "tensor 'rope_freqs.weight' is not %zu float32", pairs);
-	struct gguf_llama3 l = { .theta = real(s, "rope.freq_base", 10000, &err), .factor = 1, .low = 1, .high = 4 };
+	struct gguf_llama3 l = { .theta = json_number_value(json_object_get(s->config, "rope_theta")), .factor = 1, .low = 1, .high = 4 };
 	float *file = ft_alloc(2 * pairs, sizeof *file);
-	if (!file || err)
-		return free(file), err ? err : FT_EFAIL;
+	if (!file)
+		return FT_EFAIL;
 	memcpy(file, t->data, pairs * sizeof *file);
 	for (size_t i = 0; i < pairs; i++)
 		l.factor = fmax(l.factor, (double)file[i]);
@@ -276,12 +274,10 @@ static int set_pattern(const struct source *s)
 	if (!v->is_array || v->type != FT_GGUF_BOOL || v->count != (size_t)s->layers)
 		return ft_fail(FT_EFORMAT, "key '%s' is not a list of %lld booleans", full, (long long)s->layers);
 	json_t *types = json_array();
-	for (size_t i = 0; i < v->count && err == 0; i++)
-		err = json_array_append_new(types, json_string(((const char *)v->data)[i] ? "sliding_attention" : "full_attention"));
-	if (err == 0)
-		return ft_json_set(s->config, "layer_types", types);
-	json_decref(types);
-	return ft_fail(FT_EFAIL, "out of memory for the kinds of layers");
+	int rc = ft_json_set(s->config, "layer_types", types);
+	for (size_t i = 0; i < v->count && rc == FT_OK; i++)
+		rc = ft_json_append(types, json_string(((const char *)v->data)[i] ? "sliding_attention" : "full_attention"));
+	return rc;
 }
 
 static int set_own(const struct source *s)

@@ -61,7 +61,7 @@ static int read_shape(const struct ft_safetensors *s, struct ft_stored *t, const
 	t->rank = (int)json_array_size(v);
 	for (int i = 0; i < t->rank; i++) {
 		const json_t *d = json_array_get(v, (size_t)i);
-		if (!json_is_integer(d) || json_integer_value(d) < 0)
+		if (json_typeof(d) != JSON_INTEGER || json_integer_value(d) < 0)
 			return fail_tensor(s, t->name, "shape: a dimension is not a whole number from 0");
 		t->shape[i] = json_integer_value(d);
 		/* A 0 must not hide that the other dimensions overflow. */
@@ -93,7 +93,7 @@ static int read_offsets(const struct ft_safetensors *s, struct ft_stored *t, con
 	for (size_t i = 0; i < 2; i++) {
 		const json_t *o = json_array_get(v, i);
 		offset[i] = json_integer_value(o);
-		if (!json_is_integer(o) || offset[i] < 0)
+		if (json_typeof(o) != JSON_INTEGER || offset[i] < 0)
 			return fail_tensor(s, t->name, "data_offsets: not whole numbers from 0");
 	}
 	char shape[FT_RANK * 24];
@@ -116,7 +116,7 @@ static int read_offsets(const struct ft_safetensors *s, struct ft_stored *t, con
 
 static int read_entry(const struct ft_safetensors *s, struct ft_stored *t, json_t *entry)
 {
-	if (!json_is_object(entry))
+	if (json_typeof(entry) != JSON_OBJECT)
 		return fail_tensor(s, t->name, "the entry is not an object");
 	const char *key;
 	json_t *value;

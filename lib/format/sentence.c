@@ -45,7 +45,7 @@ int sentence_load(json_t **v, const char *dir, const char *folder, const char *n
 static int load_object(json_t **v, const char *dir, const char *folder, const char *name)
 {
 	int rc = sentence_load(v, dir, folder, name);
-	if (rc <= 0 || json_is_object(*v))
+	if (rc <= 0 || json_typeof(*v) == JSON_OBJECT)
 		return rc;
 	json_decref(*v);
 	*v = NULL;
@@ -67,7 +67,7 @@ static int add_mode(struct ft_pooling *p, const json_t *v)
 
 static int new_modes(struct ft_pooling *p, const json_t *modes)
 {
-	if (!json_is_array(modes))
+	if (json_typeof(modes) != JSON_ARRAY)
 		return add_mode(p, modes);
 	int rc = json_array_size(modes) ? FT_OK : ft_fail(FT_EFORMAT, "pooling_mode: an empty list");
 	for (size_t i = 0; rc == FT_OK && i < json_array_size(modes); i++)
@@ -123,7 +123,7 @@ int sentence_module(const json_t *modules, size_t i, struct sentence_module *m)
 		return err;
 	const char *dot = strrchr(type, '.');
 	m->type = dot ? dot + 1 : type;
-	if (!json_is_object(module) || !*m->type)
+	if (json_typeof(module) != JSON_OBJECT || !*m->type)
 		return ft_fail(FT_EFORMAT, "module %zu says no type", i);
 	if (*m->path && !is_basename(m->path))
 		return ft_fail(FT_EFORMAT, "module %zu: path '%.*s' is not the name of a folder in this one", i, NAME_SHOWN,
@@ -153,8 +153,7 @@ static int read_module(struct ft_pooling *p, const char *dir, const json_t *modu
 
 static int read_modules(struct ft_pooling *p, const char *dir, const json_t *modules)
 {
-	int rc = json_is_array(modules) && json_array_size(modules) >= 2
-	                 ? FT_OK : ft_fail(FT_EFORMAT, "not a list of at least two modules");
+	int rc = json_array_size(modules) >= 2 ? FT_OK : ft_fail(FT_EFORMAT, "not a list of at least two modules");
 	for (size_t i = 0; rc == FT_OK && i < json_array_size(modules); i++)
 		rc = read_module(p, dir, modules, i);
 	return rc < 0 ? ft_context(rc, "%s/modules.json", dir) : FT_OK;

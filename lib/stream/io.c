@@ -87,13 +87,9 @@ static int read_some(struct input *in, void *p, size_t n, size_t *got)
 	return FT_OK;
 }
 
+/* When nothing of it has been used, or all. */
 static int refill_raw(struct input *in)
 {
-	if (in->raw_at) { /* fewer than four bytes at the very start only */
-		memmove(in->raw, in->raw + in->raw_at, in->raw_n - in->raw_at);
-		in->raw_n -= in->raw_at;
-		in->raw_at = 0;
-	}
 	size_t got = 0;
 	int rc = read_some(in, in->raw + in->raw_n, RAW - in->raw_n, &got);
 	in->raw_n += got;
@@ -123,7 +119,7 @@ static int find_form(struct input *in)
 	return FT_OK;
 }
 
-/* Decodes some bytes into `buf`, which has room. */
+/* Decodes some bytes into `buf`, which has room for RAW of them. */
 static int decode_some(struct input *in)
 {
 	while (in->raw_at == in->raw_n && !in->more) {
@@ -153,8 +149,6 @@ static int copy_some(struct input *in)
 {
 	size_t got = in->raw_n - in->raw_at;
 	if (got) {
-		if (got > in->buf.cap - in->buf.len)
-			got = in->buf.cap - in->buf.len;
 		memcpy(in->buf.data + in->buf.len, in->raw + in->raw_at, got);
 		in->raw_at += got;
 		in->buf.len += got;

@@ -300,9 +300,7 @@ static json_t *array_to_json(const msgpack_object *o)
 		ft_fail(FT_EFAIL, "out of memory");
 	for (uint32_t i = 0; a && i < o->via.array.size; i++) {
 		json_t *v = to_json(&o->via.array.ptr[i]);
-		if (!v || json_array_append_new(a, v) < 0) {
-			if (v)
-				ft_fail(FT_EFAIL, "out of memory");
+		if (!v || ft_json_append(a, v) < 0) {
 			json_decref(a);
 			a = NULL;
 		}

@@ -31,6 +31,14 @@ for length in '\377\377\377\377\377\377\377\377' '\370\377\377\377\377\377\377\3
 done >lengths
 is 'five lengths that lie' "$(grep -c '^ok' lengths)" 5
 
+if ! ft-export --version | grep -q sanitizer; then
+	truncate -s 4G m/model.safetensors
+	rc=0
+	(ulimit -v 900000; exec ft-export -q -m m out) 2>err || rc=$?
+	is 'a file for which there is no room' "$rc $(cat err)" \
+		'1 ft-export: m/model.safetensors: cannot map 4294967296 bytes: Cannot allocate memory'
+fi
+
 # ---- each byte of the header changed: refused, or another valid file ----
 bad=0 n=8
 while [ $n -lt 400 ]; do

@@ -4,6 +4,7 @@
 #include "tests/tap.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define REF "tests/ref/chat/"
@@ -357,7 +358,10 @@ static const struct { const char *source, *message; } failures[] = {
 	{ "{{ 1 in 'a' }}", "t:1: 'in' of a text needs a text on its left, not 'int'" },
 	{ "{{ 9223372036854775807 + 1 }}", "t:1: a whole number of more than 64 bits is not supported" },
 	{ "{{ 'a' * 9999999999 }}", "t:1: a text or list of more than 268435456 elements" },
+	{ "{{ 10 ** 100 }}", "t:1: a whole number of more than 64 bits is not supported" },
 	{ "{{ range(100001) }}", "t:1: a range of more than 100000 numbers" },
+	{ "{{ 'a'|upper()() }}", "t:1: 'str' object is not callable" },
+	{ "{{ '%Y'|default(1)(2) }}", "t:1: 'str' object is not callable" },
 	{ "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "t:1: nested more than 800 levels deep" },
 	{ "{% set n = namespace(s='ab') %}{% for i in range(99) %}{% set n.s = n.s + n.s %}{% endfor %}",
 	  "t:1: the template needs more than 256 MiB of memory" },
@@ -397,11 +401,48 @@ static void check_failures(void)
 	memcpy(deep, "{{", 2);
 	ok(!ft_chat_new("t", deep, 20000) && strstr(ft_message(), "levels deep"), "brackets without end");
 	ok(!ft_chat_new("t", "\xff", 1) && ft_last_error() == FT_EFORMAT, "a template that is not UTF-8");
+	deep = realloc(deep, (1 << 20) + 1);
+	memset(deep, 'x', (1 << 20) + 1);
+	ok(!ft_chat_new("t", deep, (1 << 20) + 1) && strstr(ft_message(), "t: a template of more than 1024 KiB"), "a long one");
 	free(deep);
 	is_str(marked("{{ 1 }}", "[]", "{}"), "", "no message is an error");
 	is_str(ft_message(), "t:1: there is no message", "which says so");
 	marked("{{ 1 }}", "[1]", "{}");
 	is_str(ft_message(), "t:1: message 1 is not an object", "and a message that is no object");
+	marked("{{ 1 }}", "{}", "{}");
+	is_str(ft_message(), "t: messages must be a list", "and messages that are no list");
+}
+
+/* ---- dates ---- */
+static void check_date(const char *epoch, const char *source, const char *want, const char *message)
+{
+	if (epoch)
+		setenv("SOURCE_DATE_EPOCH", epoch, 1);
+	else
+		unsetenv("SOURCE_DATE_EPOCH");
+	const char *got = marked(source, USER, "{\"x\":\"%d\"}");
+	if (message)
+		is_str(ft_message(), message, message);
+	else if (want)
+		is_str(got, want, source);
+	else
+		ok(strlen(got) == 4 && atoi(got) > 2000, "%s: the year now, %s", source, got);
+	setenv("SOURCE_DATE_EPOCH", "1700000000", 1);
+}
+
+static void check_dates(void)
+{
+	static const char odd[] = "t:1: SOURCE_DATE_EPOCH must be a number of seconds, not '%s'", never[] = "t:1: strftime_now cannot write this date";
+	static const char *const epochs[] = { "", "x", "12x", "99999999999999999999999" };
+	check_date(NULL, "{{ strftime_now('%Y') }}", NULL, NULL);
+	for (size_t i = 0; i < sizeof epochs / sizeof *epochs; i++) {
+		char message[120];
+		snprintf(message, sizeof message, odd, epochs[i]);
+		check_date(epochs[i], "{{ strftime_now('%Y') }}", NULL, message);
+	}
+	check_date("9223372036854775807", "{{ strftime_now('%Y') }}", NULL, never);
+	check_date("1700000000", "{{ strftime_now('%Y' * 64) }}", NULL, never);
+	check_date("1700000000", "{{ strftime_now('%Y-%m-' ~ x) }}", "<2023-11-14>", NULL); /* what is data stays it */
 }
 
 /* ---- folders ---- */
@@ -451,6 +492,25 @@ static void check_folders(void)
 	rendered(dir, false);
 	ok(strstr(ft_message(), "/chat_template.jinja:2: the statement 'nope' is not supported") != NULL,
 	   "errors name the file");
+	put(dir, "chat_template.jinja", "");
+	is_str(rendered(dir, false), "", "an empty file is an empty template");
+	char path[64];
+	snprintf(path, sizeof path, "%s/chat_template.jinja", dir);
+	ok(truncate(path, (4 << 20) + 1) == 0 && !ft_chat_of_dir(dir) && strstr(ft_message(), "/chat_template.jinja: more than 4 MiB"),
+	   "a large file: %s", ft_message());
+	unlink(path);
+	ok(mkdir(path, 0700) == 0 && !ft_chat_of_dir(dir) && strstr(ft_message(), "/chat_template.jinja: Is a directory"), "a folder: %s",
+	   ft_message());
+	rmdir(path);
+	put(dir, "tokenizer_config.json", "{\"chat_template\": 7}");
+	ok(!ft_chat_of_dir(dir) && strstr(ft_message(), "chat_template must be a text, or a list of named texts"), "a number: %s", ft_message());
+	put(dir, "tokenizer_config.json", "{\"chat_template\": [{\"name\": \"default\", \"template\": null}]}");
+	ok(!ft_chat_of_dir(dir) && strstr(ft_message(), "chat_template must be a text, or a list of named texts"), "null: %s", ft_message());
+	put(dir, "tokenizer_config.json", "{\"chat_template\": null}");
+	ok(!ft_chat_of_dir(dir) && strstr(ft_message(), "no chat template"), "none: %s", ft_message());
+	put(dir, "tokenizer_config.json", "{\"_token\": \"x\", \"a_token\": 7, \"chat_template\": [7, {\"name\": \"other\", \"template\": 7}, "
+	                                  "{\"name\": \"default\", \"template\": \"{{ a_token is defined }} {{ _token is defined }}\"}]}");
+	is_str(rendered(dir, false), "False False", "what is none of these is passed over");
 	snprintf(command, sizeof command, "rm -r %s", dir);
 	if (system(command) != 0)
 		printf("# %s is still there\n", dir);
@@ -467,6 +527,7 @@ int main(int argc, char **argv)
 	compare_language();
 	check_marks();
 	check_failures();
+	check_dates();
 	check_folders();
 	return tap_done();
 }

@@ -261,6 +261,13 @@ static void bad_tensors(void)
 	begin(3, 2, 0);
 	tensor("a", row, FT_GGML_F32, 0), tensor("a", row, FT_GGML_F32, 32), data(32, 64);
 	refused("a name twice", "tensor 'a': appears twice");
+	static const uint64_t all[] = { ((uint64_t)1 << 62) - 1, 0 }, most[] = { ((uint64_t)1 << 62) - 16, 0 };
+	begin(3, 2, 0), tensor("a", all, FT_GGML_F32, 0), tensor("b", row, FT_GGML_F32, 0), data(32, 64);
+	refused("one behind 2^64 - 4 bytes", "tensor 'b': lies at 0 of the data");
+	begin(3, 2, 0), tensor("a", row, FT_GGML_F32, 0), tensor("b", all, FT_GGML_F32, 32), data(32, 64);
+	refused("2^64 - 4 bytes behind one", "tensor 'b': the number of bytes overflows");
+	begin(3, 1, 0), tensor("a", most, FT_GGML_F32, 0), data(32, 64);
+	refused("2^64 - 64 bytes", "cut short: the tensors need 18446744073709551552 bytes");
 	begin(3, 1, 0);
 	tensor("0123456789012345678901234567890123456789012345678901234567890123", row, FT_GGML_F32, 0), data(32, 32);
 	refused("a long name", "a name of more than 63 bytes");
@@ -344,6 +351,13 @@ static void check_numbers(void)
 	refused("an alignment of 64 bits", "general.alignment");
 	begin(3, 0, 1), text("k"), put(FT_GGUF_STRING, 4), put((uint64_t)1 << 40, 8), data(32, 64);
 	refused("a text of a terabyte", "cut short within k");
+	begin(3, 0, 1), text("k"), put(FT_GGUF_STRING, 4), put(((uint64_t)1 << 30) + 1, 8);
+	const char *path = path_of(out.data, out.len);
+	struct ft_gguf *g = truncate(path, ((off_t)1 << 30) + 64) == 0 ? ft_gguf_open(path) : NULL;
+	ok(!g && strstr(ft_message(), "k: a string of 1073741825 bytes; at most 1073741824 are allowed"), "one of a gigabyte that is there: %s",
+	   ft_message());
+	begin(0, 0, 0);
+	refused("version 0", "GGUF version 0; 2 and 3 are supported");
 	begin(3, 0, 1), array("k", FT_GGUF_U64, (uint64_t)1 << 62), data(32, 64);
 	refused("numbers without end", "k");
 }

@@ -82,6 +82,7 @@ static void test_single(void)
 	is_str(json_string_value(json_object_get(ft_base_config(h), "model_type")), "bert", "config");
 	digest_of(want, files, 2);
 	is_str(ft_base_digest(h), want, "the digest is that of the two files end to end");
+	is_str(ft_base_digest(h), want, "as often as it is asked for");
 	/* A file replaced behind an open folder's back: the digest is of what was opened. */
 	put_tensors("model.safetensors", names, 1);
 	ok(ft_base_count(h) == 2 && ft_base_at(h, 1), "a replaced file does not disturb an open folder");

@@ -1,6 +1,7 @@
 /* hostile.c - streams made to harm their reader: each is refused, with the right
  * code, in little memory. */
 #include "ft/stream.h"
+#include "lib/stream/priv.h"
 #include "tests/tap.h"
 #include "tests/unit/bytes.h"
 
@@ -271,6 +272,22 @@ static void check_compressed(void)
 	refused((char *)z, n + sizeof HEADER - 1, FT_EFORMAT, "damaged zstd data", "plain data after a frame");
 }
 
+/* Two values that are each as large as one may be, of which nothing but their lengths is looked at. */
+static void check_large(void)
+{
+	static const unsigned char bin[] = { 0xc6, 0x0f, 0xff, 0xff, 0xff }; /* of 2^28 - 1 bytes */
+	size_t half = ((size_t)1 << 28) + 4, n = 1 + 2 * half, size;
+	unsigned char *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (!ok(p != MAP_FAILED, "memory that is not used"))
+		return;
+	p[0] = 0x92;
+	memcpy(p + 1, bin, sizeof bin);
+	memcpy(p + 1 + half, bin, sizeof bin);
+	int rc = pack_scan(p, n, &size);
+	ok(rc == FT_EFORMAT && strstr(ft_message(), "an object of more than 268435456 bytes"), "an object of half a gigabyte: %s", ft_message());
+	munmap(p, n);
+}
+
 int main(void)
 {
 	struct rusage before, after;
@@ -282,6 +299,7 @@ int main(void)
 	check_batches();
 	check_teachers();
 	check_tensors();
+	check_large();
 	getrusage(RUSAGE_SELF, &after);
 	long grown = after.ru_maxrss - before.ru_maxrss;
 	ok(grown < 40 << 10, "all that in little memory (%ld KiB)", grown);

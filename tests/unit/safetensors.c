@@ -71,6 +71,8 @@ static const struct {
 	{ "a name without quotes", "{x:" F4 "}", 4, "a name in quotes expected" },
 	{ "no colon", "{\"x\"" F4 "}", 4, "':' expected" },
 	{ "no value", "{\"x\":}", 0, "a value expected" },
+	{ "a comma for a value", "{\"x\":,}", 0, "a value expected" },
+	{ "a bracket for a value", "{\"x\":]}", 0, "a value expected" },
 	{ "brackets that do not match", "{\"x\":{\"dtype\":[}]}", 0, "header: byte" },
 	{ "a name with a newline in it", "{\"a\nb\":" F4 "}", 4, "header: byte" },
 	{ "a name with a NUL", "{\"a\\u0000b\":" F4 "}", 4, "header: byte" },

@@ -1,6 +1,7 @@
 /* sentence.c - folders of sentence-transformers, of both generations. */
 #include "ft/json.h"
 #include "ft/sentence.h"
+#include "tests/odd.h"
 #include "tests/tap.h"
 
 #include <stdlib.h>
@@ -149,6 +150,62 @@ static void test_refused(void)
 	refused("a prompt that is not there", "config_sentence_transformers.json", "{\"default_prompt_name\":\"q\"}", "no prompt 'q'");
 }
 
+/* ---- each member of the files, left out and as every other kind of value ---- */
+struct members {
+	const char *file;
+	int tried, opened, bad;
+};
+
+static void check_member(void *ctx, const json_t *whole, const char *path, const char *value)
+{
+	struct members *c = ctx;
+	struct ft_pooling p;
+	char *text = ft_json_text(whole);
+	put(c->file, text);
+	free(text);
+	int rc = ft_pooling_read(&p, folder);
+	const char *why = rc < 0 ? ft_message() : "";
+	bool says = rc == 1 || (rc == FT_EFORMAT && strncmp(why, folder, strlen(folder)) == 0 &&
+	                        (odd_names(why, path) || strstr(why, "module ") || strstr(why, "at least two") || strstr(why, "the folder '") ||
+	                         strstr(why, "no config.json of the pooling") || strstr(why, "no prompt 'query'")));
+	c->tried++;
+	c->opened += rc == 1;
+	c->bad += !says;
+	if (!says)
+		printf("# %s: %s: %s: %d %s\n", c->file, path, value, rc, why);
+	if (rc == 1)
+		ft_pooling_free(&p);
+}
+
+static void check_members(const char *file, const char *text)
+{
+	struct members c = { .file = file };
+	put("modules.json", NEW_MODULES);
+	put("1_Pooling/config.json", "{\"embedding_dimension\":384,\"pooling_mode\":\"mean\"}");
+	json_t *whole = json_loads(text, 0, NULL);
+	odd_each(whole, check_member, &c);
+	json_decref(whole);
+	ok(!c.bad && c.tried > 10 && c.opened < c.tried, "%s: %d other values, %d are read, the others refused", file, c.tried, c.opened);
+	clear();
+}
+
+static void test_members(void)
+{
+	check_members("modules.json", NEW_MODULES);
+	check_members("1_Pooling/config.json", "{\"embedding_dimension\":384,\"pooling_mode\":[\"cls\",\"mean\"],\"include_prompt\":true}");
+	check_members("1_Pooling/config.json", "{\"word_embedding_dimension\":8,\"pooling_mode_mean_tokens\":true}");
+	check_members("sentence_bert_config.json", "{\"max_seq_length\":256,\"do_lower_case\":true,\"transformer_task\":\"feature-extraction\"}");
+	check_members("config_sentence_transformers.json", "{\"model_type\":\"SentenceTransformer\",\"prompts\":{\"query\":\"q: \"},"
+	              "\"default_prompt_name\":\"query\"}");
+	struct ft_pooling p;
+	put("modules.json", NEW_MODULES);
+	put("1_Pooling/config.json", "{\"pooling_mode\":\"mean\"}");
+	put("tokenizer_config.json", "{\"model_max_length\":\"x\"}");
+	ok(ft_pooling_read(&p, folder) == 1 && p.max_length == 0, "a tokenizer's length that is none is none");
+	ft_pooling_free(&p);
+	clear();
+}
+
 /* What is written reads as what was meant. */
 static void round_trip(const char *what, struct ft_pooling p)
 {
@@ -187,6 +244,7 @@ int main(void)
 	test_old();
 	test_new();
 	test_refused();
+	test_members();
 	test_write();
 	is_str(ft_pooling_name(FT_POOL_MEAN_SQRT), "mean_sqrt_len_tokens", "a mode's name");
 	ok(ft_pooling_parse("max") == FT_POOL_MAX && ft_pooling_parse("average") == -1, "and back");
