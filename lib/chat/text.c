@@ -127,9 +127,7 @@ bool is_white(int32_t c)
 /* ---- building ---- */
 static void build_reserve(struct build *b, size_t more)
 {
-	size_t need;
-	if (!ft_add(b->n, more, &need) || need > CHAT_MEMORY)
-		need = CHAT_MEMORY + 1; /* take() refuses it */
+	size_t need = b->n + more; /* of what is in memory both */
 	if (need <= b->cap)
 		return;
 	size_t cap = 2 * b->cap > need ? 2 * b->cap : need < 64 ? 64 : need;

@@ -108,6 +108,7 @@ cp -r "$model" sentences
 mkdir sentences/1_Pooling
 echo '{"embedding_dimension": 32, "pooling_mode": "mean"}' >sentences/1_Pooling/config.json
 echo '[{"path": "", "type": "a.Transformer"}, {"path": "1_Pooling", "type": "a.Pooling"}]' >sentences/modules.json
+echo '{"prompts": {"query": "query: "}, "default_prompt_name": "query"}' >sentences/config_sentence_transformers.json
 tries out ft-export -q -m sentences out
 tries out ft-tokenize -q -m "$tagger" --label-all words.conll -o out
 tries - ft-eval -q -m "$tagger" --bootstrap 3 words.bat
@@ -164,6 +165,9 @@ ft-export -q -m lm.ft --to gguf lm.gguf
 tries out ft-tokenize -q -m lm.gguf --task none train.tsv -o out
 for family in gemma3 gpt2; do
 	tries - ft-freeze --show --json "$SRC/tests/ref/gguf/$family.gguf"
+done
+for family in llama gemma2; do
+	tries out ft-export -q -m "$SRC/tests/ref/gguf/$family.gguf" out
 done
 for kind in bert-houlsby bert-pfeiffer; do
 	tries - ft-freeze --show --json --base "$SRC/tests/ref/tiny-bert-classify" "$SRC/tests/ref/adapterhub/$kind"

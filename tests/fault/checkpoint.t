@@ -288,6 +288,27 @@ is 'also where the teacher is read' "$(
 	failing fstat 5 1 -m plan.ft --steps 2 --distill teacher --log log --checkpoint ck --every 1 -o got.ft train.bat 2>&1)" ''
 ft-train -q -j 1 -m plan.ft --steps 4 --log want.log --valid valid.bat --valid-every 2 train.bat >want.ft
 
+# ---- a read that fails as it goes on ----
+read_fails() {
+	k=0 n=0 failed=0
+	while [ $((k += 1)) -le "$((n ? n : 1))" ]; do
+		puts newer -
+		cp want.log log
+		hook="LD_PRELOAD=$preload FT_CALL=read FT_CALL_AT=$((n ? k : 0)) FT_CALL_ERRNO=5 FT_CALL_COUNT=count" rc=0
+		run -q --every 100 train.bat 2>err || rc=$?
+		hook=''
+		[ $rc != 1 ] || failed=$((failed + 1))
+		[ $rc = 0 ] || { [ $rc = 1 ] && [ "$(wc -l <err)" = 1 ] && grep -q 'Input/output error' err; } ||
+			{ echo "# read $k of $n: exit $rc"; cat err; }
+		[ $n != 0 ] || { n=$(cat count); k=0; } # the first time none did
+	done
+	[ $failed -gt 9 ] || echo "# of $n reads only $failed failed"
+}
+cp want.log want.few && cp want.ft few.ft
+train -q -m plan.ft --lr 1e-2 --log want.log --valid valid.bat train.bat >want.ft
+is 'a read fails as it goes on' "$(read_fails 2>&1)" ''
+cp want.few want.log && cp few.ft want.ft
+
 # ---- calls that fail where it is known what follows ----
 begin() { rm -f ck ck.1 log got.ft; }
 half() { # a run whose second save fails

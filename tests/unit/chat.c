@@ -405,6 +405,7 @@ static void check_failures(void)
 	memset(deep, 'x', (1 << 20) + 1);
 	ok(!ft_chat_new("t", deep, (1 << 20) + 1) && strstr(ft_message(), "t: a template of more than 1024 KiB"), "a long one");
 	free(deep);
+	is_str(marked("a\r\nb\rc\n\n", USER, "{}"), "a\nb\nc\n", "line ends are \\n, and the last one goes");
 	is_str(marked("{{ 1 }}", "[]", "{}"), "", "no message is an error");
 	is_str(ft_message(), "t:1: there is no message", "which says so");
 	marked("{{ 1 }}", "[1]", "{}");
