@@ -259,14 +259,12 @@ static int check_use(int argc, char **argv)
 	if (argc > 1)
 		return ft_fail(FT_EUSAGE, "one stream of batches at most is expected");
 	int rc = check_options();
-	if (rc == FT_OK && ft_ranks_count(o.ranks) > 1 && (plan || memory))
-		rc = ft_fail(FT_EUSAGE, "--plan and --memory are about one process: plan it alone, with the same --shards, no rank takes more");
 	if (rc == FT_OK && json && !plan)
 		rc = ft_fail(FT_EUSAGE, "--json is how --plan writes; the log is in JSON already");
 	return rc == FT_OK && ft_ranks_count(o.ranks) > 1 ? check_shared(argc ? argv[0] : "-") : rc;
 }
 
-/* What the run would need, of a model without weights. */
+/* What the run would need, of a model without weights: each rank finds out for itself, and what rank 0 has found counts. */
 static int make_plan(const char *batches, struct ft_train_plan *p)
 {
 	float *weights = NULL;
@@ -275,6 +273,9 @@ static int make_plan(const char *batches, struct ft_train_plan *p)
 	rc = rc ? rc : ft_train_plan(m, batches, &o, (size_t)memory, p);
 	ft_model_free(m);
 	free(weights);
+	rc = ft_ranks_agree(o.ranks, rc, "", 0, NULL);
+	if (rc == FT_OK)
+		ft_ranks_share(o.ranks, 0, p, sizeof *p);
 	return rc;
 }
 
@@ -282,7 +283,7 @@ static int show_plan(const char *batches)
 {
 	struct ft_train_plan p;
 	int rc = make_plan(batches, &p);
-	return rc < 0 ? rc : ft_train_plan_write(stdout, &p, json);
+	return rc < 0 || ft_ranks_mine(o.ranks) > 0 ? rc : ft_train_plan_write(stdout, &p, json);
 }
 
 /* Chooses what --memory takes. */

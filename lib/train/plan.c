@@ -144,13 +144,14 @@ static void count_copies(struct planner *x, const struct ft_param *p)
 	x->plan->copies += ((x->o.ema > 0) + (x->o.valid != NULL) + held + (x->o.ewc != NULL)) * bytes;
 }
 
-/* The tree of shards has one in hand for each of its levels, and that which is made, beside the optimizer's. */
-static size_t sets_of_gradients(int64_t shards)
+/* The tree of shards has one in hand for each of the levels that a rank has by itself, beside the optimizer's; and where
+ * there are other ranks that of one of them, when no level is left. */
+static size_t sets_of_gradients(int64_t shards, int ranks)
 {
 	size_t levels = 0;
-	for (int64_t n = 1; n < shards; n *= 2)
+	for (int64_t n = 1; n < shards / ranks; n *= 2)
 		levels++;
-	return levels ? levels + 1 : 0;
+	return levels || ranks == 1 ? levels : 1;
 }
 
 static void count_training(struct planner *x)
@@ -164,7 +165,7 @@ static void count_training(struct planner *x)
 		x->plan->gradients += bytes_used(x, p, ft_param_bytes(p), ft_param_is_table(p));
 		count_copies(x, p);
 	}
-	x->plan->copies += sets_of_gradients(x->o.shards) * x->plan->gradients;
+	x->plan->copies += sets_of_gradients(x->o.shards, ft_ranks_count(x->o.ranks)) * x->plan->gradients;
 	for (size_t i = 0; ft_optim_piece(optim, i, &piece); i++) {
 		const struct ft_param *p = ft_model_find(x->m, piece.param);
 		x->plan->state += bytes_used(x, p, piece.bytes, ft_optim_by_rows(optim, p));
@@ -381,11 +382,14 @@ int ft_train_plan(struct ft_model *m, const char *path, const struct ft_train_op
                   struct ft_train_plan *plan)
 {
 	struct batches seen;
+	int rc = shards_check(o->shards > 1 ? o->shards : 1, ft_ranks_count(o->ranks));
 	*plan = (struct ft_train_plan){ 0 };
+	if (rc < 0)
+		return rc;
 	if (limit && !is_file(path))
 		return ft_fail(FT_EUSAGE, "--memory needs BATCHES as a file: they are read once to plan, and once to train");
-	int rc = limit ? choose(m, path, o, limit, plan) : plan_once(m, path, o, plan, &seen);
+	rc = limit ? choose(m, path, o, limit, plan) : plan_once(m, path, o, plan, &seen);
 	if (rc == FT_OK)
-		plan->rate = measure_rate();
+		plan->rate = ft_ranks_count(o->ranks) * measure_rate();
 	return rc;
 }

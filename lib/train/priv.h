@@ -62,6 +62,7 @@ int run_pass(struct run *r, const struct ft_batch *b, int64_t number, int64_t re
 int refuse_loss(struct run *r);
 
 /* ---- shards.c: a step in parts ---- */
+int shards_check(int64_t shards, int ranks); /* FT_EUSAGE: so many cannot share them */
 struct shards *shards_new(struct run *r); /* NULL on failure */
 int shards_add(struct shards *s, const struct ft_batch *b, int64_t record); /* a batch of the step */
 /* The gradients of the step are there, summed over all ranks, and its losses are in the run. */

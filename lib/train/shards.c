@@ -22,7 +22,7 @@ struct shards {
 	struct gradients *spare;
 };
 
-static int check_ranks(int64_t shards, int ranks)
+int shards_check(int64_t shards, int ranks)
 {
 	if (ranks > 1 && shards == 1)
 		return ft_fail(FT_EUSAGE, "%d ranks: --shards N says into how many parts each step is cut, as the result follows from that",
@@ -35,7 +35,7 @@ static int check_ranks(int64_t shards, int ranks)
 
 struct shards *shards_new(struct run *r)
 {
-	int rc = check_ranks(r->o->shards, ft_ranks_count(r->ranks));
+	int rc = shards_check(r->o->shards, ft_ranks_count(r->ranks));
 	struct shards *s = rc < 0 ? NULL : ft_alloc(1, sizeof *s);
 	if (s)
 		*s = (struct shards){ .r = r, .count = r->o->shards };
@@ -48,6 +48,16 @@ static void give_back(struct shards *s, struct gradients *x)
 		return;
 	*gradients_next(x) = s->spare;
 	s->spare = x;
+}
+
+/* The sum of a step, which has got what the model had before: of that nothing may have been written yet, so it is used
+ * last, and its memory stays the system's. */
+static void give_back_last(struct shards *s, struct gradients *x)
+{
+	struct gradients **at = &s->spare;
+	while (*at)
+		at = gradients_next(*at);
+	*at = x;
 }
 
 /* NULL: out of memory. */
@@ -155,9 +165,9 @@ int shards_step(struct shards *s)
 	struct ft_ranks *ranks = s->r->ranks;
 	int64_t share = s->count / ft_ranks_count(ranks), first = share * ft_ranks_mine(ranks);
 	bool several = ft_ranks_count(ranks) > 1;
-	struct gradients *sum = NULL, *other = NULL;
+	struct gradients *sum = NULL, *other = several && share == 1 ? take(s) : NULL; /* that which was written before */
 	int rc = sum_shards(s, first, first + share, &sum);
-	if (rc == FT_OK && several && !(other = take(s)))
+	if (rc == FT_OK && several && !other && !(other = take(s)))
 		rc = FT_EFAIL;
 	rc = together_step(s->r, rc);
 	if (rc == FT_ECRITERION)
@@ -166,8 +176,8 @@ int shards_step(struct shards *s)
 		sum_ranks(ranks, sum, other);
 	if (rc == FT_OK)
 		put_total(s->r, sum);
-	give_back(s, sum);
 	give_back(s, other);
+	give_back_last(s, sum);
 	s->nbatches = 0;
 	ft_arena_reset(&s->memory);
 	return rc;

@@ -41,6 +41,25 @@ cut -f2 valid.tsv >texts.txt
 ft-tokenize -q -m lm.ft --max-length 32 texts.txt | ft-batch -r 8 >lm.bat
 alike 'a table that is the decoder, too' -m lm.ft --rdrop 1 --dropout 0.1 lm.bat
 
+# ---- memory ----
+sed 's/"hidden_size": 32/"hidden_size": 384/; s/"intermediate_size": 48/"intermediate_size": 1024/; s/layers": 2/layers": 6/' \
+	base/config.json >c.json && mv c.json base/config.json
+ft-freeze -q --init -o large.ft base
+${CC:-cc} -o peak "$SRC/tests/fault/peak.c"
+printf '#!/bin/sh\nexec ./peak peak.$OMPI_COMM_WORLD_RANK ft-train "$@"\n' >each && chmod +x each
+for n in 1 2 4; do
+	rm -f peak.*
+	ranks "$n" -q -j 1 --shards 4 --plan --json -m large.ft lm.bat >plan.json
+	mpi "$n" ./each -q -j 1 --shards 4 -m large.ft -o n.ft lm.bat >said 2>&1
+	planned=$(sed 's/.*"peak":\([0-9]*\).*/\1/' plan.json) had=$(sort -n peak.* | tail -n 1)
+	like "$n ranks: the plan is said once, and the largest stays within 5 % of it" "$(wc -l <plan.json) $((102400 * had / planned))" \
+		'^1 (9[5-9]|10[0-5])$'
+done
+ft-train -q -j 1 --shards 4 -m large.ft -o one.ft lm.bat
+least=$(ranks 4 -q -j 1 --shards 4 --plan --json --recompute -m large.ft lm.bat | sed 's/.*"peak":\([0-9]*\).*/\1/')
+ranks 4 -j 1 --shards 4 --memory $(((least + planned) / 2)) -m large.ft -o n.ft lm.bat >said 2>&1
+is '--memory: they choose alike, and say so once' "$(grep -c 'computed twice' said) $(cmp n.ft one.ft 2>&1)" '1 '
+
 # ---- what cannot be ----
 # refused NAME CODE PATTERN RANKS ARGUMENT...
 refused() {
