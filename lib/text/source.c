@@ -8,6 +8,7 @@
  */
 #include "ft/cli.h"
 #include "ft/err.h"
+#include "ft/tok.h"
 #include "priv.h"
 
 #include <archive.h>
@@ -73,15 +74,14 @@ static int open_archive(struct source *s)
 	if (archive_read_set_format_option(a, "tar", "read_concatenated_archives", "1") != ARCHIVE_OK)
 		return fail(s);
 	bool seeks = s->regular && lseek(s->fd, 0, SEEK_CUR) == 0; /* as zip wants it, from the start */
-	int gzip = raw_is_gzip(s->raw), rc = ARCHIVE_OK;
+	int gzip = raw_is_gzip(s->raw);
 	if (gzip < 0)
 		return ft_fail_errno("%s", s->path);
 	if (gzip && !(s->gunzip = gunzip_open(s->raw)))
 		return FT_EFAIL;
 	if (!gzip && seeks && raw_seek(a, s->raw, 0, SEEK_SET) == 0)
-		rc = archive_read_set_seek_callback(a, raw_seek);
-	if (rc == ARCHIVE_OK)
-		rc = gzip ? raw_attach(a, gunzip_read, s->gunzip) : raw_attach(a, raw_read, s->raw);
+		archive_read_set_seek_callback(a, raw_seek);
+	int rc = gzip ? raw_attach(a, gunzip_read, s->gunzip) : raw_attach(a, raw_read, s->raw);
 	return rc == ARCHIVE_OK ? FT_OK : fail(s);
 }
 
@@ -111,11 +111,10 @@ static char *clean_name(const char *text)
 	for (char *p = name; p && *p; p++)
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = '?';
-	json_t *utf8 = name ? json_string(name) : NULL; /* NULL when it is not UTF-8 */
-	for (char *p = name; p && !utf8 && *p; p++)
+	bool good = !name || !ft_utf8_invalid(name, strlen(name));
+	for (char *p = name; !good && *p; p++)
 		if ((unsigned char)*p >= 0x80)
 			*p = '?';
-	json_decref(utf8);
 	return name;
 }
 
