@@ -45,7 +45,7 @@ struct ft_text_options {
 
 struct ft_row {
 	struct ft_span text, pair, negative, label; /* p NULL: no such column. Borrowed until the next row. */
-	const json_t *json;               /* the label's JSON value in JSONL (array, number, …); else NULL */
+	const json_t *json;               /* the label's JSON value in JSONL (array, number, …; a string is `label`, too); else NULL */
 	struct ft_span src;               /* "file:line" */
 	/* A text that came in words: CoNLL, and arrays in JSONL. `tags` are the words' (NULL:
 	 * no such column, or they are in `json`); `lines` where each word stands, or NULL. */

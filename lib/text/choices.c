@@ -16,7 +16,7 @@ static const char *name_of(const char *asked, const char *usual)
 
 bool choices_is(const struct ft_text *t)
 {
-	if (!t->prompts || t->messages || t->column[COLUMN_PAIR] || !json_is_object(t->object))
+	if (!t->prompts || t->column[COLUMN_PAIR])
 		return false;
 	return t->choices || (!t->column[COLUMN_TEXT] && json_object_get(t->object, "choices") &&
 	                      json_object_get(t->object, "context"));
@@ -41,7 +41,7 @@ static int take_choices(const struct ft_text *t, struct ft_row *row)
 	row->choices = json_object_get(t->object, name);
 	if (!row->choices)
 		return text_fail(t, FT_EFORMAT, "has no '%s'", name);
-	if (!json_is_array(row->choices) || json_array_size(row->choices) < 2)
+	if (json_array_size(row->choices) < 2) /* 0 of what is no list */
 		return text_fail(t, FT_EFORMAT, "'%s' is not a list of two choices or more", name);
 	json_array_foreach((json_t *)(uintptr_t)row->choices, i, choice) {
 		int rc = check_choice(t, i, choice);
@@ -54,10 +54,8 @@ static int take_choices(const struct ft_text *t, struct ft_row *row)
 static int take_answer(const struct ft_text *t, struct ft_row *row)
 {
 	const char *name = name_of(t->column[COLUMN_LABEL], "answer");
-	const json_t *answer = json_object_get(t->object, name), *choice;
+	const json_t *answer = ft_json_get(t->object, name), *choice;
 	size_t i, n = json_array_size(row->choices);
-	if (!answer || json_is_null(answer))
-		return text_fail(t, FT_EFORMAT, "has no '%s'", name);
 	if (json_is_integer(answer) && json_integer_value(answer) >= 0 && (uint64_t)json_integer_value(answer) < n) {
 		row->right = (size_t)json_integer_value(answer);
 		return FT_OK;
@@ -68,6 +66,8 @@ static int take_answer(const struct ft_text *t, struct ft_row *row)
 				row->right = i;
 				return FT_OK;
 			}
+	if (!answer)
+		return text_fail(t, FT_EFORMAT, "has no '%s'", name);
 	return text_fail(t, FT_EFORMAT, "'%s' is neither a choice nor the number of one, from 0 to %zu", name, n - 1);
 }
 

@@ -97,17 +97,14 @@ static int csv_record(struct ft_text *t)
 
 static int record(struct ft_text *t)
 {
-	int rc;
-	do {
+	for (;; t->blank++) {
 		t->nfields = 0;
-		rc = t->format == FT_TEXT_CSV ? csv_record(t) : tsv_record(t);
+		int rc = t->format == FT_TEXT_CSV ? csv_record(t) : tsv_record(t);
 		/* An empty line is a row only where rows have one field. */
 		bool blank = rc > 0 && t->nfields == 1 && t->fields[0].n == 0 && t->expected != 1;
 		if (!blank)
 			return rc;
-		t->blank++;
-	} while (rc > 0);
-	return rc;
+	}
 }
 
 static bool is_field(const struct ft_text *t, size_t i, const char *name)

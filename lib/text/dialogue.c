@@ -143,10 +143,10 @@ static int encode_part(const struct ft_encode_options *o, struct item *it, struc
 	return rc < 0 ? rc : add_stretches(o, it, c);
 }
 
+/* Of messages that were read. */
 static bool has_role(const json_t *messages, size_t i, const char *role)
 {
-	const char *own = json_string_value(json_object_get(json_array_get(messages, i), "role"));
-	return own && strcmp(own, role) == 0;
+	return strcmp(json_string_value(json_object_get(json_array_get(messages, i), "role")), role) == 0;
 }
 
 static bool is_long(const struct ft_encode_options *o, const struct item *it)

@@ -97,11 +97,11 @@ int ft_encoder_flush(struct ft_encoder *x)
 /* Copies a text into the group, with `prompt` before it where there is one. */
 static int copy_span(struct group *g, struct ft_span from, const char *prompt, struct ft_span *to)
 {
-	size_t before = prompt ? strlen(prompt) : 0, n;
+	size_t before = prompt ? strlen(prompt) : 0, n = before + from.n;
 	*to = (struct ft_span){ 0 };
 	if (!from.p)
 		return FT_OK;
-	char *p = ft_add(before, from.n, &n) ? ft_arena_get(&g->arena, n) : NULL;
+	char *p = ft_arena_get(&g->arena, n);
 	if (!p)
 		return FT_EFAIL;
 	if (before)
@@ -115,8 +115,8 @@ static int copy_span(struct group *g, struct ft_span from, const char *prompt, s
 /* A prompt and its completion, one behind the other, perhaps with a space between them; or a text alone. */
 static int copy_joined(struct group *g, struct ft_span prompt, bool apart, struct ft_span completion, struct item *it)
 {
-	size_t from, n;
-	char *p = ft_add(prompt.n, apart, &from) && ft_add(from, completion.n, &n) ? ft_arena_get(&g->arena, n) : NULL;
+	size_t from = prompt.n + apart, n = from + completion.n;
+	char *p = ft_arena_get(&g->arena, n);
 	if (!p)
 		return FT_EFAIL;
 	if (prompt.n)

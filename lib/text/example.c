@@ -59,7 +59,7 @@ static int write_texts(struct ft_encoder *x, const struct item *it, const struct
 {
 	struct ft_tok_slice text[3] = { { &c->text, it->from, it->n }, { &c->pair, it->pair_from, it->pair_n },
 	                                { &c->pair, it->negative_from, it->negative_n } };
-	size_t texts = it->negative.p ? 3 : it->pair.p ? 2 : 1;
+	size_t texts = it->negative.p ? 3 : 2;
 	bool empty = false, cut = false;
 	int64_t parts = 1;
 	int rc = FT_OK;

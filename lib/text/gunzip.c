@@ -137,10 +137,7 @@ static bool is_header(const unsigned char *h)
 
 static void keep_tail(struct raw *r, const unsigned char *p, size_t n)
 {
-	if (n > RAW_TAIL) {
-		p += n - RAW_TAIL;
-		n = RAW_TAIL;
-	}
+	_Static_assert(BLOCK <= RAW_TAIL, "n is a block at most");
 	size_t stay = r->ntail < RAW_TAIL - n ? r->ntail : RAW_TAIL - n;
 	memmove(r->tail, r->tail + r->ntail - stay, stay);
 	memcpy(r->tail + stay, p, n);

@@ -16,11 +16,9 @@ static bool is_blank(const struct ft_buf *b)
 /* A member that must be a string when it is there; null is not there. */
 int jsonl_text(const struct ft_text *t, const char *key, struct ft_span *out)
 {
-	const json_t *v = json_object_get(t->object, key);
-	if (!v || json_is_null(v))
-		return FT_OK;
+	const json_t *v = ft_json_get(t->object, key);
 	if (!json_is_string(v))
-		return text_fail(t, FT_EFORMAT, "'%s' is not a string", key);
+		return v ? text_fail(t, FT_EFORMAT, "'%s' is not a string", key) : FT_OK;
 	*out = (struct ft_span){ json_string_value(v), json_string_length(v) };
 	if (memchr(out->p, '\0', out->n))
 		return text_fail(t, FT_EFORMAT, "'%s' holds a NUL character", key);
@@ -36,9 +34,9 @@ static const json_t *find_member(const struct ft_text *t, int column, const char
 	const json_t *v = NULL;
 	*name = t->column[column];
 	if (*name)
-		return json_object_get(t->object, *name);
+		return ft_json_get(t->object, *name);
 	for (size_t i = 0; i < n && !v; i++)
-		v = json_object_get(t->object, *name = names[i]);
+		v = ft_json_get(t->object, *name = names[i]);
 	return v;
 }
 
@@ -69,12 +67,10 @@ static int take_words(struct ft_text *t, struct ft_row *row)
 	const char *word_name, *tag_name;
 	const json_t *w = find_member(t, COLUMN_TEXT, words, 3, &word_name);
 	int rc = FT_OK;
-	if (!w || json_is_null(w))
+	if (!w)
 		return t->column[COLUMN_TEXT] ? text_fail(t, FT_EFORMAT, "has no '%s'", word_name)
 		                              : text_fail(t, FT_EFORMAT, "has no 'tokens', 'words' or 'text'");
 	row->json = find_member(t, COLUMN_LABEL, tags, 4, &tag_name);
-	if (json_is_null(row->json))
-		row->json = NULL;
 	if (!row->json && t->column[COLUMN_LABEL])
 		return text_fail(t, FT_EFORMAT, "has no '%s'", tag_name);
 	if (json_is_string(row->json))
@@ -96,9 +92,7 @@ static int take_label(struct ft_text *t, struct ft_row *row)
 {
 	const char *label = t->column[COLUMN_LABEL] ? t->column[COLUMN_LABEL] : "label";
 	int rc = FT_OK;
-	row->json = json_object_get(t->object, label);
-	if (json_is_null(row->json))
-		row->json = NULL;
+	row->json = ft_json_get(t->object, label);
 	if (json_is_string(row->json))
 		rc = jsonl_text(t, label, &row->label);
 	if (rc == FT_OK && !row->json && t->column[COLUMN_LABEL])
@@ -133,6 +127,13 @@ static int take_prompt(struct ft_text *t, struct ft_row *row)
 	return rc ? rc : take_label(t, row);
 }
 
+int jsonl_tools(const struct ft_text *t, struct ft_row *row)
+{
+	const json_t *v = ft_json_get(t->object, "tools");
+	row->tools = json_is_array(v) ? v : NULL;
+	return row->tools || !v ? FT_OK : text_fail(t, FT_EFORMAT, "'tools' is not a list");
+}
+
 /* A conversation: a list of messages, or an object that has one. */
 static bool is_conversation(const struct ft_text *t)
 {
@@ -145,17 +146,12 @@ static int take_conversation(struct ft_text *t, struct ft_row *row)
 	const char *name = t->messages ? t->messages : "messages";
 	bool bare = json_is_array(t->object);
 	row->messages = bare ? t->object : json_object_get(t->object, name);
-	row->tools = json_object_get(t->object, "tools");
 	row->text = (struct ft_span){ (char *)t->line.data, t->line.len };
-	if (json_is_null(row->tools))
-		row->tools = NULL;
-	if (!row->messages)
-		return text_fail(t, FT_EFORMAT, "has no '%s'", name);
 	if (!json_is_array(row->messages))
-		return text_fail(t, FT_EFORMAT, "'%s' is not a list of messages", name);
-	if (row->tools && !json_is_array(row->tools))
-		return text_fail(t, FT_EFORMAT, "'tools' is not a list");
-	return t->column[COLUMN_LABEL] ? take_label(t, row) : FT_OK;
+		return row->messages ? text_fail(t, FT_EFORMAT, "'%s' is not a list of messages", name)
+		                     : text_fail(t, FT_EFORMAT, "has no '%s'", name);
+	int rc = jsonl_tools(t, row);
+	return rc == FT_OK && t->column[COLUMN_LABEL] ? take_label(t, row) : rc;
 }
 
 static int take_row(struct ft_text *t, struct ft_row *row)

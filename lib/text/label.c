@@ -42,9 +42,11 @@ static int names_of_file(json_t *names, const char *option, const char *path)
 json_t *ft_label_list(const char *option, const char *value)
 {
 	json_t *names = json_array();
-	int rc = names ? FT_OK : ft_fail(FT_EFAIL, "out of memory for labels");
+	int rc = FT_OK;
+	if (!names)
+		return ft_fail(FT_EFAIL, "out of memory for labels"), NULL;
 	if (value[0] == '@' || (!strchr(value, ',') && access(value, R_OK) == 0)) {
-		rc = rc < 0 ? rc : names_of_file(names, option, value + (value[0] == '@'));
+		rc = names_of_file(names, option, value + (value[0] == '@'));
 	} else {
 		for (const char *p = value; rc == FT_OK; p++) {
 			size_t n = strcspn(p, ",");
@@ -172,14 +174,13 @@ static int find(const struct ft_labels *l, const struct ft_row *row, const char 
 static int find_json(const struct ft_labels *l, const struct ft_row *row, const json_t *v, int32_t *index)
 {
 	char text[32];
-	if (json_is_string(v))
-		return find(l, row, json_string_value(v), json_string_length(v), index);
-	if (json_is_integer(v))
-		snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
-	else if (json_is_boolean(v))
-		snprintf(text, sizeof text, "%s", json_is_true(v) ? "true" : "false");
-	else
-		return fail(row, "the label is not a name");
+	switch (json_typeof(v)) {
+	case JSON_STRING: return find(l, row, json_string_value(v), json_string_length(v), index);
+	case JSON_INTEGER: snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, json_integer_value(v)); break;
+	case JSON_TRUE: strcpy(text, "true"); break;
+	case JSON_FALSE: strcpy(text, "false"); break;
+	default: return fail(row, "the label is not a name");
+	}
 	return find(l, row, text, strlen(text), index);
 }
 
@@ -267,18 +268,17 @@ static int read_number_text(const struct ft_labels *l, const struct ft_row *row,
 
 /* ---- rows ---- */
 
+/* v: of a label that is no text; or NULL. */
 static int read_value(const struct ft_labels *l, const struct ft_row *row, const json_t *v, int32_t *index,
                       float *targets)
 {
 	if (l->task == FT_TASK_REGRESS)
-		return v && !json_is_string(v) ? read_numbers_json(l, row, v, targets) : read_number_text(l,
-		                                                                                          row,
-			targets);
+		return v ? read_numbers_json(l, row, v, targets) : read_number_text(l, row, targets);
 	if (l->task == FT_TASK_MULTILABEL) {
 		memset(targets, 0, l->count * sizeof *targets);
 		if (json_is_array(v))
 			return read_set_json(l, row, v, targets);
-		if (!v || json_is_string(v))
+		if (!v)
 			return read_set_text(l, row, targets);
 		int rc = find_json(l, row, v, index);
 		return rc < 0 ? rc : set_label(targets, *index);
@@ -293,7 +293,7 @@ int ft_labels_read(struct ft_labels *l, const struct ft_row *row, int32_t *index
 	/* In TSV and CSV an array is written as JSON. */
 	bool array = !row->json && l->task != FT_TASK_CLASSIFY && row->label.n && row->label.p[0] == '[';
 	if (!array)
-		return read_value(l, row, row->json, index, targets);
+		return read_value(l, row, json_is_string(row->json) ? NULL : row->json, index, targets);
 	char where[256];
 	snprintf(where, sizeof where, "%.*s: label", (int)row->src.n, row->src.p);
 	json_t *v = ft_json_parse(where, row->label.p, row->label.n);

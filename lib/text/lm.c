@@ -168,10 +168,10 @@ static size_t stretch_to(const struct line *l, const struct stretch *s)
 	return s->to == l->tokens ? l->n : l->before + s->to;
 }
 
-/* Where in the text the token at i of the line begins, within the stretch. */
+/* Where in the text the token at i of the line begins, within the stretch; none before that is asked for. */
 static size_t begin_of(const struct line *l, const struct stretch *s, size_t i)
 {
-	size_t at = i < l->before ? 0 : i - l->before < l->tokens ? l->begin[i - l->before] : l->text.n;
+	size_t at = i - l->before < l->tokens ? l->begin[i - l->before] : l->text.n;
 	return at < s->begin ? s->begin : at > s->end ? s->end : at;
 }
 
@@ -325,7 +325,7 @@ int lm_write(struct ft_encoder *x, const struct item *it, const struct chunk *c)
 		return ft_fail(FT_EFORMAT, "choice %lld alone has more than %zu tokens", (long long)it->choice.index, x->o.limit.max);
 	if (it->messages)
 		l.text = (struct ft_span){ (const char *)c->said.data + it->said, it->said_n };
-	if (skip && l.stretch) {
+	if (skip) { /* of a completion, which has its stretch */
 		rest = skip_tokens(*l.stretch, skip, &l);
 		l.stretch = &rest;
 	}

@@ -19,7 +19,7 @@ static const json_t *member(const struct ft_text *t, const char *key)
 
 bool prefer_is(const struct ft_text *t)
 {
-	if (!t->prompts || t->column[COLUMN_TEXT] || t->column[COLUMN_PAIR] || t->messages || !json_is_object(t->object))
+	if (!t->prompts || t->column[COLUMN_TEXT] || t->column[COLUMN_PAIR])
 		return false;
 	return (member(t, "chosen") && member(t, "rejected")) || (json_is_array(member(t, "prompt")) && member(t, "completion"));
 }
@@ -41,12 +41,10 @@ static const json_t *join(struct ft_text *t, int which, const json_t *reply)
 
 static int take_conversations(struct ft_text *t, struct ft_row *row, const char *better, const char *worse)
 {
-	row->tools = member(t, "tools");
+	int rc = jsonl_tools(t, row);
+	if (rc < 0)
+		return rc;
 	row->text = (struct ft_span){ (char *)t->line.data, t->line.len };
-	if (json_is_null(row->tools))
-		row->tools = NULL;
-	if (row->tools && !json_is_array(row->tools))
-		return text_fail(t, FT_EFORMAT, "'tools' is not a list");
 	if (!json_is_array(member(t, better)))
 		return text_fail(t, FT_EFORMAT, "'%s' is not a list of messages", better);
 	if (worse && !json_is_array(member(t, worse)))
@@ -65,7 +63,7 @@ static void split_prompt(struct ft_row *row)
 	size_t n = 0;
 	while (n < a->n && n < b->n && a->p[n] == b->p[n])
 		n++;
-	while (n && ((n < a->n && (a->p[n] & 0xC0) == 0x80) || (n < b->n && (b->p[n] & 0xC0) == 0x80)))
+	while (n < a->n && (a->p[n] & 0xC0) == 0x80) /* both are UTF-8, so this is not the first byte, nor the end of b */
 		n--;
 	n -= n && a->p[n - 1] == ' ';
 	row->text = (struct ft_span){ a->p, n };

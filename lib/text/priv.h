@@ -49,6 +49,8 @@ void gunzip_close(struct gunzip *g);
 /* A member that must be a string when it is there; null is not there. And one that must be there. */
 int jsonl_text(const struct ft_text *t, const char *key, struct ft_span *out);
 int jsonl_needs(const struct ft_text *t, const char *key, struct ft_span *out);
+/* Sets row->tools, of a conversation. */
+int jsonl_tools(const struct ft_text *t, struct ft_row *row);
 
 /* ---- prefer.c: preferences in JSONL ---- */
 bool prefer_is(const struct ft_text *t);

@@ -63,10 +63,10 @@ struct search {
 	size_t rendered;         /* bytes, of all that was */
 };
 
+/* Of a message that was read. */
 static bool is_reply(const json_t *message)
 {
-	const char *role = json_string_value(json_object_get(message, "role"));
-	return role && strcmp(role, "assistant") == 0;
+	return strcmp(json_string_value(json_object_get(message, "role")), "assistant") == 0;
 }
 
 static int fail_differs(const struct ft_buf *part, const struct ft_buf *whole)

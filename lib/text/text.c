@@ -107,7 +107,7 @@ int64_t ft_text_comments(const struct ft_text *t)
 
 bool text_is_number(const char *column)
 {
-	return column && *column && strspn(column, "0123456789") == strlen(column);
+	return *column && strspn(column, "0123456789") == strlen(column);
 }
 
 int text_fail(const struct ft_text *t, int code, const char *fmt, ...)
@@ -242,15 +242,11 @@ static int next_in_file(struct ft_text *t, struct ft_row *row)
 
 int ft_text_next(struct ft_text *t, struct ft_row *row)
 {
-	int rc = 0;
+	int rc;
 	*row = (struct ft_row){ 0 };
-	while (rc == 0) {
-		if (t->format != FT_TEXT_AUTO && (rc = next_in_file(t, row)) != 0)
-			break;
+	while (t->format == FT_TEXT_AUTO || (rc = next_in_file(t, row)) == 0)
 		if ((rc = begin_file(t)) <= 0)
 			return rc;
-		rc = 0;
-	}
 	if (rc < 0)
 		return rc;
 	t->src.len = 0;

@@ -130,10 +130,10 @@ static int text_tags(const struct ft_row *row, const struct ft_labels *l, struct
 
 static int take_tags(const struct ft_row *row, const struct ft_labels *l, struct ft_words *w)
 {
-	if (row->json && !json_is_string(row->json) && !json_is_array(row->json))
-		return ft_fail(FT_EFORMAT, "%.*s: the tags are not an array", (int)row->src.n, row->src.p);
 	if (json_is_array(row->json))
 		return json_tags(row, l, row->json, w);
+	if (row->json && !json_is_string(row->json))
+		return ft_fail(FT_EFORMAT, "%.*s: the tags are not an array", (int)row->src.n, row->src.p);
 	if (row->tags || row->label.p)
 		return text_tags(row, l, w);
 	return row->lines ? fail_word(row, 0, "a word without a tag")

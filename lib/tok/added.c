@@ -64,11 +64,8 @@ static int load_one(struct ft_tok *t, const json_t *v, int64_t *next)
 	if (!n || strlen(content) != n)
 		return ft_fail(FT_EFORMAT, "content must be a string that is not empty and holds no NUL");
 	a.id = tok_vocab_id(&t->vocab, content, n);
-	if (a.id < 0) {
-		if (*next > INT32_MAX)
-			return ft_fail(FT_EFORMAT, "too many tokens");
+	if (a.id < 0) /* no file is so large that these go beyond INT32_MAX */
 		a.id = (int32_t)(*next)++;
-	}
 	/* The reference gives the id it expects and only warns. */
 	if (a.id != id)
 		return ft_fail(FT_EFORMAT, "'%s' has id %lld where %d is expected", content, (long long)id, a.id);
@@ -80,10 +77,8 @@ static int load_one(struct ft_tok *t, const json_t *v, int64_t *next)
 
 int tok_added_load(struct ft_tok *t, const json_t *list, const char *where)
 {
-	if (!list || json_is_null(list))
-		return FT_OK;
 	if (!json_is_array(list))
-		return ft_fail(FT_EFORMAT, "%s: added_tokens must be an array", where);
+		return list ? ft_fail(FT_EFORMAT, "%s: added_tokens must be an array", where) : FT_OK;
 	int64_t next = (int64_t)t->vocab.count;
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		int rc = load_one(t, json_array_get(list, i), &next);
@@ -251,7 +246,7 @@ int tok_emit_trimmed(const struct ft_tok *t, struct ft_tok_text *x, int32_t id, 
 	/* A space before all else may have been added: the reference leaves it alone. */
 	bool first = at.begin == 0 || x->n == x->scratch->first, kept = t->trim_prefix && first && trim.single;
 	size_t begin = kept ? from : trim.from;
-	if (begin < trim.to && trim.from < to)
+	if (begin < trim.to) /* what is all space ends before it begins */
 		return tok_emit_part(x, id, type, r, begin, trim.to);
 	return tok_emit(x, id, type, kept ? at.begin : at.end, kept ? at.begin : at.end);
 }

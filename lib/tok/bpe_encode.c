@@ -189,10 +189,9 @@ static size_t block_end(const char *s, size_t n, size_t to)
 static int encode_block(const struct ft_tok *t, struct bpe_work *k, const struct tok_run *w, size_t from,
                         const struct bpe_tokens **out)
 {
-	size_t done = 0;
-	int rc = FT_OK;
+	size_t done;
 	*out = &k->tokens;
-	for (size_t size = BPE_BLOCK; rc == FT_OK; size *= 2) {
+	for (size_t size = BPE_BLOCK;; size *= 2) {
 		const char *s = w->s + from;
 		size_t n = block_end(s, w->n - from, size);
 		bool more = n < w->n - from, usual = from && size == BPE_BLOCK && w->n - from - n >= BPE_BEHIND
@@ -201,15 +200,13 @@ static int encode_block(const struct ft_tok *t, struct bpe_work *k, const struct
 			*out = &k->block.tokens;
 			return FT_OK;
 		}
-		rc = encode(t, k, s, n, w->n - from, from == 0);
+		int rc = encode(t, k, s, n, w->n - from, from == 0);
 		done = k->tokens.n ? k->tokens.end[k->tokens.n - 1] : 0;
 		if (rc < 0 || !more)
-			break;
-		if (done < n / 8)
-			continue;
-		return usual ? keep_block(&k->block, s, n, &k->tokens) : FT_OK;
+			return rc;
+		if (done >= n / 8)
+			return usual ? keep_block(&k->block, s, n, &k->tokens) : FT_OK;
 	}
-	return rc;
 }
 
 static int long_word(const struct ft_tok *t, const struct tok_run *w, int type, struct ft_tok_text *x)

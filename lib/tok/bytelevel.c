@@ -2,9 +2,9 @@
 #include "bytelevel.h"
 #include "ft/err.h"
 
-static bool stands_for_itself(int c)
+static bool stands_for_itself(int c) /* below 0x100 */
 {
-	return (c >= 0x21 && c <= 0x7E) || (c >= 0xA1 && c <= 0xAC) || (c >= 0xAE && c <= 0xFF);
+	return (c >= 0x21 && c <= 0x7E) || (c >= 0xA1 && c <= 0xAC) || c >= 0xAE;
 }
 
 /* Of the bytes that do not stand for themselves: 0..0x20, 0x7F..0xA0, 0xAD. */

@@ -82,7 +82,7 @@ static int load(struct ft_tok *t, int what, const json_t *v, struct tok_chain *c
 
 int tok_chain_load(struct ft_tok *t, int what, const json_t *v, struct tok_chain *c)
 {
-	return !v || json_is_null(v) ? FT_OK : load(t, what, v, c, 0);
+	return v ? load(t, what, v, c, 0) : FT_OK;
 }
 
 void tok_chain_drop(struct tok_chain *c)

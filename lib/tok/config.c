@@ -70,6 +70,12 @@ void tok_config_free(struct tok_config *c)
 	free(c->path);
 }
 
+/* 1, 0; -1: neither is said. */
+static int flag_of(const json_t *v)
+{
+	return json_is_true(v) ? 1 : json_is_false(v) ? 0 : -1;
+}
+
 int tok_config_agrees(const struct tok_config *c, const json_t *normalizer)
 {
 	static const char *const options[][2] = {
@@ -77,12 +83,12 @@ int tok_config_agrees(const struct tok_config *c, const json_t *normalizer)
 		{ "strip_accents", "strip_accents" },
 	};
 	for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
-		const json_t *theirs = json_object_get(c->tokenizer, options[i][0]);
-		const json_t *ours = json_object_get(normalizer, options[i][1]);
-		if (json_is_boolean(theirs) && json_is_boolean(ours) && json_is_true(theirs) != json_is_true(ours))
+		int theirs = flag_of(json_object_get(c->tokenizer, options[i][0]));
+		int ours = flag_of(json_object_get(normalizer, options[i][1]));
+		if (theirs >= 0 && ours >= 0 && theirs != ours)
 			return ft_fail(FT_EMATCH, "%s: %s is %s, but %s in tokenizer.json is %s; make them agree",
-			               c->path, options[i][0], json_is_true(theirs) ? "true" : "false",
-			               options[i][1], json_is_true(ours) ? "true" : "false");
+			               c->path, options[i][0], theirs ? "true" : "false", options[i][1],
+			               ours ? "true" : "false");
 	}
 	return FT_OK;
 }

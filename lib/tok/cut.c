@@ -58,7 +58,7 @@ int tok_cut(struct tok_cutter *c, size_t from, size_t to, bool match)
 		return give(c, from, to);
 	case TOK_MERGED_PREVIOUS: joins = match && !before; break;
 	case TOK_MERGED_NEXT: joins = !match && before; break;
-	case TOK_CONTIGUOUS: joins = match == before; break;
+	default: joins = match == before; break; /* TOK_CONTIGUOUS */
 	}
 	if (!joins || !c->waits)
 		return push(c, from, to);

@@ -9,9 +9,7 @@
 
 int tok_form_grow(struct tok_form *x, size_t more)
 {
-	size_t need, cap = x->cap;
-	if (!ft_add(x->n, more, &need))
-		return ft_fail_memory(SIZE_MAX);
+	size_t need = x->n + more, cap = x->cap; /* of a text below 4 GiB */
 	if (x->limit && need > x->limit)
 		return ft_fail(FT_EFORMAT, "the tokenizer makes more than %zu bytes of a piece of text, which is too"
 		               " much", x->limit);

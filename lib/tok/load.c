@@ -94,7 +94,7 @@ static int load_model(struct ft_tok *t, const json_t *model, struct tok_source *
 static int load_chain(struct ft_tok *t, int what, const json_t *root, const char *key, struct tok_chain *c,
                       const char *where)
 {
-	int rc = tok_chain_load(t, what, json_object_get(root, key), c);
+	int rc = tok_chain_load(t, what, ft_json_get(root, key), c);
 	return rc < 0 ? ft_context(rc, "%s: %s", where, key) : FT_OK;
 }
 
@@ -117,10 +117,10 @@ int tok_load_tree(struct ft_tok *t, const json_t *root, struct tok_source *src, 
 		return rc;
 	tok_plain_set(t);
 	const char *added = src->added_where ? src->added_where : where;
-	rc = tok_added_load(t, json_object_get(root, "added_tokens"), added);
+	rc = tok_added_load(t, ft_json_get(root, "added_tokens"), added);
 	if (rc == FT_OK && (rc = tok_added_finish(t)) < 0)
 		rc = ft_context(rc, "%s", added);
-	return rc == FT_OK ? tok_template_load(t, json_object_get(root, "post_processor"), where) : rc;
+	return rc == FT_OK ? tok_template_load(t, ft_json_get(root, "post_processor"), where) : rc;
 }
 
 static int load_json(struct ft_tok *t, const char *path, const struct ft_buf *text, const struct tok_config *config)

@@ -131,18 +131,13 @@ static json_t *tree_of(const struct ft_tok *t, const struct family *f, const str
 		set_mask(c, added);
 	json_t *bytes = json_pack("{s:s, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", prefix, "use_regex",
 	                          !f->pattern);
-	json_t *root = json_pack("{s:{s:s}, s:{s:s}, s:o, s:o, s:o}", "model", "type", "BPE", "decoder", "type",
-	                         "ByteLevel", "pre_tokenizer", bytes, "added_tokens", added, "post_processor", post);
-	if (root && f->pattern) {
-		json_t *split = json_pack("{s:s, s:{s:s}, s:s}", "type", "Split", "pattern", "Regex", f->pattern,
-		                          "behavior", "Isolated");
-		json_t *both = json_pack("{s:s, s:[o,O]}", "type", "Sequence", "pretokenizers", split, bytes);
-		if (json_object_set_new(root, "pre_tokenizer", both) < 0
-		    || json_object_set_new(root, "normalizer", json_pack("{s:s}", "type", "NFC")) < 0) {
-			json_decref(root);
-			root = NULL;
-		}
-	}
+	json_t *root = !f->pattern
+		? json_pack("{s:{s:s}, s:{s:s}, s:o, s:o, s:o}", "model", "type", "BPE", "decoder", "type", "ByteLevel",
+		            "pre_tokenizer", bytes, "added_tokens", added, "post_processor", post)
+		: json_pack("{s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s, s:[{s:s, s:{s:s}, s:s}, o]}, s:o, s:o}",
+		            "model", "type", "BPE", "decoder", "type", "ByteLevel", "normalizer", "type", "NFC",
+		            "pre_tokenizer", "type", "Sequence", "pretokenizers", "type", "Split", "pattern", "Regex",
+		            f->pattern, "behavior", "Isolated", bytes, "added_tokens", added, "post_processor", post);
 	if (!root)
 		ft_fail(FT_EFAIL, "out of memory");
 	return root;

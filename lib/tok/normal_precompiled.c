@@ -6,15 +6,16 @@
 
 struct tok_charsmap *tok_charsmap_load(const json_t *v, const char *key, bool *there)
 {
-	const json_t *text = json_object_get(v, key);
+	const json_t *text = ft_json_get(v, key);
 	struct ft_buf bytes = { 0 };
 	struct tok_charsmap *c = NULL;
-	*there = text && !json_is_null(text);
-	if (!*there)
+	*there = text != NULL;
+	if (!json_is_string(text)) {
+		if (text)
+			ft_fail(FT_EFORMAT, "%s must be a string", key);
 		return NULL;
-	if (!json_is_string(text))
-		ft_fail(FT_EFORMAT, "%s must be a string", key);
-	else if (tok_base64_decode(json_string_value(text), json_string_length(text), &bytes) < 0)
+	}
+	if (tok_base64_decode(json_string_value(text), json_string_length(text), &bytes) < 0)
 		ft_context(ft_last_error(), "%s", key);
 	else
 		c = tok_charsmap_new(bytes.data, bytes.len);

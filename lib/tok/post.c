@@ -14,7 +14,7 @@ static int add_step(char letter, int type, const struct tok_named named[TOK_ROLE
 		return json_array_append_new(list, json_pack("{s:{s:s, s:i}}", "Sequence", "id", text, "type_id", type));
 	size_t role = (size_t)(strchr(letters, letter) - letters);
 	const struct tok_named *n = &named[role];
-	if (!n->name || n->id < 0)
+	if (!n->name)
 		return ft_fail(FT_EFORMAT, "there is no %s token, which stands beside every text", tok_role_names[role]);
 	int bad = json_object_set_new(special, n->name, json_pack("{s:[I]}", "ids", (json_int_t)n->id));
 	bad |= json_array_append_new(list, json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", n->name, "type_id", type));

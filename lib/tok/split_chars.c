@@ -55,7 +55,7 @@ static int split_words(const struct tok_walk *w, size_t stage, const void *state
 		}
 		before = kind;
 	}
-	return rc == FT_OK && from < in->n ? tok_cut(&c, from, in->n, before == 0) : rc;
+	return rc == FT_OK ? tok_cut(&c, from, in->n, before == 0) : rc;
 }
 
 const struct tok_stage_kind tok_split_words = { "Whitespace", .split = split_words };

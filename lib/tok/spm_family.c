@@ -134,7 +134,7 @@ static int add_pieces(const struct tok_spm *m, const struct tok_spm_family *f, c
 {
 	int rc = FT_OK;
 	src->has_scores = true;
-	for (size_t i = 0; i < 6 && f->head[i] && rc == FT_OK; i++)
+	for (size_t i = 0; f->head[i] && rc == FT_OK; i++)
 		rc = add_piece(v, src, f->head[i], strlen(f->head[i]), i == 4 ? -100 : 0);
 	for (size_t i = f->skip; i < m->n && rc == FT_OK; i++)
 		rc = add_piece(v, src, m->piece[i].text.p, m->piece[i].text.n, (double)m->piece[i].score);
@@ -152,7 +152,7 @@ static bool is_used(json_t *stage, const struct tok_spm *m, const json_t *config
 	bool used = true;
 	if (when || unless) {
 		const json_t *option = json_object_get(config, when ? when : unless);
-		bool on = json_is_boolean(option) ? json_is_true(option) : json_is_true(json_object_get(stage, "default"));
+		bool on = json_is_true(json_is_boolean(option) ? option : json_object_get(stage, "default"));
 		used = when ? on : !on;
 	}
 	json_object_del(stage, "when");

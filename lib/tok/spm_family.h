@@ -8,7 +8,7 @@
 struct tok_spm_family {
 	const char *class;           /* tokenizer_class, without "Fast" */
 	const char *models;          /* values of model_type, each with a space behind it */
-	const char *head[6];         /* pieces that stand before the model's, */
+	const char *head[6];         /* pieces that stand before the model's, with a NULL behind them, */
 	size_t skip;                 /* of which the first ones are left out */
 	const char *tail;            /* a piece behind them, or NULL */
 	int64_t extra_ids;           /* how many <extra_id_N> stand behind them, as a rule */

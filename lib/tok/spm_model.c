@@ -176,11 +176,11 @@ void tok_spm_free(struct tok_spm *m)
 
 /* ---- checking ---- */
 
-/* The byte of "<0x0A>", or -1. */
+/* The byte of "<0x0A>", or -1; s has no NUL. */
 static int byte_of(struct ft_span s)
 {
 	static const char digits[] = "0123456789ABCDEF";
-	if (s.n != 6 || memcmp(s.p, "<0x", 3) != 0 || s.p[5] != '>' || !s.p[3] || !s.p[4])
+	if (s.n != 6 || memcmp(s.p, "<0x", 3) != 0 || s.p[5] != '>')
 		return -1;
 	const char *high = strchr(digits, s.p[3]), *low = strchr(digits, s.p[4]);
 	return high && low ? (int)((high - digits) << 4 | (low - digits)) : -1;
@@ -212,8 +212,6 @@ static int check_piece(struct tok_spm *m, size_t i, bool seen[256], const char *
 int tok_spm_check(struct tok_spm *m, const char *where)
 {
 	bool seen[256] = { false };
-	if (m->n > INT32_MAX)
-		return ft_fail(FT_EFORMAT, "%s: %zu pieces are too many", where, m->n);
 	for (size_t i = 0; i < m->n; i++) {
 		int rc = check_piece(m, i, seen, where);
 		if (rc < 0)

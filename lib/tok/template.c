@@ -164,7 +164,7 @@ static int load_processor(struct ft_tok *t, const json_t *v, int depth)
 int tok_template_load(struct ft_tok *t, const json_t *processor, const char *where)
 {
 	static const struct tok_step plain[] = { { TOK_STEP_A, 0, 0 }, { TOK_STEP_B, 0, 1 } };
-	int rc = processor && !json_is_null(processor) ? load_processor(t, processor, 0) : FT_OK;
+	int rc = processor ? load_processor(t, processor, 0) : FT_OK;
 	if (rc < 0)
 		return ft_context(rc, "%s: post_processor", where);
 	if (!t->single.count)
@@ -194,18 +194,15 @@ int ft_tok_wrap(const struct ft_tok *t, const struct ft_tok_slice *a, const stru
                 struct ft_tok_text *out)
 {
 	const struct tok_template *p = b ? &t->pair : &t->single;
-	size_t need;
-	if (!ft_add(a->n, b ? b->n : 0, &need) || !ft_add(need, p->specials, &need))
-		return ft_fail_memory(SIZE_MAX);
 	out->n = 0;
-	int rc = tok_text_reserve(out, need);
+	int rc = tok_text_reserve(out, a->n + (b ? b->n : 0) + p->specials);
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < p->count; i++) {
 		const struct tok_step *s = &p->steps[i];
 		if (s->what == TOK_STEP_SPECIAL)
 			tok_emit(out, s->id, s->type, 0, 0);
-		else if (s->what == TOK_STEP_A || b)
+		else
 			copy_slice(out, s->what == TOK_STEP_A ? a : b, s->type);
 	}
 	return FT_OK;

@@ -97,9 +97,7 @@ void ft_tok_free(struct ft_tok *t)
 
 int tok_text_reserve(struct ft_tok_text *x, size_t more)
 {
-	size_t need, cap = x->cap;
-	if (!ft_add(x->n, more, &need))
-		return ft_fail_memory(SIZE_MAX);
+	size_t need = x->n + more, cap = x->cap; /* tokens that are there, and some of a text below 4 GiB */
 	if (need <= x->cap)
 		return FT_OK;
 	/* Four arrays grow together; `cap` counts only what all have. */

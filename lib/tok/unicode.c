@@ -92,10 +92,7 @@ size_t tok_decompose(int32_t c, bool compatible, int32_t out[TOK_DECOMPOSED])
 		return 1;
 	int last = 0, how = UTF8PROC_DECOMPOSE | (compatible ? UTF8PROC_COMPAT : 0);
 	utf8proc_ssize_t n = utf8proc_decompose_char(c, out, TOK_DECOMPOSED, (utf8proc_option_t)how, &last);
-	if (n >= 1 && n <= TOK_DECOMPOSED)
-		return (size_t)n;
-	out[0] = c;
-	return 1;
+	return n >= 1 && n <= TOK_DECOMPOSED ? (size_t)n : (out[0] = c, 1);
 }
 
 int32_t tok_compose(int32_t a, int32_t b)

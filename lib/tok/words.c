@@ -54,7 +54,7 @@ void ft_words_align(const struct ft_tok *t, const struct ft_words *w, const stru
 		if (t->single.steps[i].what == TOK_STEP_A) {
 			align_slice(w, p, rest, word + at, label ? label + at : NULL);
 			at += p->slice->n;
-		} else if (t->single.steps[i].what == TOK_STEP_SPECIAL) {
+		} else { /* a special token */
 			word[at] = -1;
 			if (label)
 				label[at] = FT_IGNORE;
