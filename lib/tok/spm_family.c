@@ -79,7 +79,7 @@ static const char others[] = "mbart mbart50 nllb nllb-moe m2m_100 pegasus pegasu
 static bool is_in(const char *list, const char *name)
 {
 	size_t n = strlen(name);
-	for (const char *p = list; p && (p = strstr(p, name)); p += n)
+	for (const char *p = list; n && (p = strstr(p, name)); p += n)
 		if ((p == list || p[-1] == ' ') && p[n] == ' ')
 			return true;
 	return false;
