@@ -28,8 +28,8 @@ static const char *closing(const char *p)
 	}
 }
 
-/* The array of the member `key` of the object at p, or NULL. */
-static const char *find_array(const char *p, const char *key)
+/* The value of the member `key` of the object at p, or NULL. */
+static const char *find_member(const char *p, const char *key)
 {
 	size_t n = strlen(key);
 	for (p++; *p != '}'; p++) {
@@ -42,8 +42,7 @@ static const char *find_array(const char *p, const char *key)
 		colon = p + 1 + strspn(p + 1, " \t\r\n");
 		if (*colon != ':' || (size_t)(p - name) != n || memcmp(name, key, n) != 0)
 			continue;
-		p = colon + 1 + strspn(colon + 1, " \t\r\n");
-		return *p == '[' ? p : NULL;
+		return colon + 1 + strspn(colon + 1, " \t\r\n");
 	}
 	return NULL;
 }
@@ -78,13 +77,15 @@ static int put_tokens(struct ft_buf *b, const struct ft_tok *t, const json_t *to
 
 static int extend(const char *text, const struct ft_tok *t, const json_t *tokens, struct ft_buf *out)
 {
-	const char *object = strchr(text, '{'), *array = find_array(object, "added_tokens");
-	const char *at = array ? closing(array) : object + 1;
-	bool empty = array && array + 1 + strspn(array + 1, " \t\r\n") == at;
+	const char *object = strchr(text, '{'), *value = find_member(object, "added_tokens");
+	bool array = value && *value == '[';
+	const char *at = array ? closing(value) : value ? value : object + 1;
+	bool first = !array || value + 1 + strspn(value + 1, " \t\r\n") == at;
 	int rc = ft_buf_append(out, text, (size_t)(at - text));
-	rc = rc || array ? rc : ft_buf_printf(out, "\"added_tokens\":[");
-	rc = rc ? rc : put_tokens(out, t, tokens, empty || !array);
-	rc = rc || array ? rc : ft_buf_printf(out, "],");
+	rc = rc || array ? rc : ft_buf_printf(out, value ? "[" : "\"added_tokens\":[");
+	rc = rc ? rc : put_tokens(out, t, tokens, first);
+	rc = rc || array ? rc : ft_buf_printf(out, value ? "]" : "],");
+	at += value && !array ? strlen("null") : 0;
 	return rc ? rc : ft_buf_append(out, at, strlen(at));
 }
 

@@ -711,6 +711,16 @@ static void check_added(const char *what, const char *text, int32_t first)
 	json_decref(tokens);
 }
 
+/* "added_tokens": null, which the list takes the place of. */
+static void check_null(void)
+{
+	json_t *tokens = json_pack("[s]", "<n>");
+	struct ft_tok *t = ft_tok_open_with(folder, tokens);
+	ok(t && ft_tok_id(t, "<n>") == 376 && ft_tok_size(t) == 377, "in the place of null");
+	ft_tok_free(t);
+	json_decref(tokens);
+}
+
 static void refuse_added(json_t *tokens_taken, int code, const char *reason)
 {
 	struct ft_tok *t = ft_tok_open_with(folder, tokens_taken);
@@ -737,6 +747,13 @@ static void added_tokens(void)
 	refuse_added(json_pack("[s]", "!"), FT_EUSAGE, "'!' is a token already");
 	refuse_added(json_pack("[i]", 7), FT_EFORMAT, "number 0 is no text");
 	refuse_added(json_pack("[s]", ""), FT_EFORMAT, "number 0 is no text");
+	root = json_load_file(GPT2, 0, NULL);
+	json_object_set_new(root, "added_tokens", json_null());
+	text = json_dumps(root, 0);
+	put("tokenizer.json", text, strlen(text));
+	check_null();
+	free(text);
+	json_decref(root);
 	root = json_load_file(WORDPIECE, 0, NULL);
 	text = json_dumps(root, 0);
 	check_added("behind some", text, 410);
