@@ -84,12 +84,16 @@ int tok_gguf_pre(struct tok_gguf_pre *p, const char *name)
 	size_t i = find(name);
 	if (i == KNOWN)
 		return ft_fail(FT_EFORMAT, "tokenizer.ggml.pre '%s' is not supported", name);
+	bool nfc = known[i].flags & NFC;
 	*p = (struct tok_gguf_pre){ .splitter = splitter(known[i].regex),
+		                    .normalizer = nfc ? json_pack("{s:s}", "type", "NFC") : NULL,
 		                    .ignore_merges = known[i].flags & IGNORE_MERGES,
 		                    .bos = known[i].flags & BOS, .sep = known[i].flags & SEP };
-	if (known[i].flags & NFC)
-		p->normalizer = json_pack("{s:s}", "type", "NFC");
-	return p->splitter ? FT_OK : ft_fail(FT_EFAIL, "out of memory");
+	if (p->splitter && !p->normalizer == !nfc)
+		return FT_OK;
+	json_decref(p->splitter);
+	json_decref(p->normalizer);
+	return ft_fail(FT_EFAIL, "out of memory");
 }
 
 /* ---- the other way ---- */

@@ -131,10 +131,13 @@ static json_t *user_defined(const struct tok_spm *m)
 
 static json_t *normalizer_of(const struct tok_spm *m, json_t *user)
 {
-	return json_pack("{s:s, s:b, s:b, s:b, s:b, s:O, s:o*}", "type", "SentencePiece", "add_dummy_prefix", m->prefix,
-	                 "remove_extra_whitespaces", m->squeeze, "escape_whitespaces", m->escape,
-	                 "treat_whitespace_as_suffix", m->suffix, "user_defined", user, "precompiled_charsmap",
-	                 m->charsmap.n ? base64_of(m->charsmap) : NULL);
+	json_t *v = json_pack("{s:s, s:b, s:b, s:b, s:b, s:O}", "type", "SentencePiece", "add_dummy_prefix", m->prefix,
+	                      "remove_extra_whitespaces", m->squeeze, "escape_whitespaces", m->escape,
+	                      "treat_whitespace_as_suffix", m->suffix, "user_defined", user);
+	if (!m->charsmap.n || ft_json_set(v, "precompiled_charsmap", base64_of(m->charsmap)) == FT_OK)
+		return v;
+	json_decref(v);
+	return NULL;
 }
 
 static json_t *model_of(const struct tok_spm *m)
@@ -190,14 +193,15 @@ json_t *tok_spm_tree(const struct tok_spm *m, struct tok_vocab *v, struct tok_so
 	if (add_pieces(m, v, src, where) < 0)
 		return NULL;
 	json_t *user = user_defined(m);
-	json_t *split = user && m->bpe && json_array_size(user)
-	                        ? json_pack("{s:s, s:O}", "type", "SentencePiece", "user_defined", user)
-	                        : NULL;
-	json_t *root = json_pack("{s:o, s:o, s:o, s:o, s:o*}", "normalizer", normalizer_of(m, user), "model",
-	                         model_of(m), "decoder", decoder_of(m), "added_tokens", added_of(m), "pre_tokenizer",
-	                         split);
+	json_t *root = json_pack("{s:o, s:o, s:o, s:o}", "normalizer", normalizer_of(m, user), "model", model_of(m), "decoder",
+	                         decoder_of(m), "added_tokens", added_of(m));
+	int rc = root ? FT_OK : ft_fail(FT_EFAIL, "out of memory");
+	if (rc == FT_OK && m->bpe && json_array_size(user))
+		rc = ft_json_set(root, "pre_tokenizer",
+		                 json_pack("{s:s, s:O}", "type", "SentencePiece", "user_defined", user));
 	json_decref(user);
-	if (!root)
-		ft_fail(FT_EFAIL, "out of memory");
-	return root;
+	if (rc == FT_OK)
+		return root;
+	json_decref(root);
+	return NULL;
 }
