@@ -99,8 +99,8 @@ int32_t tok_compose(int32_t a, int32_t b)
 {
 	if (a >= 0x1100 && a < 0x1113 && b >= 0x1161 && b < 0x1176) /* Hangul: a lead and a vowel */
 		return 0xAC00 + ((a - 0x1100) * 21 + (b - 0x1161)) * 28;
-	if (a >= 0xAC00 && a <= 0xD7A3 && (a - 0xAC00) % 28 == 0 && b > 0x11A7 && b < 0x11C3) /* and a tail */
-		return a + (b - 0x11A7);
+	if (a >= 0xAC00 && a <= 0xD7A3) /* and a tail; libutf8proc swallows U+11A7, which is none */
+		return (a - 0xAC00) % 28 == 0 && b > 0x11A7 && b < 0x11C3 ? a + (b - 0x11A7) : -1;
 	utf8proc_int32_t pair[2] = { a, b };
 	if (utf8proc_normalize_utf32(pair, 2, UTF8PROC_STABLE | UTF8PROC_COMPOSE) != 1)
 		return -1;
