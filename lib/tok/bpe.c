@@ -53,6 +53,14 @@ static bool takes_bytes(const struct ft_tok *t, struct bpe *p)
 	return all;
 }
 
+/* Whether the last splitter only spells bytes, which the kind takes as they are; one before it that does so, too, would
+ * then pass for the last. */
+static bool does_nothing(const struct tok_chain *c)
+{
+	const struct tok_stage *last = &c->stage[c->n - 1];
+	return tok_bytelevel_is_plain(last) && (c->n == 1 || last[-1].kind != &tok_split_bytelevel);
+}
+
 /* Whether no merge makes a piece with U+2581 behind another character. */
 static bool can_cut(const struct tok_source *src)
 {
@@ -108,7 +116,7 @@ static int load(struct ft_tok *t, const json_t *model, struct tok_source *src, c
 		return ft_context(rc, "%s: model", where);
 	rc = bpe_pairs_make(&p->pairs, &t->vocab, src, p->prefix ? strlen(p->prefix) : 0, where);
 	t->bytes = takes_bytes(t, p);
-	if (t->bytes && tok_bytelevel_is_plain(&t->splitters.stage[t->splitters.n - 1]))
+	if (t->bytes && does_nothing(&t->splitters))
 		tok_chain_drop(&t->splitters);
 	if (!t->bytes && p->fallback)
 		tok_vocab_bytes(&t->vocab, p->byte);

@@ -41,6 +41,18 @@ __attribute__((format(printf, 1, 2), unused)) static struct ft_tok *open_json(co
 	return t;
 }
 
+/* The tokenizer.json of a file with other members, which are JSON: objects are joined, lists replaced. */
+__attribute__((unused)) static struct ft_tok *open_like(const char *file, const char *members)
+{
+	json_t *root = json_load_file(file, 0, NULL), *more = json_loads(members, 0, NULL);
+	char *text = json_object_update_recursive(root, more) == 0 ? json_dumps(root, 0) : NULL;
+	struct ft_tok *t = text ? open_text(text, strlen(text)) : NULL;
+	free(text);
+	json_decref(root);
+	json_decref(more);
+	return t;
+}
+
 /* Tokens of a text with '|' between: pieces, or, as `parts`, the bytes that they stand for; "!" and why there are
  * none. Good until the next call. */
 __attribute__((unused)) static const char *tokens_of(const struct ft_tok *t, const char *text, size_t n, bool parts)
