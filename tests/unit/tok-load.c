@@ -11,6 +11,7 @@
 #define GPT2 "tests/ref/tokenizers/gpt2/tokenizer.json"
 #define LLAMA2 "tests/ref/tokenizers/llama2/tokenizer.json"
 #define T5 "tests/ref/sentencepiece/t5/tokenizer.json"
+#define SUFFIXED "tests/ref/tokenizers/suffixed/tokenizer.json"
 #define PIECES "tests/ref/tokenizers/pieces/tokenizer.json"
 
 static char folder[] = "/tmp/ft-unit.XXXXXX", path[64];
@@ -24,6 +25,11 @@ static const char *put(const char *name, const char *text, size_t n)
 		fclose(f);
 	}
 	return path;
+}
+
+static void put_text(const char *name, const char *text)
+{
+	put(name, text, strlen(text));
 }
 
 static void clear(void)
@@ -133,6 +139,29 @@ static const struct change wordpiece[] = {
 	  "{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\"],\"cls\":[\"[CLS]\",2]}", "sep and cls" },
 	{ "added tokens that are no array", "added_tokens", "{}", "added_tokens must be an array" },
 	{ "no added tokens", "added_tokens", "null", NULL },
+	{ "special ids that are no array", "post_processor/special_tokens/[CLS]/ids", "7", "does not have '[CLS]' with its ids" },
+	{ "a special id that is a text", "post_processor/special_tokens/[CLS]/ids", "[\"2\"]", "not in the vocabulary" },
+	{ "a special token of no ids", "post_processor/special_tokens/[CLS]/ids", "[]", NULL },
+	{ "a part that is nothing", "post_processor/single/0", "{}", "single[0]: must be a Sequence or a SpecialToken" },
+	{ "a part without an id", "post_processor/single/0", "{\"Sequence\":{}}", "single[0]: must be a Sequence or a SpecialToken" },
+	{ "an id of a part that is a number", "post_processor/single/0", "{\"Sequence\":{\"id\":1}}",
+	  "single[0]: must be a Sequence or a SpecialToken" },
+	{ "a negative type", "post_processor/single/1/Sequence/type_id", "-1", "0 to 255" },
+	{ "B in a template of one text", "post_processor/single/1/Sequence/id", "\"B\"", "single must have A once, and no B" },
+	{ "A twice", "post_processor/single/0", "{\"Sequence\":{\"id\":\"A\"}}", "single must have A once, and no B" },
+	{ "an older id that is a text", "post_processor", "{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\",\"3\"],\"cls\":[\"[CLS]\",2]}",
+	  "sep and cls" },
+	{ "an older id that is negative", "post_processor", "{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\",3],\"cls\":[\"[CLS]\",-2]}",
+	  "sep and cls" },
+	{ "an older id that is not there", "post_processor", "{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\",4000],\"cls\":[\"[CLS]\",2]}",
+	  "sep and cls" },
+	{ "a flag of a template", "post_processor",
+	  "{\"type\":\"RobertaProcessing\",\"sep\":[\"[SEP]\",3],\"cls\":[\"[CLS]\",2],\"trim_offsets\":1}", "trim_offsets: must be true or false" },
+	{ "a template of no type", "post_processor", "{}", "post_processor: type '?' is not supported" },
+	{ "templates without a list", "post_processor", "{\"type\":\"Sequence\"}", "type 'Sequence' is not supported" },
+	{ "templates in an object", "post_processor", "{\"type\":\"Sequence\",\"processors\":{}}", "type 'Sequence' is not supported" },
+	{ "an error in the first of two", "post_processor", "{\"type\":\"Sequence\",\"processors\":[{\"type\":\"X\"},{\"type\":\"Y\"}]}",
+	  "processors[0]: type 'X' is not supported" },
 	{ "an added token with another id", "added_tokens/1/id", "7",
 	 "'[UNK]' has id 7 where 1 is expected" },
 	{ "an added token with a gap before it", "added_tokens/5/id", "600", "where 408 is expected" },
@@ -242,6 +271,9 @@ static const struct change gpt2[] = {
 	{ "a charsmap of one byte", "normalizer", "{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"AA==\"}", "Precompiled" },
 	{ "a long suffix", "model/end_of_word_suffix",
 	  "\"" SIXTY SIXTY SIXTY SIXTY SIXTY "\"", "end_of_word_suffix may have" },
+	{ "a long prefix", "model/continuing_subword_prefix",
+	  "\"" SIXTY SIXTY SIXTY SIXTY SIXTY "\"", "continuing_subword_prefix and end_of_word_suffix may have 255 bytes" },
+	{ "a charsmap of nothing", "normalizer", "{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"\"}", "is cut short or has no trie" },
 	{ "a decoder of two characters", "decoder", "{\"type\":\"Strip\",\"content\":\"ab\",\"start\":0,\"stop\":0}",
 	  "content must be one character" },
 	{ "a decoder's count that is no number", "decoder", "{\"type\":\"Strip\",\"content\":\"a\",\"start\":\"1\",\"stop\":0}",
@@ -277,6 +309,10 @@ static const struct change pieces[] = {
 	{ "a part without the prefix", "model/merges/0", "\"a b\"", "is shorter than continuing_subword_prefix" },
 	{ "a long prefix", "model/continuing_subword_prefix", "\"###\"", "is not in the vocabulary" },
 	{ "a prefix and bytes", "model/byte_fallback", "true", "byte_fallback with continuing_subword_prefix" },
+};
+
+static const struct change suffixed[] = {
+	{ "a suffix and bytes", "model/byte_fallback", "true", "byte_fallback with continuing_subword_prefix or end_of_word_suffix" },
 };
 
 static void changed(const char *model, const struct change *changes, size_t n)
@@ -456,27 +492,32 @@ static void normal_forms(void)
 
 static void contradictions(void)
 {
-	static const struct { const char *what, *config, *reason; } cases[] = {
-		{ "tokenizer_config.json agrees", "{\"do_lower_case\":true,\"tokenize_chinese_chars\":true}", NULL },
-		{ "or says nothing", "{\"do_lower_case\":null,\"model_max_length\":512}", NULL },
+	static const struct { const char *what, *config, *reason; bool cased; } cases[] = {
+		{ "or contradicts the other way round", "{\"do_lower_case\":true}",
+		  "do_lower_case is true, but lowercase in tokenizer.json is false", true },
+		{ "or agrees that it is not", "{\"do_lower_case\":false,\"strip_accents\":null}", NULL, true },
+		{ "a flag that is a number says nothing", "{\"do_lower_case\":0}", NULL, false },
+		{ "tokenizer_config.json agrees", "{\"do_lower_case\":true,\"tokenize_chinese_chars\":true}", NULL, false },
+		{ "or says nothing", "{\"do_lower_case\":null,\"model_max_length\":512}", NULL, false },
 		{ "or contradicts", "{\"do_lower_case\":false}",
-		  "do_lower_case is false, but lowercase in tokenizer.json is true" },
+		  "do_lower_case is false, but lowercase in tokenizer.json is true", false },
 		{ "in another option", "{\"tokenize_chinese_chars\":false}",
-		  "handle_chinese_chars in tokenizer.json is true" },
+		  "handle_chinese_chars in tokenizer.json is true", false },
 	};
-	json_t *root = json_load_file(WORDPIECE, 0, NULL);
-	char *text = json_dumps(root, 0);
-	put("tokenizer.json", text, strlen(text));
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		json_t *root = json_load_file(WORDPIECE, 0, NULL);
+		change(root, "normalizer/lowercase", cases[i].cased ? "false" : "true");
+		char *text = json_dumps(root, 0);
+		put("tokenizer.json", text, strlen(text));
 		put("tokenizer_config.json", cases[i].config, strlen(cases[i].config));
 		struct ft_tok *t = ft_tok_open(folder);
 		bool refused = !t && ft_last_error() == FT_EMATCH;
 		ok(cases[i].reason ? refused && strstr(ft_message(), cases[i].reason) : t != NULL, "%s", cases[i].what);
 		ft_tok_free(t);
+		free(text);
+		json_decref(root);
 	}
 	clear();
-	free(text);
-	json_decref(root);
 }
 
 /* ---- the vocabulary's own reader ---- */
@@ -492,6 +533,19 @@ static void vocabulary_texts(void)
 		{ "half a surrogate pair", "{\"[UNK]\":0,\"\\ud83e\":1}", "wrong escape" },
 		{ "a pair with another half", "{\"[UNK]\":0,\"\\ud83e\\u0041\":1}", "wrong escape" },
 		{ "a second half alone", "{\"[UNK]\":0,\"\\udd17\":1}", "wrong escape" },
+		{ "a pair with a half beyond the second", "{\"[UNK]\":0,\"\\ud83e\\uffff\":1}", "wrong escape" },
+		{ "a half and another escape", "{\"[UNK]\":0,\"\\ud83e\\nabcd\":1}", "wrong escape" },
+		{ "a half and letters", "{\"[UNK]\":0,\"\\ud83eabcdef\":1}", "wrong escape" },
+		{ "an entry that is no list", "[7]", "'[' is expected" },
+		{ "an entry without a comma", "[[\"a\" 1.0]]", "',' is expected" },
+		{ "a minus for a score", "[[\"a\",-]]", "a score is not a number" },
+		{ "a minus and an exponent", "[[\"a\",-e5]]", "a score is not a number" },
+		{ "a minus and a point", "[[\"a\",-.5]]", "a score is not a number" },
+		{ "an exponent alone", "[[\"a\",e5]]", "a score is not a number" },
+		{ "a plus", "[[\"a\",+1]]", "a score is not a number" },
+		{ "two points", "[[\"a\",1.5.5]]", "a score is not a number" },
+		{ "two numbers", "[[\"a\",1-2]]", "a score is not a number" },
+		{ "a score of sixty digits", "[[\"a\",0." SIXTY "]]", "']' is expected" },
 		{ "a wrong escape", "{\"[UNK]\":0,\"\\q\":1}", "wrong escape" },
 		{ "a short escape", "{\"[UNK]\":0,\"\\u00", "tokenizer.json" },
 		{ "a line end in a piece", "{\"[UNK]\":0,\"a\nb\":1}", "does not end" },
@@ -512,6 +566,28 @@ static void vocabulary_texts(void)
 		put("tokenizer.json", text, (size_t)n);
 		check(cases[i].what, cases[i].reason);
 	}
+	static const struct { const char *end; size_t n; } cut[] = {
+#define M(text) { text, sizeof text - 1 }
+		M("{\"a\\"), M("{\"a\\u"), M("{\"a\\u0"), M("{\"a\\u00e"), M("{\"a\\ud83e"), M("{\"a\\ud83e\\"), M("{\"a\\ud83e\\u"),
+		M("{\"a"), M("{\"a\":"), M("{\"a\":1"), M("{\"a\\\0\":1}}}"), M("{\"a\\u00\0e9\":1}}}"), M("{\"a\\ud83e\\udd\0\":1}}}"),
+		M("[[\"a\",1.5"), M("[[\"a\","), M("[[\"a\""), M("[[\"a\",1.\0]]}}"), M("[["), M("[")
+#undef M
+	};
+	for (size_t i = 0; i < sizeof cut / sizeof *cut; i++) {
+		int head_n = snprintf(text, sizeof text, "%s", head);
+		memcpy(text + head_n, cut[i].end, cut[i].n);
+		put("tokenizer.json", text, (size_t)head_n + cut[i].n);
+		check(cut[i].end, "tokenizer.json:1: model.vocab: ");
+	}
+	static const char holes[] = "{\"added_tokens\":[{\"id\":2,\"content\":\"x\"}],\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\","
+	                            "\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":9,\"vocab\":{\"[UNK]\":0,\"a\":2}}}";
+	put("tokenizer.json", holes, strlen(holes));
+	check("an added token with a piece's id", "added_tokens[0]: 'x' has id 2, which is that of 'a'");
+	static const char nothing[] = "{\"normalizer\":{\"type\":\"Strip\"},\"added_tokens\":[{\"id\":1,\"content\":\" \"}],\"model\":{"
+	                              "\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":\"##\","
+	                              "\"max_input_chars_per_word\":9,\"vocab\":{\"[UNK]\":0}}}";
+	put("tokenizer.json", nothing, strlen(nothing));
+	check("an added token of which the normal form leaves nothing", NULL);
 	int n = snprintf(text, sizeof text, "%s{\"[UNK]\":0},\n\n\"vocab\":{}}}", head);
 	put("tokenizer.json", text, (size_t)n);
 	check("two vocabularies", "duplicate");
@@ -548,6 +624,10 @@ static void vocab_txt(void)
 		  "\"special\":true},\"3\":{\"content\":\"<new>\"}}}", NULL },
 		{ "an added token with a wrong id", "[UNK]\n[CLS]\n[SEP]\n",
 		  "{\"added_tokens_decoder\":{\"9\":{\"content\":\"<new>\"}}}", "where 3 is expected" },
+		{ "an empty line between", "[UNK]\n\n[CLS]\n[SEP]\n", NULL, NULL },
+		{ "an added token without content", "[UNK]\n[CLS]\n[SEP]\n",
+		  "{\"added_tokens_decoder\":{\"0\":{\"special\":true},\"1\":{\"content\":\"[CLS]\"}}}", "content must be a string" },
+		{ "two that are no objects", "[UNK]\n[CLS]\n[SEP]\n", "{\"added_tokens_decoder\":{\"0\":5,\"1\":6}}", "must hold objects" },
 		{ "added tokens that are no objects", "[UNK]\n[CLS]\n[SEP]\n",
 		 "{\"added_tokens_decoder\":{\"1\":5}}",
 		  "must hold objects" },
@@ -561,6 +641,28 @@ static void vocab_txt(void)
 	}
 }
 
+/* What stands beside vocab.txt, or in it. */
+static void vocab_txt_beside(void)
+{
+	static const char vocab[] = "[UNK]\n[CLS]\n[SEP]\n";
+	clear();
+	put("vocab.txt", "[UNK]\n[C\0]\n", 11);
+	check("a NUL in vocab.txt", "vocab.txt:2: not UTF-8 text");
+	put("vocab.txt", vocab, strlen(vocab));
+	put_text("added_tokens.json", "{\"<x>\":\"3\"}");
+	check("an id that is a text", "'<x>' has id -1 where 3 is expected");
+	put_text("added_tokens.json", "[]");
+	check("a list of added tokens", "added_tokens.json: must be an object");
+	put_text("added_tokens.json", "{\"<x>\":3,\"<p>\":4}");
+	put_text("tokenizer_config.json", "{\"pad_token\":\"<p>\"}");
+	struct ft_tok *t = ft_tok_open(folder);
+	ok(t && !ft_tok_is_special(t, 3) && ft_tok_is_special(t, 4), "of added tokens those are special that have a role");
+	ft_tok_free(t);
+	put_text("tokenizer_config.json", "{\"added_tokens_decoder\":{\"0\":5}}");
+	check("one error is enough", "must hold objects");
+	clear();
+}
+
 /* The last of equal pieces counts; options change the digest. */
 static void vocab_txt_details(void)
 {
@@ -570,7 +672,7 @@ static void vocab_txt_details(void)
 		clear();
 		put("vocab.txt", vocab, strlen(vocab));
 		if (i)
-			put("tokenizer_config.json", "{\"do_lower_case\":false}", 23);
+			put_text("tokenizer_config.json", "{\"do_lower_case\":false}");
 		struct ft_tok *t = ft_tok_open(folder);
 		json_t *d = t ? ft_tok_describe(t) : NULL;
 		snprintf(digest[i], 33, "%s", d ? json_string_value(json_object_get(d, "digest")) : "");
@@ -611,6 +713,10 @@ static void merges_txt(void)
 		  "add_bos_token is not supported without tokenizer.json" },
 		{ "a config.json that is a list", "{\"a\":0}", "", "[]", NULL, "config.json: must be an object" },
 		{ "another family", "{\"a\":0}", "", "{\"model_type\":\"clip\"}", NULL, "how 'clip' uses vocab.json" },
+		{ "a family with a long name", "{\"a\":0}", "", "{\"model_type\":\"" SIXTY SIXTY "\"}", NULL, "how '" SIXTY SIXTY "' uses vocab.json" },
+		{ "an empty line between", "{\"a\":0,\"b\":1,\"ab\":2,\"ba\":3}", "a b\n\nb a\n", NULL, NULL, NULL },
+		{ "an added token without content", "{\"<s>\":0,\"</s>\":1,\"a\":2}", "", "{\"model_type\":\"roberta\"}",
+		  "{\"added_tokens_decoder\":{\"0\":{\"special\":true}}}", "content must be a string" },
 		{ "the tokenizer's class counts more", "{\"a\":0}", "", "{\"model_type\":\"clip\"}",
 		  "{\"tokenizer_class\":\"GPT2TokenizerFast\"}", NULL },
 		{ "Qwen2's", "{\"a\":0,\"b\":1,\"ab\":2}", "a b\n", "{\"model_type\":\"qwen2\"}", NULL, NULL },
@@ -639,7 +745,7 @@ static void merges_txt_tokens(void)
 	put("vocab.json", vocab, strlen(vocab));
 	put("merges.txt", "", 0);
 	put("config.json", "{\"model_type\":\"roberta\"}", 24);
-	put("added_tokens.json", "{\"<y>\":6,\"<x>\":5}", 17);
+	put_text("added_tokens.json", "{\"<y>\":6,\"<x>\":5}");
 	struct ft_tok *t = ft_tok_open(folder);
 	struct ft_tok_text x = { 0 };
 	ok(t && ft_tok_encode(t, "a <mask><x><y>", 14, 0, &x) == FT_OK && x.n == 4, "added tokens are cut out");
@@ -648,6 +754,28 @@ static void merges_txt_tokens(void)
 	ok(t && ft_tok_is_special(t, 2) && !ft_tok_is_special(t, 5), "special are those with a role");
 	ft_tok_text_free(&x);
 	ft_tok_free(t);
+	put_text("tokenizer_config.json", "{\"pad_token\":\"<x>\",\"added_tokens_decoder\":{\"2\":{\"content\":\"<mask>\",\"lstrip\":false}}}");
+	t = ft_tok_open(folder);
+	x = (struct ft_tok_text){ 0 };
+	ok(t && ft_tok_encode(t, "a <mask>", 8, 0, &x) == FT_OK && x.n == 3 && x.ids[1] == 4 && x.ids[2] == 2,
+	   "<mask> takes no space where a file says so");
+	json_t *d = t ? ft_tok_describe(t) : NULL;
+	is_int(json_integer_value(json_object_get(d, "pad")), 5, "a role that a file gives");
+	json_decref(d);
+	ft_tok_text_free(&x);
+	ft_tok_free(t);
+	clear();
+	put_text("vocab.json", "{\"a\":0,\"b\":1}");
+	put("merges.txt", "a \0b\n", 5);
+	check("a NUL in merges.txt", "merges.txt:1: is not two parts");
+	clear();
+	put_text("vocab.json", "{\"a\":0,\"b\":1}");
+	snprintf(path, sizeof path, "%s/merges.txt", folder);
+	mkdir(path, 0700);
+	struct ft_tok *none = ft_tok_open(folder);
+	ok(!none && ft_last_error() == FT_EFAIL && strstr(ft_message(), "merges.txt: Is a directory"), "a folder for merges.txt");
+	snprintf(path, sizeof path, "%s/merges.txt", folder);
+	rmdir(path);
 	clear();
 }
 
@@ -745,9 +873,26 @@ static void added_tokens(void)
 	free(text);
 	json_decref(root);
 	refuse_added(json_pack("[s]", "!"), FT_EUSAGE, "'!' is a token already");
+	put("tokenizer.json", "{", 1);
+	refuse_added(json_pack("[s]", "<n>"), FT_EFORMAT, "tokenizer.json: ");
+	clear();
+	refuse_added(json_pack("[s]", "<n>"), FT_EUSAGE, "has no tokenizer.json, which is what tokens can be added to");
+	root = json_load_file(GPT2, 0, NULL);
+	text = json_dumps(root, 0);
+	put("tokenizer.json", text, strlen(text));
+	free(text);
+	json_decref(root);
 	refuse_added(json_pack("[i]", 7), FT_EFORMAT, "number 0 is no text");
 	refuse_added(json_pack("[s]", ""), FT_EFORMAT, "number 0 is no text");
+	refuse_added(json_pack("[s,s#]", "<n>", "a\0b", 3), FT_EFORMAT, "number 1 is no text");
 	root = json_load_file(GPT2, 0, NULL);
+	text = json_dumps(root, JSON_COMPACT);
+	struct ft_buf more = { 0 }; /* others before it: arrays, and a name of as many letters */
+	ft_buf_printf(&more, "{\"a\":[1,{\"added_tokens\":[]}],\"other_tokens\":[],%s", text + 1);
+	ft_buf_append(&more, "", 1);
+	check_added("behind others", (char *)more.data, 377);
+	ft_buf_free(&more);
+	free(text);
 	json_object_set_new(root, "added_tokens", json_null());
 	text = json_dumps(root, 0);
 	put("tokenizer.json", text, strlen(text));
@@ -772,6 +917,7 @@ int main(void)
 	changed(WORDPIECE, wordpiece, sizeof wordpiece / sizeof *wordpiece);
 	changed(GPT2, gpt2, sizeof gpt2 / sizeof *gpt2);
 	changed(PIECES, pieces, sizeof pieces / sizeof *pieces);
+	changed(SUFFIXED, suffixed, sizeof suffixed / sizeof *suffixed);
 	changed(T5, unigram, sizeof unigram / sizeof *unigram);
 	nested();
 	growth();
@@ -786,6 +932,7 @@ int main(void)
 	damage(LLAMA2);
 	clear();
 	vocab_txt();
+	vocab_txt_beside();
 	vocab_txt_details();
 	merges_txt();
 	merges_txt_tokens();
