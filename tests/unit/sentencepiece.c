@@ -306,6 +306,9 @@ static const struct { const char *what, *model; size_t n; const char *reason; } 
 	{ "a length beyond the end", M("\x0a\x05\x0a\x01"), "the model is malformed or cut short (offset 0)" },
 	{ "a piece that is cut short", M("\x0a\x02\x0a\x05"), "a piece is malformed or cut short (offset 2)" },
 	{ "a varint without end", M("\x0a\x02\xff\xff"), "a piece is malformed or cut short" },
+	{ "a varint of 64 bits, and no text", M("\x0a\x0b\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), "piece 0 is empty" },
+	{ "a varint of more than 64 bits", M("\x0a\x0b\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), "a piece is malformed" },
+	{ "a varint without end in eleven bytes", M("\x0a\x0c\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), "a piece is malformed" },
 	{ "a group", M("\x0b\x0c"), "the model is malformed" },
 	{ "field 0", M("\x02\x00"), "the model is malformed" },
 	{ "no unknown piece", M("\x0a\x03\x0a\x01\x61"), "no piece is the unknown one" },
@@ -358,6 +361,179 @@ static void bad_models(void)
 	refused("bos where there is none", good, sizeof good - 1, "{\"add_bos_token\":true}", "there is no bos token");
 }
 
+/* ---- models of a few pieces ---- */
+
+static void add_varint(struct ft_buf *b, uint64_t v)
+{
+	for (; v >= 0x80; v >>= 7)
+		ft_buf_append(b, &(unsigned char){ (unsigned char)(v | 0x80) }, 1);
+	ft_buf_append(b, &(unsigned char){ (unsigned char)v }, 1);
+}
+
+/* A piece with a score and a type, numbered as in sentencepiece_model.proto: 1 a usual one, 2 the unknown, 3 a control
+ * piece, 4 a user's, 5 an unused one, 6 a byte. */
+static void add_piece(struct ft_buf *b, const char *text, float score, int type)
+{
+	size_t n = strlen(text);
+	add_varint(b, 1 << 3 | 2);
+	add_varint(b, 1 + (n < 128 ? 1 : 2) + n + 5 + 2);
+	add_varint(b, 1 << 3 | 2);
+	add_varint(b, n);
+	ft_buf_append(b, text, n);
+	ft_buf_append(b, "\x15", 1);
+	ft_buf_append(b, &score, 4);
+	ft_buf_append(b, "\x18", 1);
+	add_varint(b, (uint64_t)type);
+}
+
+/* A varint in the message `number` of the model: 2 the trainer's, 3 the normalizer's. */
+static void add_option(struct ft_buf *b, int number, uint64_t field, uint64_t value)
+{
+	struct ft_buf inner = { 0 };
+	add_varint(&inner, field << 3);
+	add_varint(&inner, value);
+	add_varint(b, (uint64_t)number << 3 | 2);
+	add_varint(b, inner.len);
+	ft_buf_append(b, inner.data, inner.len);
+	ft_buf_free(&inner);
+}
+enum { TRAINER = 2, NORMALIZER };
+
+/* The tokenizer of the model in `b`, which is emptied, with these files beside it; NULL: without. */
+static struct ft_tok *open_model(struct ft_buf *b, const char *config, const char *tokenizer)
+{
+	clear();
+	put("tokenizer.model", b->data, b->len);
+	b->len = 0;
+	if (config)
+		put("config.json", config, strlen(config));
+	if (tokenizer)
+		put("tokenizer_config.json", tokenizer, strlen(tokenizer));
+	return ft_tok_open(folder);
+}
+
+/* Pieces of a text with '|' between, and what they are as text behind "=". */
+static const char *encoded(struct ft_tok *t, const char *text)
+{
+	static struct ft_buf b;
+	struct ft_tok_text x = { 0 };
+	b.len = 0;
+	if (!t || ft_tok_encode(t, text, strlen(text), 0, &x) < 0)
+		ft_buf_printf(&b, "!%s", ft_message());
+	for (size_t i = 0; i < x.n; i++)
+		ft_buf_printf(&b, "%s%s", i ? "|" : "", ft_tok_piece(t, x.ids[i]));
+	if (t) {
+		ft_buf_printf(&b, "=");
+		ft_tok_decode(t, x.ids, x.n, true, &b);
+	}
+	ft_buf_append(&b, "", 1);
+	ft_tok_text_free(&x);
+	ft_tok_free(t);
+	return (const char *)b.data;
+}
+
+#define S "\u2581" /* a space */
+#define BPE 2
+
+static void small_models(void)
+{
+	struct ft_buf b = { 0 };
+	char name[700];
+	add_piece(&b, "<unk>", 0, 2), add_piece(&b, "a", -1, 1), add_piece(&b, "b", -1, 1), add_piece(&b, " ", -1, 1);
+	add_option(&b, NORMALIZER, 5, 0), add_option(&b, NORMALIZER, 4, 0), add_option(&b, NORMALIZER, 3, 0);
+	is_str(encoded(open_model(&b, NULL, NULL), "a b "), "a| |b| =a b ", "spaces that are not escaped");
+	/* a unigram that falls back to bytes takes unknown characters one by one */
+	add_piece(&b, "<unk>", 0, 2), add_piece(&b, "a", -1, 1), add_piece(&b, S, -1, 1);
+	for (int i = 0; i < 256; i++) {
+		snprintf(name, sizeof name, "<0x%02X>", i);
+		add_piece(&b, name, -9, 6);
+	}
+	add_option(&b, TRAINER, 35, 1);
+	is_str(encoded(open_model(&b, NULL, NULL), "a\u00e9\u00e8a"), S "|a|<0xC3>|<0xA9>|<0xC3>|<0xA8>|a=a\u00e9\u00e8a", "bytes of unknown characters");
+	/* an unused piece */
+	add_piece(&b, "<unk>", 0, 2), add_piece(&b, "a", -1, 1), add_piece(&b, "b", -1, 1), add_piece(&b, "ab", -1, 5), add_piece(&b, S, -1, 1);
+	is_str(encoded(open_model(&b, NULL, NULL), "ab"), S "|a|b=ab", "a piece that is not used");
+	/* merges */
+	add_piece(&b, "<unk>", 0, 2), add_piece(&b, "a", -1, 1), add_piece(&b, "b", -1, 1), add_piece(&b, "ab", -2, 1), add_piece(&b, S, -3, 1);
+	add_option(&b, TRAINER, 3, BPE);
+	is_str(encoded(open_model(&b, NULL, "{\"add_prefix_space\":false}"), "ab"), "ab=ab", "no space is put before a text");
+	add_piece(&b, "<unk>", 0, 2), add_piece(&b, "a", -1, 1), add_piece(&b, "b", -1, 1), add_piece(&b, "ab", -2, 4), add_piece(&b, S, -3, 1);
+	add_option(&b, TRAINER, 3, BPE);
+	is_str(encoded(open_model(&b, NULL, "{\"legacy\":false}"), "aabb a"), S "|a|ab|b|" S "|a=aabb a", "a user's piece, and one space before all");
+	memset(name, 'a', 600);
+	name[600] = '\0';
+	add_piece(&b, "<unk>", 0, 2), add_piece(&b, "a", -1, 1), add_piece(&b, name, -1, 1), add_option(&b, TRAINER, 3, BPE);
+	struct ft_tok *t = open_model(&b, NULL, NULL);
+	ok(!t && strstr(ft_message(), "tokenizer.model: piece 2 has 600 bytes; at most 512 are supported"), "a long piece that is merged");
+	add_piece(&b, "<unk>", 0, 2), add_piece(&b, "a", -1, 1), add_option(&b, TRAINER, 43, 99);
+	t = open_model(&b, NULL, NULL);
+	json_t *d = t ? ft_tok_describe(t) : NULL;
+	ok(d && json_is_null(json_object_get(d, "pad")), "a piece for padding that is not there");
+	json_decref(d);
+	ft_tok_free(t);
+	ft_buf_free(&b);
+}
+
+/* Where the third token of "a <mask>" begins. */
+static int begin_of_mask(struct ft_tok *t)
+{
+	struct ft_tok_text x = { 0 };
+	int begin = t && ft_tok_encode(t, "a <mask>", 8, 0, &x) == FT_OK && x.n == 3 ? (int)x.begin[2] : -1;
+	ft_tok_text_free(&x);
+	ft_tok_free(t);
+	return begin;
+}
+
+/* What a family makes of the files beside a model. */
+static void families(void)
+{
+	struct ft_buf b = { 0 };
+	struct ft_tok *t;
+#define UNIGRAMS add_piece(&b, "<unk>", 0, 2), add_piece(&b, "<s>", 0, 3), add_piece(&b, "</s>", 0, 3), add_piece(&b, "a", -1, 1), add_piece(&b, S, -1, 1)
+	UNIGRAMS;
+	t = open_model(&b, "{\"model_type\":\"mbart\"}", NULL);
+	ok(!t && strstr(ft_message(), "model_type 'mbart' arranges ids in its own way, which is not known"), "a network whose ids are arranged otherwise");
+	UNIGRAMS;
+	t = open_model(&b, "{\"model_type\":\"\"}", NULL);
+	ok(t != NULL, "a network of an empty name is none of them");
+	ft_tok_free(t);
+	UNIGRAMS;
+	t = open_model(&b, NULL, "{\"tokenizer_class\":\"\"}");
+	ok(!t && strstr(ft_message(), "tokenizer_class '' arranges ids"), "a tokenizer of an empty name");
+	/* a control piece that is not among those kept */
+	add_piece(&b, "<unk>", 0, 2), add_piece(&b, "<x>", 0, 3), add_piece(&b, "<y>", 0, 3), add_piece(&b, "a", -1, 1), add_piece(&b, S, -1, 1);
+	t = open_model(&b, "{\"model_type\":\"xlm-roberta\"}", NULL);
+	ok(t && ft_tok_id(t, "<x>") == -1 && ft_tok_id(t, "a") == 4 && ft_tok_id(t, "<mask>") == 6, "pieces whose places others take");
+	ft_tok_free(t);
+	/* flags of an added token */
+	UNIGRAMS;
+	t = open_model(&b, "{\"model_type\":\"xlnet\"}", "{\"sep_token\":{\"content\":\"<sep>\"},\"mask_token\":{\"content\":\"<mask>\",\"lstrip\":false}}");
+	is_int(begin_of_mask(t), 2, "<mask> takes no space where a file says so");
+	UNIGRAMS;
+	t = open_model(&b, "{\"model_type\":\"xlnet\"}", "{\"sep_token\":{\"content\":\"<sep>\"},\"mask_token\":\"<mask>\"}");
+	is_int(begin_of_mask(t), 1, "and else does");
+	UNIGRAMS;
+	t = open_model(&b, "{\"model_type\":\"deberta-v2\"}", "{\"do_lower_case\":true,\"added_tokens_decoder\":{"
+	               "\"5\":{\"content\":\"<X>\",\"normalized\":true,\"special\":true},\"6\":{\"content\":\"<Y>\"}}}");
+	ok(t && ft_tok_is_special(t, 5) && !ft_tok_is_special(t, 6), "a token that a file says is special");
+	is_str(encoded(t, "<X><x><Y><y>"), "<X>|<X>|<Y>|" S "|<unk>=<Y> <unk>", "is looked for in the form that it says");
+	/* options of stages */
+	static const struct { const char *options, *want; } albert[] = {
+		{ "{}", S "|a|<unk>=a" }, { "{\"do_lower_case\":false}", S "|<unk>=" }, { "{\"do_lower_case\":null}", S "|a|<unk>=a" },
+		{ "{\"do_lower_case\":7}", S "|a|<unk>=a" }, { "{\"do_lower_case\":true,\"keep_accents\":true}", S "|<unk>=" },
+	};
+	for (size_t i = 0; i < sizeof albert / sizeof *albert; i++) {
+		add_piece(&b, "<pad>", 0, 3), add_piece(&b, "<unk>", 0, 2), add_piece(&b, "a", -1, 1), add_piece(&b, S, -1, 1);
+		t = open_model(&b, "{\"model_type\":\"albert\"}", albert[i].options);
+		is_str(encoded(t, "\u00c1b"), albert[i].want, albert[i].options);
+	}
+	/* the first of a list that is no text ends it */
+	UNIGRAMS;
+	t = open_model(&b, NULL, "{\"additional_special_tokens\":[7,\"<x>\"]}");
+	ok(!t && strstr(ft_message(), "tokenizer_config.json: a special token is not a text"), "a list that begins with a number");
+	ft_buf_free(&b);
+}
+
 /* Cut or damaged anywhere, a model is refused or opens; what opens encodes. */
 static void damage(const char *name)
 {
@@ -402,6 +578,8 @@ int main(void)
 	check_ggml("ggml-vocab-llama-spm");
 	roles();
 	bad_models();
+	small_models();
+	families();
 	damage("unigram");
 	damage("bpe-user");
 	clear();
