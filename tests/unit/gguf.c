@@ -327,20 +327,33 @@ static void pieces(const char *second)
 	array(KEY "scores", FT_GGUF_F32, 3), put(0, 4), put(0, 4), put(0, 4);
 }
 
-/* The file opens as a tokenizer, or is refused for this reason. */
-static void tokenizer(const char *what, const char *reason)
+static struct ft_tok *open_tokenizer(void)
 {
 	char path[] = "/tmp/ft-unit-XXXXXX.gguf";
 	int fd = mkstemps(path, 5);
 	data(32, 32);
 	bool written = fd >= 0 && write(fd, out.data, out.len) == (ssize_t)out.len;
 	struct ft_tok *t = written ? ft_tok_open(path) : NULL;
-	bool good = reason ? !t && ft_last_error() == FT_EFORMAT && strstr(ft_message(), reason) : t != NULL;
-	if (!ok(written && good, "a tokenizer: %s", what) && reason)
-		printf("# wanted: %s\n", reason);
-	ft_tok_free(t);
 	close(fd);
 	unlink(path);
+	return t;
+}
+
+/* The file opens as a tokenizer, or is refused for this reason. */
+static void tokenizer(const char *what, const char *reason)
+{
+	struct ft_tok *t = open_tokenizer();
+	bool good = reason ? !t && ft_last_error() == FT_EFORMAT && strstr(ft_message(), reason) : t != NULL;
+	if (!ok(good, "a tokenizer: %s", what) && reason)
+		printf("# wanted: %s\n", reason);
+	ft_tok_free(t);
+}
+
+/* A text of two bytes, of which the second is NUL. */
+static void text_with_nul(char first)
+{
+	put(2, 8);
+	put((unsigned char)first, 2);
 }
 
 static void check_numbers(void)
@@ -421,6 +434,50 @@ static void check_tokenizers(void)
 	tokenizer("the first token is what bos says", NULL);
 }
 
+static void check_more_tokenizers(void)
+{
+	begin(3, 0, 4), text(KEY "model"), put(FT_GGUF_STRING, 4), text_with_nul('t'), pieces("b");
+	tokenizer("of a kind with a NUL", KEY "model is not a name");
+	begin(3, 0, 5), text_key(KEY "model", "llama"), pieces("b"), array(KEY "precompiled_charsmap", FT_GGUF_U8, 1), put(0, 1);
+	tokenizer("merges have no charsmap", NULL);
+	begin(3, 0, 5), text_key(KEY "model", "t5"), pieces("b"), array(KEY "precompiled_charsmap", FT_GGUF_I8, 1), put(0, 1);
+	tokenizer("a charsmap of bytes with signs", "is cut short or has no trie");
+	begin(3, 0, 5), text_key(KEY "model", "t5"), pieces("b"), key(KEY "unknown_token_id", FT_GGUF_F32, 0, 4);
+	tokenizer("an unknown piece that is no whole number", KEY "unknown_token_id");
+	begin(3, 0, 6), text_key(KEY "model", "gpt2"), pieces("b"), array(KEY "merges", FT_GGUF_STRING, 0), text_key(KEY "pre", "");
+	tokenizer("words of no name", KEY "pre '' is not supported");
+	begin(3, 0, 3), text_key(KEY "model", "gpt2"), array(KEY "tokens", FT_GGUF_STRING, 1), text_with_nul('a');
+	array(KEY "merges", FT_GGUF_STRING, 0);
+	tokenizer("a piece with a NUL", KEY "tokens: element 0 is not UTF-8 text");
+	begin(3, 0, 3), text_key(KEY "model", "bert"), array(KEY "tokens", FT_GGUF_STRING, 1), text_with_nul('a');
+	key(KEY "unknown_token_id", FT_GGUF_U32, 0, 4);
+	tokenizer("a word with a NUL", KEY "tokens: element 0 is not UTF-8 text");
+	/* the first token is what cls says, where both are there */
+	begin(3, 0, 8), text_key(KEY "model", "bert"), pieces("b"), key(KEY "unknown_token_id", FT_GGUF_U32, 0, 4);
+	key(KEY "bos_token_id", FT_GGUF_U32, 1, 4), key(KEY "cls_token_id", FT_GGUF_U32, 2, 4);
+	key(KEY "seperator_token_id", FT_GGUF_U32, 2, 4);
+	struct ft_tok *t = open_tokenizer();
+	json_t *d = t ? ft_tok_describe(t) : NULL;
+	is_int(json_integer_value(json_object_get(d, "cls")), 2, "cls counts more than bos");
+	json_decref(d);
+	ft_tok_free(t);
+	/* as RoBERTa has it: a second text has another eos before it; and a user's token */
+	begin(3, 0, 7), text_key(KEY "model", "gpt2"), text_key(KEY "pre", "roberta-bpe"), array(KEY "merges", FT_GGUF_STRING, 0);
+	array(KEY "tokens", FT_GGUF_STRING, 4), text("<s>"), text("</s>"), text("<user>"), text("a");
+	array(KEY "token_type", FT_GGUF_I32, 4), put(3, 4), put(3, 4), put(4, 4), put(1, 4);
+	key(KEY "bos_token_id", FT_GGUF_U32, 0, 4), key(KEY "eos_token_id", FT_GGUF_U32, 1, 4);
+	t = open_tokenizer();
+	ok(t && ft_tok_specials(t, false) == 2 && ft_tok_specials(t, true) == 4, "special tokens around one text and two");
+	ok(t && ft_tok_is_special(t, 0) && !ft_tok_is_special(t, 2), "a user's token is not special");
+	struct ft_tok_text x = { 0 };
+	ok(t && ft_tok_encode(t, "a<user>a", 8, 0, &x) == FT_OK && x.n == 3 && x.ids[1] == 2, "but one token");
+	ft_tok_text_free(&x);
+	ft_tok_free(t);
+	begin(3, 0, 5), text_key(KEY "model", "gpt2"), text_key(KEY "pre", "roberta-bpe"), array(KEY "merges", FT_GGUF_STRING, 0);
+	array(KEY "tokens", FT_GGUF_STRING, 1), text("a"), key(KEY "eos_token_id", FT_GGUF_U32, 0, 4);
+	tokenizer("without the first of these", "there is no bos token, which stands beside every text");
+}
+
 int main(void)
 {
 	good_files();
@@ -433,6 +490,7 @@ int main(void)
 	ft_buf_free(&out);
 	check_types();
 	check_tokenizers();
+	check_more_tokenizers();
 	check_numbers();
 	return tap_done();
 }
