@@ -128,6 +128,7 @@ static void lines(void)
 	check("CRLF, byte order mark, no last line end", "a.txt", "\xef\xbb\xbfone\r\ntwo", PLAIN,
 	      "one||-|1;two||-|2;");
 	check("a byte order mark alone", "a.txt", "\xef\xbb\xbf\n", PLAIN, "||-|1;");
+	check("without a line end", "a.txt", "\xef\xbb\xbf", PLAIN, "||-|1;");
 	check("a long line", "a.txt", "1234\n12345\n", WITH(.max_line = 5),
 	      "1234||-|1;!65 a.txt:2: the line is longer than 5 bytes");
 	check("a file as one text", "a.tsv", "\xef\xbb\xbfone\ttwo\r\n\nthree\n", WITH(.format = FT_TEXT_FILE),
@@ -167,6 +168,16 @@ static void tsv(void)
 	check("no header by option", "a.tsv", "label\ttext\n", HEADER(0), "text||label|1;");
 	check("a header without a text", "a.tsv", "a\tb\n", HEADER(1),
 	      "!65 a.tsv:1: no column is called 'text' or 'sentence'; there are: a, b");
+	check("a column without a name", "a.tsv", "a\tb\n", WITH(.text = ""), "!65 a.tsv:1: no column is called ''; there are: a, b");
+	char many[500] = "", want[500];
+	for (int i = 0; i < 100; i++)
+		strcat(many, i ? "\tx1" : "x0");
+	strcat(many, "\n");
+	snprintf(want, sizeof want, "!65 a.tsv:1: no column is called 'y'; there are: x0");
+	for (int i = 0; i < 49; i++)
+		strcat(want, ", x1");
+	strcat(want, ","); /* as many of them as have room */
+	check("a name that none of many columns has", "a.tsv", many, WITH(.text = "y"), want);
 	struct ft_text_options o = { .header = 0, .text = "name" };
 	check("a name without a header", "a.tsv", "a\tb\n", &o,
 	      "!2 a.tsv: column 'name' is asked for by name, but there is no header");
@@ -178,6 +189,8 @@ static void csv(void)
 	check("quotes", "a.csv", "\"a,b\",\"say \"\"x\"\"\"\r\n\"\",\"\"\"\"\r\n", PLAIN, "say \"x\"||a,b|1;\"|||2;");
 	check("line ends in quotes", "a.csv", "a,\"1\r\n2\n\n3\"\nb,x\n", PLAIN, "1\r\n2\n\n3||a|1;x||b|5;");
 	check("a quoted header", "a.csv", "\"text\",\"label\"\nx,y\n", PLAIN, "x||y|2;");
+	check("a byte order mark alone", "a.csv", "\xef\xbb\xbf", PLAIN, "");
+	check("and a row", "a.csv", "\xef\xbb\xbf\na,b", PLAIN, "b||a|2;");
 	check("a last empty field", "a.csv", "a,b,\n", WITH(.text = "3"), "||a|1;");
 	check("spaces belong to fields", "a.csv", "a, b \n", PLAIN, " b ||a|1;");
 	check("a quote that does not end", "a.csv", "a,b\nc,\"d\ne,f\n", PLAIN,
@@ -257,6 +270,54 @@ static void changed(void)
 	}
 }
 
+/* ---- gzip data with what looks like a second header in it ---- */
+
+static uint32_t crc_of(const unsigned char *p, size_t n)
+{
+	uint32_t crc = 0xffffffff;
+	for (size_t i = 0; i < n; i++) {
+		crc ^= p[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
+	}
+	return ~crc;
+}
+
+/* One member that holds the text as it is. */
+static size_t store(unsigned char *out, const void *text, uint16_t n)
+{
+	static const unsigned char header[] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1 };
+	uint32_t end[2] = { crc_of(text, n), n };
+	unsigned char length[4] = { (unsigned char)n, (unsigned char)(n >> 8), (unsigned char)~n, (unsigned char)(~n >> 8) };
+	memcpy(out, header, sizeof header);
+	memcpy(out + 11, length, 4);
+	memcpy(out + 15, text, n);
+	for (int i = 0; i < 8; i++)
+		out[15 + n + i] = (unsigned char)(end[i / 4] >> i % 4 * 8);
+	return 15 + (size_t)n + 8;
+}
+
+/* Where a second header may stand the checksum is not compared: such data may have several members. */
+static void headers(void)
+{
+	static const struct { unsigned char bytes[10]; bool may; } cases[] = {
+		{ { 0x1f, 0x8b, 8, 1, 1, 1, 1, 1, 0, 3 }, true }, { { 0x1f, 0x8b, 8, 31, 1, 1, 1, 1, 2, 13 }, true },
+		{ { 0x1f, 0x8b, 8, 1, 1, 1, 1, 1, 4, 255 }, true }, { { 0x1f, 0x8c, 8, 1, 1, 1, 1, 1, 0, 3 }, false },
+		{ { 0x1f, 0x8b, 7, 1, 1, 1, 1, 1, 0, 3 }, false }, { { 0x1f, 0x8b, 8, 32, 1, 1, 1, 1, 0, 3 }, false },
+		{ { 0x1f, 0x8b, 8, 1, 1, 1, 1, 1, 1, 3 }, false }, { { 0x1f, 0x8b, 8, 1, 1, 1, 1, 1, 0, 14 }, false },
+		{ { 0x1f, 0x1f, 0x8b, 8, 1, 1, 1, 1, 0, 3 }, false },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		unsigned char bytes[100], text[20] = "one\ntwo\n";
+		memcpy(text + 8, cases[i].bytes, 10);
+		size_t n = store(bytes, text, 18);
+		bytes[n - 5] ^= 1; /* of the checksum */
+		const char *got = rows_of(put("a.gz", bytes, n), WITH(.format = FT_TEXT_LINES));
+		bool refused = strstr(got, "the checksum of the gzip data does not match"), read = strncmp(got, "one||-|1;two||-|2;", 18) == 0;
+		ok(cases[i].may ? read && !refused : refused, "%zu: %s", i, cases[i].may ? "may be a header" : "is none");
+	}
+}
+
 static void members(void)
 {
 	const char *want[] = { "a.zip/a.tsv", "a.zip/d/b.tsv" };
@@ -314,6 +375,7 @@ static void label(enum ft_task task, size_t outputs, const char *cell, const cha
 	json_decref(v);
 }
 
+#define LETTERS "012345678901234567890123456789012345" /* 36 */
 static void labels(void)
 {
 	label(FT_TASK_CLASSIFY, 0, "pos", NULL, "1");
@@ -326,6 +388,15 @@ static void labels(void)
 	label(FT_TASK_CLASSIFY, 0, NULL, "1", "2");
 	label(FT_TASK_CLASSIFY, 0, NULL, "1.0", "!f:7: the label is not a name");
 	label(FT_TASK_CLASSIFY, 0, NULL, "[\"neg\"]", "!f:7: the label is not a name");
+	label(FT_TASK_CLASSIFY, 0, NULL, "false", "!f:7: unknown label 'false'; known: neg, pos, 1");
+	label(FT_TASK_CLASSIFY, 0, NULL, "null", "!f:7: the label is not a name");
+	label(FT_TASK_CLASSIFY, 0, LETTERS LETTERS LETTERS, NULL, "!f:7: unknown label '" LETTERS LETTERS "0123456789012345678901234567'; known: neg, pos, 1");
+	label(FT_TASK_MULTILABEL, 3, NULL, "\"pos,neg\"", "1 1 0");
+	label(FT_TASK_MULTILABEL, 3, NULL, "[\"x\"]", "!f:7: unknown label 'x'; known: neg, pos, 1");
+	label(FT_TASK_MULTILABEL, 3, NULL, "2", "!f:7: unknown label '2'; known: neg, pos, 1");
+	label(FT_TASK_REGRESS, 1, LETTERS LETTERS, NULL, "!f:7: the label '" LETTERS "012345678901234567890123' is not a number");
+	label(FT_TASK_REGRESS, 1, NULL, "2.5", "2.5 9 9");
+	label(FT_TASK_REGRESS, 2, NULL, "[1,1e60]", "!f:7: the label is not a finite number");
 	label(FT_TASK_CLASSIFY, 0, NULL, "true", "!f:7: unknown label 'true'; known: neg, pos, 1");
 	label(FT_TASK_MULTILABEL, 3, "pos, neg", NULL, "1 1 0");
 	label(FT_TASK_MULTILABEL, 3, "", NULL, "0 0 0");
@@ -352,6 +423,12 @@ static void labels(void)
 	json_t *names = json_pack("[s,s]", "a", "a");
 	ok(!ft_labels_new(FT_TASK_CLASSIFY, names, 0), "a name twice");
 	json_decref(names);
+	names = json_pack("[s,i]", "a", 1);
+	ok(!ft_labels_new(FT_TASK_CLASSIFY, names, 0) && strstr(ft_message(), "labels: entry 1 is not a string"), "a name that is a number");
+	json_decref(names);
+	names = json_array();
+	ok(!ft_labels_new(FT_TASK_CLASSIFY, names, 0) && strstr(ft_message(), "labels: there are none"), "no names");
+	json_decref(names);
 }
 
 /* The names that an option gives, as JSON; or "!" and the message. */
@@ -374,6 +451,7 @@ static void name_lists(void)
 	names("a,,b", "!--labels: an empty name");
 	names("a,", "!--labels: an empty name");
 	names("a,b,a", "!--labels: 'a' stands twice");
+	names("a,\xff", "!--labels: a name is not UTF-8");
 	put("names", "x y\r\n\r\na,b\n", 11);
 	snprintf(at, sizeof at, "@%s", path);
 	names(at, "[\"x y\",\"a,b\"]");
@@ -402,6 +480,28 @@ static void check_size(const char *s, int64_t characters, int64_t words)
 	ok(add_up, "and so are its parts");
 }
 
+/* All characters that are white space to Python's str.isspace(). */
+static void spaces(void)
+{
+	static const int32_t space[][2] = {
+		{ 0x9, 0xd }, { 0x1c, 0x20 }, { 0x85, 0x85 }, { 0xa0, 0xa0 }, { 0x1680, 0x1680 }, { 0x2000, 0x200a }, { 0x2028, 0x2029 },
+		{ 0x202f, 0x202f }, { 0x205f, 0x205f }, { 0x3000, 0x3000 },
+	};
+	int wrong = 0;
+	for (int32_t c = 0; c < 0x110000; c++) {
+		bool is = false;
+		for (size_t i = 0; i < sizeof space / sizeof *space; i++)
+			is |= c >= space[i][0] && c <= space[i][1];
+		wrong += ft_is_space(c) != is;
+	}
+	is_int(wrong, 0, "white space");
+	ok(!ft_is_space_at((struct ft_span){ "\xff", 1 }, 0) && !ft_is_space_at((struct ft_span){ " ", 1 }, 1), "no character is no space");
+	ok(ft_text_trimmed((struct ft_span){ "a \xe3\x80\x80", 5 }) == 1 && ft_text_trimmed((struct ft_span){ "\x80\x80", 2 }) == 2 &&
+	   ft_text_trimmed((struct ft_span){ " ", 1 }) == 0, "spaces at the end, and bytes that are no character");
+	struct ft_size size = ft_text_size((struct ft_span){ "\x80\x80", 2 }, 1, 2);
+	ok(size.bytes == 1 && size.characters == 0 && size.words == 0, "half of such bytes");
+}
+
 static void sizes(void)
 {
 	check_size("", 0, 1);
@@ -420,10 +520,12 @@ int main(void)
 	csv();
 	jsonl();
 	compressed();
+	headers();
 	changed();
 	members();
 	labels();
 	name_lists();
+	spaces();
 	sizes();
 	struct ft_text_options o = { .header = -1 };
 	ok(!ft_text_open(folder, &o) && strstr(ft_message(), "is a folder"), "a folder");

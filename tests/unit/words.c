@@ -97,6 +97,10 @@ static void conll(void)
 	check("no tags at all", "a.conll", "we\nyou\n", PLAIN, "!65 a.conll:1: a word without a tag");
 	check("a column that is not there", "a.conll", "we O\n", WITH(.label = "3"),
 	      "!65 a.conll:1: there is no column 3; there are 2");
+	check("column 0", "a.conll", "we O\n", WITH(.text = "0"), "!65 a.conll:1: there is no column 0; there are 2");
+	check("a column of negatives", "a.conll", "we O x\n", WITH(.negative = "3"),
+	      "!2 --negative 3: a.conll has columns of words and of tags, by number");
+	check("a column of pairs", "a.conll", "we O x\n", WITH(.pair = "3"), "!2 --pair 3: a.conll has columns of words and of tags, by number");
 	check("a column by name", "a.conll", "we O\n", WITH(.label = "tag"),
 	      "!2 --label tag: a.conll has columns of words and of tags, by number");
 	check("a sentence that is too long", "a.conll", "we O\nyou O\n", WITH(.max_line = 8),
@@ -109,6 +113,7 @@ static void conll(void)
 	       "words alone are enough without labels");
 }
 
+#define FIFTY "01234567890123456789012345678901234567890123456789"
 static void other_formats(void)
 {
 	check("JSONL, arrays", "a.jsonl",
@@ -130,6 +135,12 @@ static void other_formats(void)
 	      "!65 a.jsonl:1: word 2: unknown tag 'X'; known: O, B-PER, I-PER, B-LOC, I-LOC");
 	check("a number that is no label", "a.jsonl", "{\"words\":[\"a\"],\"tags\":[5]}\n", PLAIN,
 	      "!65 a.jsonl:1: word 1: the tag 5 is not one of 5 labels");
+	check("a negative number", "a.jsonl", "{\"words\":[\"a\"],\"tags\":[-1]}\n", PLAIN,
+	      "!65 a.jsonl:1: word 1: the tag -1 is not one of 5 labels");
+	check("a long tag", "a.jsonl", "{\"words\":[\"a\"],\"tags\":[\"" FIFTY FIFTY "more\"]}\n", PLAIN,
+	      "!65 a.jsonl:1: word 1: unknown tag '" FIFTY FIFTY "'; known: O, B-PER, I-PER, B-LOC, I-LOC");
+	check("null for words", "a.jsonl", "{\"tokens\":null}\n", WITH(.text = "tokens"), "!65 a.jsonl:1: has no 'tokens'");
+	check("null for tags", "a.jsonl", "{\"words\":[\"a\"],\"tags\":null}\n", WITH(.label = "tags"), "!65 a.jsonl:1: has no 'tags'");
 	check("a tag that is neither", "a.jsonl", "{\"words\":[\"a\"],\"tags\":[null]}\n", PLAIN,
 	      "!65 a.jsonl:1: word 1: the tag is neither a name nor a number");
 	check("tags that are no array", "a.jsonl", "{\"words\":[\"a\"],\"tags\":1}\n", PLAIN,
@@ -242,6 +253,11 @@ static void labels(void)
 	struct ft_tok *t = ft_tok_open("tests/ref/wordpiece/uncased");
 	int32_t *rest = ft_words_rest(names);
 	ok(rest && !memcmp(rest, (int32_t[]){ 0, 2, 2, 4, 4 }, 5 * sizeof *rest), "behind B-X comes I-X");
+	json_t *alone = json_pack("[s,s,s]", "O", "B-X", "I-Y");
+	int32_t *same = ft_words_rest(alone);
+	ok(same && !memcmp(same, (int32_t[]){ 0, 1, 2 }, 3 * sizeof *same), "or B-X again, where there is no I-X");
+	json_decref(alone);
+	free(same);
 	if (!ok(t != NULL, "the tokenizer opens"))
 		return;
 	is_str(aligned(t, 64, 0, NULL), ".01..23..4.", "the first token of each word");
@@ -269,6 +285,20 @@ static void decoding(void)
 	ok(rc == FT_OK && w.n == 3 && w.word[1].n == 11 &&
 	      memcmp(w.word[1].p, "unhappiness", 11) == 0, "words of tokens");
 	ok(number[0] == -1 && number[1] == 0 && number[5] == 1 && number[6] == 2 && number[7] == -1, "numbered anew");
+	ft_arena_free(&a);
+	ft_tok_free(t);
+	t = ft_tok_open("tests/ref/tokenizers/llama3"); /* a word's space is of its first token */
+	struct ft_tok_text x = { 0 };
+	if (t)
+		ft_tok_encode(t, " the  train", 11, 0, &x);
+	int32_t word[20] = { 0 };
+	for (size_t i = 0; i < x.n && i < 20; i++)
+		word[i] = x.begin[i] < 4 ? 0 : x.begin[i] < 5 ? 1 : 2;
+	a = (struct ft_arena){ 0 };
+	rc = t ? ft_words_decode(t, x.ids, word, x.n, &a, &w) : FT_EFAIL;
+	ok(rc == FT_OK && w.n == 3 && w.word[0].n == 3 && !memcmp(w.word[0].p, "the", 3) && w.word[1].n == 0 && w.word[2].n == 5 &&
+	   !memcmp(w.word[2].p, "train", 5), "spaces before words are not theirs, and a space alone is nothing");
+	ft_tok_text_free(&x);
 	ft_arena_free(&a);
 	ft_tok_free(t);
 }
