@@ -2,6 +2,7 @@
  * transformers has them (tests/ref/dialogues), conversations that are too long, and what is refused. */
 #include "ft/encode.h"
 #include "tests/tap.h"
+#include "tests/unit/tokens.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -142,7 +143,7 @@ static const char *run(const struct ft_encode_options *like, const char *templat
 	return n->examples || n->rows == 0 ? only() : said;
 }
 
-static int tokens_of(const char *text)
+static int count_of(const char *text)
 {
 	struct ft_tok_text x = { 0 };
 	ft_tok_encode(tok, text, strlen(text), 0, &x);
@@ -211,7 +212,7 @@ static void too_long(void)
 	ok(n.truncated == 1 && n.unsupervised == 1 && !n.examples, "and left out when nothing to learn remains");
 	o.limit.policy = FT_TOK_SPLIT;
 	run(&o, "dialogues/plain.jinja", "[" TURNS "]", &n);
-	is_int(n.supervised, tokens_of("first<|im_end|>second<|im_end|>"), "or split, and all replies are learnt");
+	is_int(n.supervised, count_of("first<|im_end|>second<|im_end|>"), "or split, and all replies are learnt");
 }
 
 static void messages(void)
@@ -222,9 +223,9 @@ static void messages(void)
 	snprintf(plain, sizeof plain, "%s", run(&o, "dialogues/plain.jinja", "[" SAYS("user", "ab") "," SAYS("assistant", "c") "]", &n));
 	is_str(run(&o, "dialogues/plain.jinja", "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},"
 	           "{\"type\":\"text\",\"text\":\"b\"}]}," SAYS("assistant", "c") "]", &n), plain, "content in parts of text");
-	is_int(n.supervised, tokens_of("c<|im_end|>"), "a reply and its end are learnt");
+	is_int(n.supervised, count_of("c<|im_end|>"), "a reply and its end are learnt");
 	run(&o, "dialogues/plain.jinja", "[" SAYS("user", "a") "," SAYS("assistant", "b<|im_end|>\\n<|im_start|>c") "]", &n);
-	is_int(n.supervised, tokens_of("b<|im_end") + tokens_of("|>\n<|im_start") + tokens_of("|>c") + 1,
+	is_int(n.supervised, count_of("b<|im_end") + count_of("|>\n<|im_start") + count_of("|>c") + 1,
 	       "markers in a message are text, and no end");
 	struct ft_encode_options all = o;
 	all.learn = FT_LEARN_ALL;
@@ -251,6 +252,153 @@ static void messages(void)
 	   "a turn that is written otherwise when others follow");
 }
 
+/* ---- templates of a few words ---- */
+
+/* Encodes messages of JSON with the template `source` and the tokenizer t: tokens as text, those that are learnt between
+ * < and >, and bytes of text that they are; or "!" and what is wrong. */
+static const char *written(const struct ft_tok *t, const char *source, const char *messages, enum ft_learn learn)
+{
+	static struct ft_buf b;
+	struct ft_encode_options o = { .tok = t, .task = FT_TASK_LM, .limit = { .max = 10000 }, .learn = learn };
+	struct ft_encode_counts n = { 0 };
+	struct ft_example e;
+	char to[200];
+	snprintf(to, sizeof to, "%s/chat_template.jinja", folder);
+	FILE *f = fopen(to, "wb");
+	if (f) {
+		fwrite(source, 1, strlen(source), f);
+		fclose(f);
+	}
+	struct ft_chat *chat = ft_chat_of_dir(folder);
+	json_t *m = json_loads(messages, 0, NULL);
+	unlink(to);
+	b.len = 0;
+	o.chat = chat;
+	int rc = chat ? encode(&o, m, NULL, &n) : FT_EFAIL;
+	struct ft_reader *r = rc == FT_OK ? ft_reader_open(path, "tokens") : NULL;
+	if (rc < 0)
+		ft_buf_printf(&b, "!%s", ft_message());
+	if (r && ft_example_read(r, &e) > 0) {
+		bool in = false;
+		for (size_t i = 0; i < e.n; i++) {
+			bool learnt = i && e.labels[i - 1] == e.ids[i];
+			ft_buf_printf(&b, "%s%s", learnt == in ? "" : in ? ">" : "<", ft_tok_piece(t, e.ids[i]));
+			in = learnt;
+		}
+		ft_buf_printf(&b, "%s %lld", in ? ">" : "", (long long)e.size->bytes);
+	}
+	ft_reader_close(r);
+	ft_buf_append(&b, "", 1);
+	ft_chat_free(chat);
+	json_decref(m);
+	return (const char *)b.data;
+}
+
+#define EACH(turn) "{% for m in messages %}" turn "{% endfor %}"
+#define REPLY(text) "{% if m.role == 'assistant' %}{% generation %}" text "{% endgeneration %}{% endif %}"
+
+static void replies(void)
+{
+	/* What a message says stands beside it once more. */
+	is_str(written(tok, EACH("{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% endif %}{{ m.content }}"),
+	               "[" SAYS("user", "x") "," SAYS("assistant", "q") "," SAYS("assistant", "z") "]", FT_LEARN_REPLIES),
+	       "x<q>q<z>z 2", "replies that a message's other text surrounds");
+	/* Without tags a reply ends with the last special token behind its text; or where the next turn begins. */
+	static const char plain[] = EACH("{{ m.role[0] }}:{{ m.content }}\n") "{% if add_generation_prompt %}a:{% endif %}";
+	is_str(written(tok, plain, "[" SAYS("user", "x") "," SAYS("assistant", "z") "," SAYS("user", "q") "," SAYS("assistant", "k") "]", FT_LEARN_REPLIES),
+	       "u:x\u010aa:<z\u010a>u:q\u010aa:<k\u010a> 2", "turns that no special token ends");
+	is_str(written(tok, plain, "[" SAYS("user", "x") "," SAYS("assistant", "") "]", FT_LEARN_REPLIES), "u:x\u010aa:<\u010a> 0",
+	       "a reply of nothing but its end");
+	is_str(written(tok, EACH("{{ m.content }}"), "[" SAYS("user", "x") "," SAYS("assistant", "") "]", FT_LEARN_REPLIES), "", "a reply of nothing");
+	is_str(written(tok, EACH("{{ m.content }}"), "[" SAYS("user", "") "," SAYS("assistant", "xz") "]", FT_LEARN_REPLIES), "x<z> 2",
+	       "a turn of nothing before it");
+	is_str(written(tok, EACH("{{ m.content }}") "{% if messages|length == 1 %}!{% endif %}", "[" SAYS("user", "x") "," SAYS("assistant", "") "]",
+	               FT_LEARN_REPLIES),
+	       "!c.jsonl:7: turn 2: the template, which has no {% generation %}, writes what ends here otherwise when more follows: 'x!' becomes 'x'; "
+	       "--learn last may do", "more when it is asked than in all");
+	is_str(written(tok, "{{ messages|length }}" EACH("{{ m.content }}"), "[" SAYS("user", "x") "," SAYS("assistant", "z") "]", FT_LEARN_REPLIES),
+	       "!c.jsonl:7: turn 2: the template, which has no {% generation %}, writes what ends here otherwise when more follows: '1x' becomes "
+	       "'2xz'; --learn last may do", "another text from the start");
+	is_str(written(tok, EACH("{{ m.content }}" "{% if add_generation_prompt %}!{% endif %}"), "[" SAYS("user", "x") "," SAYS("assistant", "!") "]",
+	               FT_LEARN_REPLIES), "", "as much when it is asked as when it has answered");
+	is_str(written(tok, EACH(REPLY("{{ m.content }}") "{% if m.role == 'user' %}{{ m.content }}{% endif %}"), "[" SAYS("user", "x") "]", FT_LEARN_LAST),
+	       "", "no reply that could be the last");
+	is_str(written(tok, EACH(REPLY("{{ m.content }}") "{% if m.role == 'user' %}{{ m.content }}{% endif %}"),
+	               "[" SAYS("user", "x") "," SAYS("assistant", "z") "," SAYS("user", "q") "," SAYS("assistant", "k") "]", FT_LEARN_LAST), "xzq<k> 1",
+	       "the last reply alone");
+}
+
+/* Tokens of which places are empty, and replies without a token. */
+static void places(void)
+{
+	struct ft_tok *t = open_like(REF "dialogues/tokenizer.json", "{\"post_processor\":{\"type\":\"ByteLevel\",\"trim_offsets\":true,"
+	                             "\"add_prefix_space\":false}}");
+	is_str(written(t, EACH(REPLY("{{ m.content }}") "{{ '\\n' }}q"), "[" SAYS("user", "") "," SAYS("assistant", "x ") "]", FT_LEARN_REPLIES),
+	       "\u010aq<x\u0120>\u010aq 2", "a space at the end of a reply is of it");
+	is_str(written(t, EACH(REPLY("{{ m.content }}") " \nq"), "[" SAYS("user", "") "," SAYS("assistant", "x") "," SAYS("assistant", "z") "]", FT_LEARN_REPLIES),
+	       "\u0120\u010aq<x>\u0120\u010aq<z>\u0120\u010aq 2", "one behind it is not");
+	ft_tok_free(t);
+	t = ft_tok_open(REF "wordpiece/uncased");
+	is_str(written(t, "the" EACH(REPLY("{{ m.content }}")) "film", "[" SAYS("user", "") "," SAYS("assistant", " ") "]", FT_LEARN_REPLIES), "",
+	       "a reply of white space has no token");
+	is_str(written(t, "the" EACH(REPLY("{{ m.content }}")), "[" SAYS("user", "") "," SAYS("assistant", " ") "]", FT_LEARN_REPLIES), "", "at the end, too");
+	is_str(written(t, "the" EACH(REPLY("{{ m.content }}")) "film", "[" SAYS("assistant", "  ") "," SAYS("assistant", " was ") "]", FT_LEARN_REPLIES),
+	       "the<was>film 7", "beside one that has some");
+	ft_tok_free(t);
+}
+
+/* What the system or a developer says is all there is, or stays. */
+static void heads(void)
+{
+	struct ft_encode_options o = { .limit = { .max = 12, .policy = FT_TOK_TURNS } };
+	struct ft_encode_counts n;
+	run(&o, "dialogues/plain.jinja", "[" SAYS("system", "the one and the other") "," SAYS("developer", "and the one") "]", &n);
+	ok(n.dropped == 1 && !n.examples && !n.shortened, "rules alone that are too long are left out");
+	o.limit.max = 10000;
+	char rest[1000];
+	snprintf(rest, sizeof rest, "%s", run(&o, "dialogues/plain.jinja", "[" SAYS("developer", "x") "," SAYS("user", "z") "," SAYS("assistant", "k") "]", &n));
+	o.limit.max = (size_t)n.tokens;
+	is_str(run(&o, "dialogues/plain.jinja", "[" SAYS("developer", "x") "," SAYS("user", "the one") "," SAYS("assistant", "first") "," SAYS("user", "z") ","
+	           SAYS("assistant", "k") "]", &n), rest, "a developer's stay when turns are left out");
+	is_int(n.shortened, 1, "which is counted");
+}
+
+static void contents(void)
+{
+	static const struct { const char *content, *says; } bad[] = {
+		{ "[{\"text\":\"a\"}]", "content[0] is of the type '?'" }, { "[{\"type\":\"text\"}]", "content[0] is of the type 'text'" },
+		{ "[{\"type\":\"text\",\"text\":5}]", "content[0] is of the type 'text'" }, { "[5]", "content[0] is of the type '?'" },
+		{ "[{\"type\":\"audio\"},{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"image\"}]", "content[0] is of the type 'audio'" },
+	};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		char messages[200];
+		snprintf(messages, sizeof messages, "[{\"role\":\"user\",\"content\":%s}]", bad[i].content);
+		const char *got = written(tok, EACH("{{ m.content }}"), messages, FT_LEARN_REPLIES);
+		ok(strncmp(got, "!c.jsonl:7: messages[0]: ", 25) == 0 && strncmp(got + 25, bad[i].says, strlen(bad[i].says)) == 0, "%s: %s", bad[i].content, got);
+	}
+	is_str(written(tok, EACH("{{ m.content }}"), "[{\"role\":5,\"content\":\"a\"}]", FT_LEARN_REPLIES), "!c.jsonl:7: messages[0] has no role",
+	       "a role that is a number");
+}
+
+/* Sixteen turns behind a text of sixteen megabytes: each would be rendered twice with it. */
+static void much(void)
+{
+	enum { LETTERS = 14 << 20 };
+	struct ft_buf b = { 0 };
+	ft_buf_printf(&b, "[{\"role\":\"user\",\"content\":\"");
+	if (ft_buf_reserve(&b, LETTERS + 2000) == FT_OK) {
+		memset(b.data + b.len, 'a', LETTERS);
+		b.len += LETTERS;
+	}
+	ft_buf_printf(&b, "\"}");
+	for (int i = 0; i < 12; i++)
+		ft_buf_printf(&b, "," SAYS("assistant", "b"));
+	ft_buf_append(&b, "]", 2);
+	is_str(written(tok, EACH("{{ m.content }}"), (char *)b.data, FT_LEARN_REPLIES),
+	       "!c.jsonl:7: turn 11: the conversation is too long for a template without {% generation %}", "what would take too long");
+	ft_buf_free(&b);
+}
+
 int main(void)
 {
 	if (!mkdtemp(folder))
@@ -269,6 +417,11 @@ int main(void)
 		prompt("chat/chatml.jinja");
 		too_long();
 		messages();
+		replies();
+		places();
+		heads();
+		contents();
+		much();
 	}
 	ft_tok_free(tok);
 	unlink(config);

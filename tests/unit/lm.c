@@ -2,6 +2,7 @@
  * each token is learnt once, whatever the windows; what stands around; how much text it is. */
 #include "ft/encode.h"
 #include "tests/tap.h"
+#include "tests/unit/tokens.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -277,6 +278,137 @@ static void nothing(const struct ft_tok *t)
 	is_int(encode(&o, rows, 3, &c), FT_EMATCH, "a token beyond the model's embeddings");
 }
 
+/* ---- rows of all kinds ---- */
+
+/* Encodes one row; the stream is at `path`. */
+static int encode_row(const struct ft_encode_options *o, struct ft_row r, struct ft_encode_counts *c)
+{
+	json_t *meta = json_pack("{s:s}", "task", "lm");
+	struct ft_writer *w = ft_writer_open(path, "tokens", meta, NULL, 0);
+	struct ft_encoder *x = w ? ft_encoder_new(o, w) : NULL;
+	r.src = (struct ft_span){ "t:1", 3 };
+	int rc = x ? ft_encoder_add(x, &r) : ft_last_error();
+	rc = rc < 0 ? rc : ft_encoder_flush(x);
+	rc = rc < 0 ? rc : ft_writer_close(w);
+	if (x)
+		*c = *ft_encoder_counts(x);
+	ft_encoder_free(x);
+	ft_writer_free(w);
+	json_decref(meta);
+	return rc;
+}
+
+#define SPAN(text) { text, sizeof text - 1 }
+
+/* Texts that are what stands before a text, or less, and prompts of nothing. */
+static void little(const struct ft_tok *t)
+{
+	struct ft_encode_options o = { .tok = t, .task = FT_TASK_LM, .limit = { .max = 50 } };
+	json_t *config = json_pack("{s:i, s:i}", "bos_token_id", 1, "eos_token_id", 2);
+	struct ft_encode_counts c;
+	ft_edges_choose(&o.edges, t, config, "both");
+	is_int(encode_row(&o, (struct ft_row){ .text = SPAN("") }, &c), FT_OK, "a text of nothing");
+	is_str(only(), "1 2| 2.|0 0\n", "is its end");
+	is_int(encode_row(&o, (struct ft_row){ .text = SPAN("<s>") }, &c), FT_OK, "a text that is what stands before it");
+	is_str(only(), "1 2| 2.|0 0\n", "stands there once");
+	is_int(encode_row(&o, (struct ft_row){ .text = SPAN(""), .pair = SPAN("the") }, &c), FT_OK, "a prompt of nothing");
+	struct ft_tok_text x = { 0 };
+	ft_tok_encode(t, "the", 3, 0, &x);
+	is_int(c.supervised, (long long)x.n + 1, "all of the completion is learnt");
+	ft_tok_text_free(&x);
+	json_decref(config);
+}
+
+/* What is learnt of both parts when all is: of sides, and of what is said to be good, the completion alone. */
+static void all(const struct ft_tok *t)
+{
+	struct ft_encode_options o = { .tok = t, .task = FT_TASK_LM, .limit = { .max = 50 }, .learn = FT_LEARN_ALL };
+	json_t *config = json_pack("{s:i, s:i}", "bos_token_id", 1, "eos_token_id", 2), *good = json_true();
+	struct ft_encode_counts c, alone;
+	ft_edges_choose(&o.edges, t, config, "both");
+	struct ft_row row = { .text = SPAN("the train:"), .pair = SPAN(" rest") };
+	o.learn = FT_LEARN_REPLIES;
+	encode_row(&o, row, &alone);
+	o.learn = FT_LEARN_ALL;
+	is_int(encode_row(&o, row, &c), FT_OK, "a prompt and its completion");
+	is_int(c.supervised, c.tokens - 1, "all of it is learnt");
+	row.negative = (struct ft_span)SPAN(" end");
+	is_int(encode_row(&o, row, &c), FT_OK, "two completions");
+	ok(c.supervised >= 2 && c.supervised < c.tokens - 2, "of which one is better are learnt without their prompt");
+	row = (struct ft_row){ .text = row.text, .pair = row.pair, .json = good, .judged = true };
+	o.judged = true;
+	is_int(encode_row(&o, row, &c), FT_OK, "one that is good");
+	is_int(c.supervised, alone.supervised, "is learnt without its prompt");
+	o.judged = false;
+	/* a prompt that loses its beginning is learnt from where it begins */
+	row = (struct ft_row){ .text = SPAN("the train and the rest of the train and the rest"), .pair = SPAN(" of it") };
+	o.limit = (struct ft_tok_limit){ .max = 10, .policy = FT_TOK_TRUNCATE };
+	is_int(encode_row(&o, row, &c), FT_OK, "a long prompt");
+	ok(c.truncated == 1 && c.supervised == 10 && c.tokens == 10, "of which the end is learnt, too");
+	const char *bytes = strrchr(only(), '|');
+	long long n = atoll(bytes + 1);
+	ok(n > 6 && n < 54, "and counted as text: %lld bytes", n);
+	json_decref(config);
+}
+
+/* A token beyond the table in the first of several windows. */
+static void beyond(const struct ft_tok *t)
+{
+	struct ft_encode_options o = { .tok = t, .task = FT_TASK_LM, .vocab = 10, .limit = { .max = 4, .policy = FT_TOK_SPLIT } };
+	struct ft_encode_counts c;
+	ft_edges_choose(&o.edges, t, NULL, "none");
+	is_int(encode_row(&o, (struct ft_row){ .text = SPAN("the train and the rest of the train") }, &c), FT_EMATCH, "a token beyond the table");
+	is_int(c.examples, 0, "nothing is written behind it");
+}
+
+static void questions(const struct ft_tok *t)
+{
+	struct ft_encode_options o = { .tok = t, .task = FT_TASK_LM, .limit = { .max = 6, .policy = FT_TOK_DROP } };
+	struct ft_encode_counts c;
+	json_t *choices = json_pack("[s,s]", " a", " the rest of the train and more");
+	const struct ft_row row = { .text = SPAN("the train"), .choices = choices };
+	ft_edges_choose(&o.edges, t, NULL, "none");
+	is_int(encode_row(&o, row, &c), FT_EFORMAT, "a question among texts");
+	is_str(ft_message(), "t:1: is a question with choices, unlike the rows before it", "is told");
+	o.questions = true;
+	is_int(encode_row(&o, row, &c), FT_OK, "a long choice that may be left out");
+	ok(c.examples == 1 && c.dropped == 1, "is left out");
+	o.limit.policy = FT_TOK_TRUNCATE;
+	is_int(encode_row(&o, row, &c), FT_EFORMAT, "one that is cut");
+	is_str(ft_message(), "t:1: choice 1 alone has more than 6 tokens", "is refused");
+	json_decref(choices);
+	struct ft_tok *words = ft_tok_open("tests/ref/wordpiece/uncased");
+	choices = json_pack("[s,s]", "film", " ");
+	o.tok = words;
+	is_int(encode_row(&o, (struct ft_row){ .text = SPAN("the"), .choices = choices }, &c), FT_EFORMAT, "a choice of no token");
+	is_str(ft_message(), "t:1: choice 1 has no token of its own", "is refused");
+	json_decref(choices);
+	ft_tok_free(words);
+}
+
+/* ---- what stands around a text ---- */
+
+static void edges(void)
+{
+	struct ft_edges e;
+	struct ft_tok *t = ft_tok_open("tests/ref/sentencepiece/t5");
+	is_int(ft_edges_choose(&e, t, NULL, "auto"), FT_OK, "a template with a token behind the text");
+	ok(e.nbefore == 0 && e.nafter == 1 && e.after[0] == ft_tok_id(t, "</s>") && e.end == -1 && !e.endless, "which ends it");
+	json_t *config = json_pack("{s:I}", "eos_token_id", (json_int_t)3000000000);
+	is_int(ft_edges_choose(&e, t, config, "eos"), FT_EUSAGE, "an id beyond all");
+	json_decref(config);
+	config = json_pack("{s:i}", "eos_token_id", -1);
+	is_int(ft_edges_choose(&e, t, config, "eos"), FT_EUSAGE, "a negative one");
+	json_decref(config);
+	ft_tok_free(t);
+	t = open_json("{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}},{\"Sequence\":{\"id\":"
+	              "\"A\"}}],\"pair\":[{\"Sequence\":{\"id\":\"A\"}},{\"Sequence\":{\"id\":\"B\"}}],\"special_tokens\":{\"x\":{\"ids\":"
+	              "[0,0,0,0,0,0,0,0,0]}}},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}");
+	is_int(ft_edges_choose(&e, t, NULL, "auto"), FT_EFORMAT, "nine tokens before a text");
+	is_str(ft_message(), "the tokenizer puts more than 8 special tokens around a text", "are too many");
+	ft_tok_free(t);
+}
+
 int main(void)
 {
 	static const char *const names[] = { "smollm", "llama2", "prefixed" };
@@ -293,10 +425,17 @@ int main(void)
 		windows(t, names[i], "none");
 		completions(t, names[i]);
 		cut(t);
-		if (i == 0)
+		if (i == 0) {
 			nothing(t);
+			beyond(t);
+			questions(t);
+		}
+		all(t);
+		if (i == 1)
+			little(t);
 		ft_tok_free(t);
 	}
+	edges();
 	unlink(path);
 	rmdir(folder);
 	return tap_done();
