@@ -123,6 +123,8 @@ static int compile(struct tok_regex *r, const char *text, size_t n)
 	r->code = pcre2_compile((PCRE2_SPTR)text, n, PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C,
 	                        &code, &at, c);
 	pcre2_compile_context_free(c);
+	if (!r->code && code == PCRE2_ERROR_HEAP_FAILED)
+		return ft_fail(FT_EFAIL, "out of memory");
 	if (!r->code) {
 		PCRE2_UCHAR reason[160] = "";
 		pcre2_get_error_message(code, reason, sizeof reason);
@@ -217,6 +219,8 @@ static int find(struct tok_search *f, size_t *from, size_t *to)
 		rc = pcre2_match(r->code, s, f->n, f->at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data, r->limits);
 	if (rc == PCRE2_ERROR_NOMATCH)
 		return 0;
+	if (rc == PCRE2_ERROR_NOMEMORY)
+		return ft_fail(FT_EFAIL, "out of memory");
 	if (rc < 0) {
 		PCRE2_UCHAR reason[160] = "";
 		pcre2_get_error_message(rc, reason, sizeof reason);

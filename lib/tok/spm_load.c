@@ -70,6 +70,24 @@ static int add_token(struct opened *o, const json_t *v, bool special)
 	return json_array_append_new(o->added, token) < 0 ? ft_fail(FT_EFAIL, "out of memory") : FT_OK;
 }
 
+/* A new text, or NULL and out of memory. */
+static json_t *text_of(const char *s, size_t n)
+{
+	json_t *text = json_stringn(s, n);
+	if (!text)
+		ft_fail(FT_EFAIL, "out of memory for a token");
+	return text;
+}
+
+/* As add_token(), of a special one. */
+static int add_text(struct opened *o, const char *s)
+{
+	json_t *text = text_of(s, strlen(s));
+	int rc = text ? add_token(o, text, true) : FT_EFAIL;
+	json_decref(text);
+	return rc;
+}
+
 static int compare_ids(const void *a, const void *b)
 {
 	int64_t x = atoll(*(const char *const *)a), y = atoll(*(const char *const *)b);
@@ -133,17 +151,22 @@ static int add_named(struct opened *o, int which)
 	const json_t *v = setting(o, key);
 	if (json_is_null(v))
 		return FT_OK;
-	json_t *absent = NULL;
-	if (!v) {
-		o->name[which] = o->family ? o->family->token[which] : own_piece(o, which);
-		if (!o->name[which])
-			return FT_OK;
-		v = absent = json_string(o->name[which]);
-	} else {
+	if (v) {
 		o->name[which] = content_of(v);
+		return add_token(o, v, true);
 	}
-	int rc = absent || v ? add_token(o, v, true) : FT_EFAIL;
-	json_decref(absent);
+	o->name[which] = o->family ? o->family->token[which] : own_piece(o, which);
+	return o->name[which] ? add_text(o, o->name[which]) : FT_OK;
+}
+
+/* A piece of the model, unless another took its place. */
+static int add_piece(struct opened *o, const struct tok_spm_piece *p)
+{
+	json_t *text = text_of(p->text.p, p->text.n);
+	int rc = text ? FT_OK : FT_EFAIL;
+	if (rc == FT_OK && id_of(o, json_string_value(text)) >= 0)
+		rc = add_token(o, text, p->type == TOK_CONTROL);
+	json_decref(text);
 	return rc;
 }
 
@@ -153,20 +176,15 @@ static int add_pieces(struct opened *o)
 	int rc = FT_OK;
 	for (size_t i = 0; i < o->m.n && rc == FT_OK && o->family; i++) {
 		const struct tok_spm_piece *p = &o->m.piece[i];
-		if (p->type != TOK_CONTROL && p->type != TOK_USER)
-			continue;
-		json_t *text = json_stringn(p->text.p, p->text.n);
-		rc = text && id_of(o, json_string_value(text)) < 0 ? FT_OK : add_token(o, text, p->type == TOK_CONTROL);
-		json_decref(text);
+		if (p->type == TOK_CONTROL || p->type == TOK_USER)
+			rc = add_piece(o, p);
 	}
 	for (int64_t i = 0; rc == FT_OK && o->family && o->family->extra_ids; i++) {
 		char name[40];
 		snprintf(name, sizeof name, "<extra_id_%lld>", (long long)i);
 		if (id_of(o, name) < 0)
 			break;
-		json_t *text = json_string(name);
-		rc = add_token(o, text, true);
-		json_decref(text);
+		rc = add_text(o, name);
 	}
 	return rc;
 }
