@@ -4,9 +4,11 @@
  *	FT_FAIL_AT=N        which (from 1)
  *	FT_FAIL_PLACES=FILE the return addresses behind each, those in the program as its symbols have them: "N PC PC ..."
  *
- * Or the program calls allocs_fail_new().
+ * Or the program calls allocs_fail_new(). A program may also include this file: then it needs no library.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
@@ -21,6 +23,7 @@
 void *__libc_malloc(size_t n);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t n);
+int allocs_fail_new(int yes);
 static long at, made;
 static int on;
 static FILE *places;

@@ -111,6 +111,7 @@ static size_t compare(struct tok_regex *r, tok_scan_fn *scan, const char *s, siz
 
 static void scanners(void)
 {
+	static const char *const ends[] = { "'", "a'", " '", "x'r", "x'v", "x'l", "x'R", "x'\xc5\xbf", "A", "Aa", "1", " " };
 	char *text = malloc(TEXT);
 	const char *pattern;
 	for (size_t i = 0; (pattern = tok_scan_pattern(i)); i++) {
@@ -123,6 +124,9 @@ static void scanners(void)
 			words = found == SIZE_MAX ? found : words + found;
 			bytes += n;
 		}
+		for (size_t k = 0; r && k < sizeof ends / sizeof *ends && words != SIZE_MAX; k++)
+			if (compare(r, scan, ends[k], strlen(ends[k])) == SIZE_MAX)
+				words = SIZE_MAX;
 		ok(r && words != SIZE_MAX && words > 1000, "pattern %zu cuts as PCRE2 does: %zu words of %zu bytes", i,
 		   words, bytes);
 		tok_regex_free(r);

@@ -54,7 +54,7 @@ static const struct { const char *members, *text, *pieces, *what; } bytes[] = {
 	{ "{\"model\":{\"merges\":[],\"end_of_word_suffix\":\"</w>\"}}", "ab", "a", "a suffix that no byte has" },
 	{ "{\"model\":{\"merges\":[],\"continuing_subword_prefix\":\"##\"}}", "ab", "a", "a prefix that no byte has" },
 	{ "{\"added_tokens\":[{\"id\":376,\"content\":\"<x>\",\"single_word\":true,\"normalized\":false}],\"model\":{\"merges\":[]}}",
-	  "\xc3<x> \u00e9<x> a<x>", "\u00ef|\u00bf|\u00bd|<x>|\u0120|\u00c3|\u00a9|<|x|>|\u0120|a|<|x|>",
+	  "a\x80<x> \u00e9<x> a<x>", "a|\u00ef|\u00bf|\u00bd|<x>|\u0120|\u00c3|\u00a9|<|x|>|\u0120|a|<|x|>",
 	  "a token that is a word of its own stands behind a broken character, but not behind a letter" },
 };
 
