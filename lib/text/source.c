@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -31,6 +32,7 @@ struct source {
 	bool regular; /* a file, not a pipe */
 	bool plain;   /* a pipe of plain text: libarchive fills whole blocks before it hands
 	                 anything on, but whoever waits for answers wants each line at once */
+	locale_t utf8; /* or 0: the system has none */
 	char *path;   /* as it may stand in an output */
 	char *member; /* glob, or NULL */
 	char *name, *base;
@@ -125,6 +127,7 @@ struct source *source_open(const char *path, const char *member)
 	if (!s)
 		return NULL;
 	s->fd = -1;
+	s->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
 	s->path = clean_name(in ? "stdin" : ft_public_name(path));
 	s->member = member ? ft_strdup(member) : NULL;
 	s->inputs = json_array();
@@ -147,6 +150,8 @@ void source_close(struct source *s)
 		close(s->fd);
 	ft_digest_free(s->digest);
 	json_decref(s->inputs);
+	if (s->utf8)
+		freelocale(s->utf8);
 	free(s->path);
 	free(s->member);
 	free(s->name);
@@ -186,9 +191,7 @@ static int begin(struct source *s, const char *member)
 static const char *entry_name(struct archive_entry *e)
 {
 	const char *name = archive_entry_pathname(e);
-	if (!name)
-		name = archive_entry_pathname_utf8(e);
-	return name ? name : "?";
+	return name ? name : "?"; /* it is not what the archive says */
 }
 
 /* The end of the bytes there are; how many these are, or -1. */
@@ -246,7 +249,7 @@ static int end_of_archive(struct source *s)
 	                 : ft_fail(FT_EFORMAT, "%s: holds no files", s->path);
 }
 
-int source_next(struct source *s)
+static int find_next(struct source *s)
 {
 	if (s->plain && !s->done) {
 		s->done = true;
@@ -269,6 +272,16 @@ int source_next(struct source *s)
 			return begin(s, name);
 	}
 	return 0;
+}
+
+/* libarchive has a name that an archive says is UTF-8 only where those of the locale are. */
+int source_next(struct source *s)
+{
+	locale_t before = s->utf8 ? uselocale(s->utf8) : (locale_t)0;
+	int rc = find_next(s);
+	if (before)
+		uselocale(before);
+	return rc;
 }
 
 const char *source_name(const struct source *s)

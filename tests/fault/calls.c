@@ -2,7 +2,7 @@
  *
  *	FT_CALL_AT=N        at which (from 1)
  *	FT_CALL=NAME        only calls of this name count: write, fsync, ftruncate, link, unlink, rename; or one of these, which
- *	                    count only then: close, fchmod, flock, fstat, fstatvfs, pread, read. Several: with '+' between them
+ *	                    count only then: close, fchmod, flock, fstat, lseek, fstatvfs, pread, read. Several: with '+' between them
  *	FT_CALL_ON=1        at that one, and at all that follow
  *	FT_CALL_UNLINK=FILE this file is removed, and the call made
  *	FT_CALL_SIGNAL=S    this signal comes, once (9: the process ends before the call)
@@ -100,6 +100,7 @@ WRAP(int, close, (int fd), fd)
 WRAP(int, fchmod, (int fd, mode_t mode), fd, mode)
 WRAP(int, flock, (int fd, int how), fd, how)
 WRAP(int, fstat, (int fd, struct stat *st), fd, st)
+WRAP(off_t, lseek, (int fd, off_t at, int whence), fd, at, whence)
 WRAP(int, fstatvfs, (int fd, struct statvfs *fs), fd, fs)
 
 /* With the system's own calls: these are made before there is anything to look names up with. */

@@ -154,6 +154,83 @@ else
 		is "$f in a pipe that fails" "$at$bad" "$at"
 	done
 fi
+
+# ---- files, and what stands in them ----
+if [ -e calls.so ]; then
+	# A call that fails is said, or changes nothing. (The first are those of the model.)
+	for call in fstat lseek; do
+		for f in p.txt p.gz p.zip p.tar; do
+			bad='' said=0
+			for at in 1 2 3 4 5 6 7 8 9; do
+				rc=0
+				LD_PRELOAD=$T/calls.so FT_CALL=$call FT_CALL_AT=$at FT_CALL_ERRNO=5 FT_CALL_COUNT=count \
+					ft-tokenize -q -m bytes --task none -f lines $f >x.tok 2>err || rc=$?
+				[ "$(cat count)" -ge $at ] || break
+				case "$rc $(cat err)" in
+				'1 ft-tokenize: '*': Input/output error') said=$((said + 1)) ;;
+				'0 ') [ "$(ft-cat x.tok | grep '"ids"' | sed 's/,"src.*//')" = "$want" ] || bad="$bad $at" ;;
+				*) bad="$bad $at: $rc $(cat err)" ;;
+				esac
+			done
+			is "$f: $call fails" "$bad" ''
+			[ "$call $f" != 'fstat p.zip' ] || is 'which is said of the file, and of its end' "$((said >= 2))" 1
+		done
+	done
+fi
+if ft-cat --version | grep -q sanitizer || ! ${CC:-cc} -O1 -shared -fPIC -o archives.so "$SRC/tests/fault/archives.c" -ldl 2>cc.err; then
+	skip 'libarchive cannot fail here'
+else
+	for f in p.txt p.gz; do
+		bad=''
+		for at in $(seq 1 40); do
+			rc=0
+			LD_PRELOAD=$T/archives.so FT_ARCHIVE_AT=$at FT_ARCHIVE_COUNT=count \
+				ft-tokenize -q -m bytes --task none -f lines $f >x.tok 2>err || rc=$?
+			[ "$(cat count)" -ge $at ] || break
+			case "$rc $(cat err)" in
+			"1 ft-tokenize: $f: no memory" | "1 ft-tokenize: $f: out of memory") ;;
+			*) bad="$bad $at: $rc $(cat err)" ;;
+			esac
+		done
+		is "$f: libarchive has no memory at one of $((at - 1)) calls" "$bad" ''
+		[ $at -gt 10 ] || fail 'there are such calls'
+	done
+fi
+fails 'a folder on standard input' 1 sh -c 'ft-tokenize -q -m bytes --task none -f lines - <bytes'
+is 'says so' "$(cat .err)" 'ft-tokenize: stdin: is a folder'
+is 'a file on standard input goes on where it was left' "$( { read -r line && tokens -; } <p.txt)" "$(echo the | tokens -)"
+python3 - <<'END'
+import gzip, io, lzma, tarfile, zipfile
+zipped = open("p.zip", "rb").read()
+open("p.zip.gz", "wb").write(gzip.compress(zipped))
+open("p.zip.xz", "wb").write(lzma.compress(zipped))
+open("none.gz", "wb").write(gzip.compress(b""))
+open("none.xz", "wb").write(lzma.compress(b""))
+text = open("p.txt", "rb").read()
+with zipfile.ZipFile("names.zip", "w") as z:
+    z.writestr("caf\u00e9 \u65e5.txt", text)
+    z.writestr("b\u00e9.txt", text)
+named = open("names.zip", "rb").read()
+open("odd.zip", "wb").write(named.replace("b\u00e9".encode(), b"b\xff\xfe"))
+with tarfile.open("links.tar", "w") as t:
+    one = tarfile.TarInfo("one.txt")
+    one.size = len(text)
+    t.addfile(one, io.BytesIO(text))
+    link = tarfile.TarInfo("link.txt")
+    link.type, link.linkname, link.size = tarfile.LNKTYPE, "one.txt", len(text)
+    t.fileobj.write(link.tobuf() + text + b"\0" * (512 - len(text)))
+END
+for f in p.zip.gz p.zip.xz; do
+	is "$f in a pipe" "$(cat $f | tokens -)" "$want"
+done
+for f in none.gz none.xz; do
+	is "$f is an empty text" "$(ft-tokenize -q -m bytes --task none -f lines $f | ft-cat | tail -n 1 | grep -o '"rows":[0-9]*')" '"rows":0'
+done
+src() { ft-tokenize -q -m bytes --task none -f lines "$@" | ft-cat | sed -n 's/.*"src":"\([^"]*\)".*/\1/p' | tr '\n' ' '; }
+is 'names beyond ASCII' "$(LC_ALL=C src names.zip)" 'names.zip/café 日.txt:1 names.zip/café 日.txt:2 names.zip/bé.txt:1 names.zip/bé.txt:2 '
+is 'are chosen by' "$(LC_ALL=C src --member '*日*' names.zip)" 'names.zip/café 日.txt:1 names.zip/café 日.txt:2 '
+is 'one that is not what it is said to be' "$(src odd.zip)" 'odd.zip/café 日.txt:1 odd.zip/café 日.txt:2 odd.zip/?:1 odd.zip/?:2 '
+is 'of a link nothing is read, whatever stands behind it' "$(src links.tar)" 'links.tar/one.txt:1 links.tar/one.txt:2 '
 odd=$(printf 'a\tb\377.jsonl')
 echo '{' >"$odd"
 fails 'a name that is no text' 65 ft-tokenize -q -m bytes --task none "$odd"
