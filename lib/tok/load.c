@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define X(name, type) extern const struct tok_kind tok_##name;
@@ -30,8 +31,10 @@ int tok_read_file(const char *path, struct ft_buf *out, bool *missing)
 		return *missing ? FT_OK : ft_fail_errno("%s", path);
 	int rc = FT_OK;
 	size_t got = 1;
+	struct stat st = { 0 };
+	fstat(fileno(f), &st); /* 0 of a pipe */
 	while (rc == FT_OK && got) {
-		if (out->len > FILE_MAX)
+		if ((size_t)st.st_size > FILE_MAX || out->len > FILE_MAX)
 			rc = ft_fail(FT_EFORMAT, "%s: is larger than %zu bytes", path, FILE_MAX);
 		else
 			rc = ft_buf_reserve(out, (size_t)1 << 16);

@@ -912,6 +912,10 @@ int main(void)
 		return 1;
 	struct ft_tok *t = ft_tok_open(folder);
 	ok(!t && strstr(ft_message(), "neither tokenizer.json nor vocab.json nor vocab.txt"), "an empty folder");
+	put("tokenizer.json", "{", 1);
+	if (truncate(path, (off_t)(1 << 29) + 1) == 0)
+		check("a file of more than half a GiB", "tokenizer.json: is larger than 536870912 bytes");
+	clear();
 	t = ft_tok_open("/nonexistent/folder");
 	ok(!t, "no folder");
 	changed(WORDPIECE, wordpiece, sizeof wordpiece / sizeof *wordpiece);
