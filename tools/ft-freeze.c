@@ -127,7 +127,9 @@ static json_t *parse_head(const char *text)
 	size_t n = strcspn(text, ":");
 	char *type = ft_strndup(text, n);
 	const char *rest = text[n] ? text + n + 1 : NULL;
-	int task = type ? ft_task_parse(type) : -1;
+	if (!type)
+		return NULL;
+	int task = ft_task_parse(type);
 	free(type);
 	json_t *labels;
 	switch (task) {

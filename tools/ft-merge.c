@@ -215,11 +215,18 @@ static int merge_all(struct merge *m)
 /* What a model is, where there is no stream to say it: the digest of the folder. */
 static json_t *part_of(const struct merge *m, size_t i)
 {
-	if (ft_model_reader(m->in[i]))
-		return json_pack("{s:f, s:s}", "weight", m->weight[i], "id", ft_reader_id(ft_model_reader(m->in[i])));
+	json_t *v = ft_model_reader(m->in[i])
+	                    ? json_pack("{s:f, s:s}", "weight", m->weight[i], "id", ft_reader_id(ft_model_reader(m->in[i]))) : NULL;
+	if (ft_model_reader(m->in[i])) {
+		if (!v)
+			ft_fail(FT_EFAIL, "out of memory for a digest");
+		return v;
+	}
 	struct ft_base *b = ft_base_open(ft_model_dir(m->in[i]), FT_BASE_BARE);
 	const char *digest = b ? ft_base_digest(b) : NULL;
 	json_t *part = digest ? json_pack("{s:f, s:s}", "weight", m->weight[i], "digest", digest) : NULL;
+	if (digest && !part)
+		ft_fail(FT_EFAIL, "out of memory for a digest");
 	ft_base_close(b);
 	return part;
 }
@@ -227,10 +234,10 @@ static json_t *part_of(const struct merge *m, size_t i)
 static int describe(const struct merge *m)
 {
 	json_t *meta = ft_model_meta(m->out), *parts = json_array(), *train = json_object_get(ft_model_meta(m->in[0]), "train");
-	int rc = FT_OK;
+	int rc = parts ? FT_OK : ft_fail(FT_EFAIL, "out of memory for digests");
 	for (size_t i = 0; rc == FT_OK && i < m->count; i++) {
 		json_t *part = part_of(m, i);
-		rc = part && json_array_append_new(parts, part) == 0 ? FT_OK : FT_EFAIL;
+		rc = part ? ft_json_append(parts, part) : ft_last_error();
 	}
 	if (rc == FT_OK && train)
 		rc = ft_json_set(meta, "train", json_deep_copy(train));

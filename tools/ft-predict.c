@@ -376,8 +376,8 @@ static int predict(struct run *r, int argc, char **argv)
 		rc = lm ? open_prompts(r) : open_rows(r);
 	for (int i = 0; (i < argc || i == 0) && rc == FT_OK; i++) {
 		const char *path = i < argc ? argv[i] : "-";
-		bool stream = tokens_in || (strcmp(path, "-") != 0 && ft_is_stream(path));
-		rc = stream ? predict_tokens(r, path) : predict_text(r, path);
+		int stream = tokens_in || strcmp(path, "-") == 0 ? tokens_in : ft_is_stream(path);
+		rc = stream < 0 ? stream : stream ? predict_tokens(r, path) : predict_text(r, path);
 	}
 	ft_progress_end();
 	if (rc == FT_OK)

@@ -28,6 +28,9 @@ int ft_json_set(json_t *obj, const char *key, json_t *value_taken);
 /* Appends to an array in the same way. */
 int ft_json_append(json_t *array, json_t *value_taken);
 
+/* Fails where json_string(text) gave none: with this code and message when the text is not UTF-8, else for want of memory. */
+int ft_json_no_string(const char *text, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
 /* A member, borrowed from `obj`; NULL also where it is null. */
 json_t *ft_json_get(const json_t *obj, const char *key);
 

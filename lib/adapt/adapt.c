@@ -118,8 +118,8 @@ static int usual_sites(const struct ft_model *m, const struct adapter *r, const 
 	json_t *globs = json_array();
 	int rc = ft_json_set(r->config, "sites", globs);
 	for (const char *const *g = r->kind->sites; rc == FT_OK && *g; g++)
-		if (count_matches(r->kind, s, *g) && json_array_append_new(globs, json_string(*g)) < 0)
-			rc = FT_EFAIL;
+		if (count_matches(r->kind, s, *g))
+			rc = ft_json_append(globs, json_string(*g));
 	if (rc == FT_OK && json_array_size(globs) == 0)
 		rc = ft_fail(FT_EUSAGE, "%s: %s has none of its usual sites (%s, …): sites=GLOB says which; ft-freeze --show "
 		             "lists them", r->kind->name, m->name, r->kind->sites[0]);

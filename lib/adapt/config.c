@@ -172,7 +172,7 @@ json_t *adapt_parse(const struct technique *t, const char *text)
 {
 	json_t *o = json_pack("{s:s}", "type", t->name);
 	char *copy = ft_strdup(text), *rest = copy;
-	int rc = o && copy ? FT_OK : FT_EFAIL;
+	int rc = !copy ? FT_EFAIL : o ? FT_OK : ft_fail(FT_EFAIL, "out of memory for a technique");
 	while (rc == FT_OK && rest && *rest)
 		rc = parse_item(t, o, next_item(t, &rest));
 	if (rc == FT_OK && t->complete)

@@ -64,10 +64,12 @@ static int find_kind(struct folder *f)
 
 static int open_tensors(struct folder *f)
 {
-	int there = has_file(f->dir, f->kind->weights, NULL);
-	if (there < 0)
-		return there;
-	if (there == 0 && f->kind->pickle && has_file(f->dir, f->kind->pickle, NULL) > 0)
+	int there = has_file(f->dir, f->kind->weights, NULL), pickle = 0;
+	if (there == 0 && f->kind->pickle)
+		pickle = has_file(f->dir, f->kind->pickle, NULL);
+	if (there < 0 || pickle < 0)
+		return FT_EFAIL;
+	if (pickle)
 		return ft_fail(FT_EFORMAT, "%s: %s is a pickle, which is a program and not read; "
 		               "%s writes %s", f->dir, f->kind->pickle, f->kind->writes, f->kind->weights);
 	if (there == 0)

@@ -38,18 +38,21 @@ static struct named *index_params(const struct ft_model *m)
 	return all;
 }
 
-/* Also when it was saved from a model with a head and is read into one without, or the other way around. */
-static struct ft_param *find_param(const struct ft_model *m, const struct named *all, const char *name)
+/* *p is NULL when there is none. Also when it was saved from a model with a head and is read into one without, or the other way around. */
+static int find_param(const struct ft_model *m, const struct named *all, const char *name, struct ft_param **p)
 {
 	size_t n = strlen(m->family->prefix);
 	char *longer = ft_format("%s%s", m->family->prefix, name);
 	const char *forms[] = { name, longer, strncmp(name, m->family->prefix, n) == 0 ? name + n : NULL };
 	struct named *found = NULL;
+	if (!longer)
+		return FT_EFAIL;
 	for (size_t i = 0; i < sizeof forms / sizeof *forms && !found; i++)
 		if (forms[i])
 			found = bsearch(&(struct named){ forms[i], NULL }, all, m->count, sizeof *all, compare_named);
 	free(longer);
-	return found ? found->param : NULL;
+	*p = found ? found->param : NULL;
+	return FT_OK;
 }
 
 /* A tensor that lies the other way around, as floats: t->data is from malloc. */
@@ -113,7 +116,11 @@ static int load_tensor(struct ft_model *m, const struct folder *f, const struct 
 	if (!name)
 		return FT_EFAIL;
 	bool rows = f->kind == &folder_peft && peft_is_rows(name);
-	struct ft_param *p = find_param(m, all, name);
+	struct ft_param *p;
+	if (find_param(m, all, name, &p) < 0) {
+		free(name);
+		return FT_EFAIL;
+	}
 	bool replaced = m->new_head && (p ? strncmp(p->name, "head.", 5) == 0 : f->kind->saves && f->kind->saves(f, name));
 	bool passed = replaced || (!p && (rows ? m->new_head : is_tied(m, name)));
 	if (rows && !passed && (p || is_tied(m, name))) {

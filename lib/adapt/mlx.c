@@ -16,13 +16,13 @@ static int find_head(const struct folder *f, const struct ft_stored *last, json_
 	return *head ? FT_OK : ft_fail(FT_EFAIL, "out of memory for a head");
 }
 
-/* Its A at a site; NULL: it has none. The configuration does not name modules, older ones not even layers. */
-static const struct ft_stored *tensor_at(const struct folder *f, const struct site *s)
+/* Whether there is an A at a site: 1, 0, <0. The configuration does not name modules, older ones not even layers. */
+static int is_adapted(const struct folder *f, const struct site *s)
 {
 	char *name = ft_format("%s%s", s->file, ends[0]);
-	const struct ft_stored *t = name ? ft_safetensors_find(f->tensors, name) : NULL;
+	int rc = name ? ft_safetensors_find(f->tensors, name) != NULL : FT_EFAIL;
 	free(name);
-	return t;
+	return rc;
 }
 
 static int check_type(const struct folder *f)
@@ -47,8 +47,12 @@ static int read_numbers(const struct folder *f, const struct sites *s, json_t *o
 		return ft_context(err, "%s: " FOLDER_CONFIG ": lora_parameters", f->dir);
 	if (rank < 1 || rank > 1 << 16)
 		return folder_fail(f, FT_EFORMAT, "lora_parameters: rank: %lld", (long long)rank);
-	for (size_t i = 0; i < s->count; i++)
-		count += chosen[i] = tensor_at(f, &s->at[i]) != NULL;
+	for (size_t i = 0; i < s->count; i++) {
+		int rc = is_adapted(f, &s->at[i]);
+		if (rc < 0)
+			return rc;
+		count += chosen[i] = rc;
+	}
 	if (count == 0)
 		return ft_fail(FT_EFORMAT, "%s: no tensor is called like a module of the base, with %s behind it", f->weights, ends[0]);
 	int rc = ft_json_set(o, "r", json_integer(rank));

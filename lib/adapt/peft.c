@@ -115,7 +115,7 @@ static int translate(const struct folder *f, const struct sites *s, json_t *list
 	if (!type)
 		return unknown_type(f, name);
 	json_t *o = type->technique ? folder_technique(type->technique) : json_object();
-	int rc = o ? check_keys(f, type) : FT_EFAIL;
+	int rc = o ? check_keys(f, type) : ft_fail(FT_EFAIL, "out of memory for an adapter");
 	rc = rc ? rc : peft_check_saved(f);
 	rc = rc ? rc : type->translate(f, s, o);
 	if (rc == FT_OK && type->technique)

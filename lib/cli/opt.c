@@ -52,9 +52,11 @@ static int log_option(const struct ft_opt *o, const char *value)
 	char *text = value ? ft_format("--%s=%s", o->name, ft_public_name(value)) : ft_format("--%s", o->name);
 	if (!text)
 		return FT_EFAIL;
-	int rc = json_array_append_new(json_object_get(invocation, "options"), json_string(text));
+	json_t *v = json_string(text);
+	int rc = v ? ft_json_append(json_object_get(invocation, "options"), v)
+	           : ft_json_no_string(text, FT_EUSAGE, "--%s: the value is not valid UTF-8", o->name);
 	free(text);
-	return rc < 0 ? ft_fail(FT_EUSAGE, "--%s: the value is not valid UTF-8", o->name) : FT_OK;
+	return rc;
 }
 
 /* ---- values ---- */

@@ -148,7 +148,7 @@ static int write_config(const json_t *config, const char *dir)
 	size_t n = 0;
 	const char *key, **keys = ft_alloc(json_object_size(config), sizeof *keys);
 	json_t *v, *sorted = json_object();
-	int rc = keys && sorted ? FT_OK : FT_EFAIL;
+	int rc = !keys ? FT_EFAIL : sorted ? FT_OK : ft_fail(FT_EFAIL, "out of memory for a configuration");
 	json_object_foreach((json_t *)(uintptr_t)config, key, v)
 		if (keys)
 			keys[n++] = key;

@@ -25,7 +25,9 @@ json_t *member_json(const struct members *it, const char *piece, size_t n, size_
 {
 	json_error_t e;
 	json_t *v = json_loadb(piece, n, flags | JSON_DECODE_ANY, &e);
-	if (!v)
+	if (!v && (!*e.text || json_error_code(&e) == json_error_out_of_memory))
+		ft_fail(FT_EFAIL, "%s: out of memory", it->file);
+	else if (!v)
 		member_fail(it, piece + (e.position > 0 && (size_t)e.position < n ? e.position : 0), e.text);
 	return v;
 }

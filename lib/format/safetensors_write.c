@@ -81,7 +81,7 @@ static int put_name(struct ft_buf *b, const char *path, const char *name)
 	char *text = v ? json_dumps(v, JSON_ENCODE_ANY) : NULL;
 	json_decref(v);
 	if (!text)
-		return ft_fail(FT_EFAIL, "%s: tensor '%.*s': the name is not UTF-8", path, NAME_SHOWN, name);
+		return ft_json_no_string(name, FT_EFAIL, "%s: tensor '%.*s': the name is not UTF-8", path, NAME_SHOWN, name);
 	int rc = ft_buf_append(b, text, strlen(text));
 	free(text);
 	return rc;

@@ -121,7 +121,7 @@ static int add_lines(struct ft_run *run, const struct ft_buf *b)
 		if (!where)
 			return FT_EFAIL;
 		json_t *v = ft_json_parse(where, p, (size_t)(next - p));
-		if (!v && objects == 0 && stop) {
+		if (!v && ft_last_error() == FT_EFORMAT && objects == 0 && stop) {
 			v = ft_json_parse(run->name, text, b->len);
 			next = end;
 		}

@@ -154,7 +154,7 @@ static int meta_of_base(struct ft_model *m)
 {
 	m->meta = json_pack("{s:s, s:O, s:{s:s}}", "family", "", "config", ft_base_config(m->base), "base", "path", m->dir);
 	if (!m->meta)
-		return ft_fail(FT_EUSAGE, "%s: the name is not UTF-8", m->dir);
+		return ft_json_no_string(m->dir, FT_EUSAGE, "%s: the name is not UTF-8", m->dir);
 	m->config = json_object_get(m->meta, "config");
 	json_t *head = head_of_folder(m);
 	int rc = head ? ft_json_set(m->meta, "head", head) : ft_last_error();
@@ -199,6 +199,8 @@ static int open_stream(struct ft_model *m, const char *path, const char *base)
 	if (!m->reader)
 		return ft_last_error();
 	m->meta = json_deep_copy(ft_reader_meta(m->reader));
+	if (!m->meta)
+		return ft_fail(FT_EFAIL, "%s: out of memory", m->name);
 	m->config = json_object_get(m->meta, "config");
 	if (!json_is_object(m->config) || !json_is_object(json_object_get(m->meta, "base")))
 		return ft_fail(FT_EFORMAT, "%s: the header names no config or no base", m->name);

@@ -34,8 +34,8 @@ static int check_glob(const struct ft_model *m, const char *option, const char *
 
 static int add_rule(json_t *rules, const char *op, const char *glob)
 {
-	return json_array_append_new(rules, json_pack("[s,s]", op, glob)) < 0
-	               ? ft_fail(FT_EUSAGE, "a glob that is not UTF-8") : FT_OK;
+	json_t *rule = json_pack("[s,s]", op, glob);
+	return rule ? ft_json_append(rules, rule) : ft_json_no_string(glob, FT_EUSAGE, "a glob that is not UTF-8");
 }
 
 static int last_layers(const struct ft_model *m, json_t *rules, int64_t n)

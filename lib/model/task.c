@@ -32,6 +32,8 @@ int ft_task_parse(const char *name)
 static json_t *labels_of_config(const json_t *config)
 {
 	json_t *map = json_object_get(config, "id2label"), *labels = json_array();
+	if (!labels)
+		ft_fail(FT_EFAIL, "out of memory for labels");
 	for (size_t i = 0; labels && i < json_object_size(map); i++) {
 		char key[24];
 		snprintf(key, sizeof key, "%zu", i);
@@ -40,12 +42,20 @@ static json_t *labels_of_config(const json_t *config)
 			json_decref(labels);
 			return ft_fail(FT_EFORMAT, "id2label: no label for \"%s\"", key), NULL;
 		}
-		if (json_array_append(labels, (json_t *)label) < 0) {
+		if (ft_json_append(labels, json_incref((json_t *)label)) < 0) {
 			json_decref(labels);
 			return NULL;
 		}
 	}
 	return labels;
+}
+
+/* As json_pack() has made it, or failing because it has not. */
+static json_t *made(json_t *head)
+{
+	if (!head)
+		ft_fail(FT_EFAIL, "out of memory for a head");
+	return head;
 }
 
 static json_t *sequence_head(const json_t *config)
@@ -61,10 +71,10 @@ static json_t *sequence_head(const json_t *config)
 	bool regress = type ? strcmp(type, "regression") == 0 : n == 1;
 	if (regress || json_array_size(labels) == 0) {
 		json_decref(labels);
-		return json_pack("{s:s, s:I}", "type", regress ? "regress" : "classify", "outputs", (json_int_t)n);
+		return made(json_pack("{s:s, s:I}", "type", regress ? "regress" : "classify", "outputs", (json_int_t)n));
 	}
 	const char *name = type && strcmp(type, "multi_label_classification") == 0 ? "multilabel" : "classify";
-	return json_pack("{s:s, s:o}", "type", name, "labels", labels);
+	return made(json_pack("{s:s, s:o}", "type", name, "labels", labels));
 }
 
 static json_t *token_head(const json_t *config)
@@ -74,10 +84,10 @@ static json_t *token_head(const json_t *config)
 	if (!labels)
 		return NULL;
 	if (json_array_size(labels))
-		return json_pack("{s:s, s:o}", "type", head_tag.name, "labels", labels);
+		return made(json_pack("{s:s, s:o}", "type", head_tag.name, "labels", labels));
 	json_decref(labels);
 	int64_t n = ft_json_int(config, "num_labels", 2, &err);
-	return err ? NULL : json_pack("{s:s, s:I}", "type", head_tag.name, "outputs", (json_int_t)n);
+	return err ? NULL : made(json_pack("{s:s, s:I}", "type", head_tag.name, "outputs", (json_int_t)n));
 }
 
 static bool has_architecture(const json_t *config, const char *end)
@@ -102,10 +112,7 @@ json_t *head_of_config(const json_t *config)
 	                   : has_architecture(config, head_lm.architecture) || has_architecture(config, "LMHeadModel")
 	                           ? head_lm.name
 	                           : head_none.name;
-	json_t *head = json_pack("{s:s}", "type", type);
-	if (!head)
-		ft_fail(FT_EFAIL, "out of memory for a head");
-	return head;
+	return made(json_pack("{s:s}", "type", type));
 }
 
 /* Label names are distinct strings. */

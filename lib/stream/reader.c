@@ -213,20 +213,20 @@ int ft_reader_drain(struct ft_reader *r)
 	return rc;
 }
 
-bool ft_is_stream(const char *path)
+int ft_is_stream(const char *path)
 {
 	static const unsigned char zstd[4] = { 0x28, 0xb5, 0x2f, 0xfd };
 	unsigned char head[8] = { 0 };
-	int fd = path && strcmp(path, "-") != 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return false;
+		return 0;
 	ssize_t n = pread(fd, head, sizeof head, 0);
 	close(fd);
 	if (n >= 4 && memcmp(head, zstd, 4) == 0) {
 		/* A compressed text file begins alike: look at its first object. */
 		struct ft_reader *r = ft_reader_open(path, NULL);
 		ft_reader_close(r);
-		return r != NULL;
+		return r ? 1 : ft_last_error() == FT_EFAIL ? FT_EFAIL : 0;
 	}
 	return n >= 4 && pack_has_key(head, (size_t)n, "ft");
 }
