@@ -141,6 +141,17 @@ void ft_reader_close(struct ft_reader *r)
 	free(r);
 }
 
+/* The digest may be left out, but not stand there by another name: a key that was damaged on its way. */
+static bool is_renamed(const json_t *end, const char *hex)
+{
+	const char *key;
+	json_t *v;
+	json_object_foreach((json_t *)(uintptr_t)end, key, v)
+		if (strcmp(key, "digest") != 0 && json_is_string(v) && strcmp(json_string_value(v), hex) == 0)
+			return true;
+	return false;
+}
+
 /* The end record: its count and digest must be those of what was read, and
  * nothing may follow. */
 static int check_end(struct ft_reader *r, const unsigned char *p, size_t n)
@@ -164,6 +175,8 @@ static int check_end(struct ft_reader *r, const unsigned char *p, size_t n)
 	if (json_is_string(digest) && strcmp(json_string_value(digest), hex) != 0)
 		return ft_fail(FT_EFORMAT, "%s: the digest at the end is %s, of the records read %s", name,
 		               json_string_value(digest), hex);
+	if (!json_is_string(digest) && is_renamed(r->end, hex))
+		return ft_fail(FT_EFORMAT, "%s: the digest at the end is under another key", name);
 	const unsigned char *more;
 	size_t extra;
 	int rc = next_object(r, &more, &extra);

@@ -141,7 +141,8 @@ static int write_end(struct ft_writer *w, const char *aborted)
 	char hex[33];
 	ft_digest_hex(w->digest, hex);
 	json_t *end = json_object(), *reason = aborted ? json_string(aborted) : NULL;
-	int bad = json_object_set_new(end, "end", json_integer((json_int_t)w->count));
+	/* A count that cannot be is refused also where the reason is damaged, or not looked for. */
+	int bad = json_object_set_new(end, "end", json_integer(aborted ? -1 : (json_int_t)w->count));
 	if (aborted) /* a reason that is not UTF-8 has no string */
 		bad |= json_object_set_new(end, "aborted", reason ? reason : json_string("failure"));
 	else
