@@ -64,6 +64,7 @@ static void remove_all(const char *name, const struct file *files)
 #define BYTES \
 	"\"model\":{\"type\":\"BPE\",\"unk_token\":\"<unk>\",\"continuing_subword_prefix\":\"#\",\"end_of_word_suffix\":\"$\"," \
 	"\"vocab\":{\"<unk>\":0,\"a\":1,\"#b\":2,\"#b$\":3,\"ab$\":4},\"merges\":[\"a #b$\"]}"
+#define LETTERS "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" /* 64 */
 #define STAGE(more) "{\"type\":" more "}"
 static const struct { const char *name; struct file files[6]; } folders[] = {
 	{ "vocab.txt", { { "vocab.txt", NULL, "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\n##b\n" },
@@ -94,6 +95,8 @@ static const struct { const char *name; struct file files[6]; } folders[] = {
 	{ "levels", { { "tokenizer.json", NULL, "{\"normalizer\":" STAGE("\"ByteLevel\"") ",\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":["
 	                STAGE("\"ByteLevel\",\"add_prefix_space\":true") "," STAGE("\"Metaspace\",\"replacement\":\"a\",\"prepend_scheme\":\"first\"") ","
 	                STAGE("\"Whitespace\"") "]},\"decoder\":" STAGE("\"CTC\"") ",\"post_processor\":" STAGE("\"ByteLevel\"") "," BYTES "}" }, { 0 } } },
+	{ "escapes", { { "tokenizer.json", NULL, "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0.0],[\"" LETTERS "\\u00e9\",-1.0],"
+	                 "[\"" LETTERS LETTERS "\",-1.0],[\"a\",-1.0],[\"b\",-1.0]]}}" }, { 0 } } },
 	{ "bert", { { "tokenizer.json", NULL, "{\"normalizer\":" STAGE("\"BertNormalizer\",\"strip_accents\":true") ","
 	              "\"pre_tokenizer\":" STAGE("\"BertPreTokenizer\"") ",\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"a\",1],\"cls\":[\"b\",2]}," WORDS "}" }, { 0 } } },
 };
@@ -195,11 +198,64 @@ static int fail_texts(const char *path, int *tries)
 	return wrong + !t;
 }
 
+/* The same of a word of several blocks, in which few letters merge in any order. */
+static int fail_long(const char *path, int *tries)
+{
+	static char text[20000];
+	uint64_t state = 1;
+	int wrong = 0;
+	struct ft_tok *t = ft_tok_open(path);
+	for (size_t i = 0; i < sizeof text; i++) {
+		state = state * 6364136223846793005u + 1442695040888963407u;
+		text[i] = i % 2000 < 1000 ? "etaoinsh"[state >> 61] : 'a';
+	}
+	struct sum want = { 1, 1 };
+	wrong += !t || use(t, text, sizeof text, &want) != FT_OK;
+	ft_tok_free(t);
+	for (bool again = true; again && !wrong; ++*tries) {
+		struct sum got = { 1, 1 };
+		t = ft_tok_open(path);
+		allocs_fail_new(1);
+		int rc = t ? use(t, text, sizeof text, &got) : FT_EFORMAT;
+		again = allocs_fail_new(0);
+		wrong += rc < 0 ? !again || rc != FT_EFAIL || !*ft_message() : memcmp(&got, &want, sizeof got) != 0;
+		ft_tok_free(t);
+	}
+	return wrong;
+}
+
 static void check(const char *path, const char *name)
 {
 	int tries = 0, wrong = fail_all(path, &tries);
 	wrong += fail_texts(path, &tries);
+	wrong += fail_long(path, &tries);
 	ok(!wrong, "%s: %d tries", name, tries);
+}
+
+/* A GGUF file of two pieces, of which one has no text. */
+static void put_number(FILE *f, uint64_t v, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++)
+		fputc((int)(v >> 8 * i & 0xff), f);
+}
+
+static void put_text(FILE *f, const char *s)
+{
+	put_number(f, strlen(s), 8);
+	fputs(s, f);
+}
+
+static void make_gguf(const char *path)
+{
+	FILE *f = fopen(path, "wb");
+	if (!f)
+		return;
+	fputs("GGUF", f);
+	put_number(f, 3, 4), put_number(f, 0, 8), put_number(f, 3, 8);
+	put_text(f, "tokenizer.ggml.model"), put_number(f, 8, 4), put_text(f, "llama");
+	put_text(f, "tokenizer.ggml.tokens"), put_number(f, 9, 4), put_number(f, 8, 4), put_number(f, 2, 8), put_text(f, "<unk>"), put_text(f, "");
+	put_text(f, "tokenizer.ggml.token_type"), put_number(f, 9, 4), put_number(f, 5, 4), put_number(f, 2, 8), put_number(f, 2, 4), put_number(f, 1, 4);
+	fclose(f);
 }
 
 int main(void)
@@ -213,6 +269,10 @@ int main(void)
 		check(path, folders[i].name);
 		remove_all(folders[i].name, folders[i].files);
 	}
+	snprintf(path, sizeof path, "%s/a.gguf", folder);
+	make_gguf(path);
+	check(path, "a piece without text");
+	unlink(path);
 	for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
 		snprintf(path, sizeof path, REF "%s", given[i]);
 		check(path, given[i]);
