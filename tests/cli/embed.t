@@ -79,6 +79,8 @@ fails 'a negative alone' 2 ft-tokenize -m plan.ft -t 2 --negative 4 pairs.tsv
 fails 'texts that belong together are not split' 2 ft-tokenize -m plan.ft -t 2 -p 3 --max-length 5 --long split pairs.tsv
 is 'each text is cut for itself' "$(ft-tokenize -q -m plan.ft -t 2 -p 3 --max-length 5 pairs.tsv | ft-cat | sed -n 2p | cut -c 1-60)" \
 	'{"ids":[2,66,75,68,3,2,14,79,82,3],"offsets":[0,5,10],"src":'
+fails 'or that is an error' 65 ft-tokenize -m plan.ft -t 2 -p 3 --max-length 5 --long error pairs.tsv
+like 'with its place' "$(cat .err)" '^ft-tokenize: pairs.tsv:1: has [0-9]+ tokens, and 3 are allowed$'
 is 'or the example dropped' "$(ft-tokenize -q -m plan.ft -t 2 -p 3 --max-length 6 --long drop pairs.tsv | ft-cat | sed '1d;$d' | wc -l)" 3
 is 'other heads see a pair as one row' "$(ft-freeze -q --head regress bert -o r.ft; ft-tokenize -q -m r.ft -t 2 -p 3 -l 1 pairs.tsv | ft-cat | sed -n 2p)" \
 	'{"ids":[2,66,75,68,82,3,14,79,82,75,3],"types":[0,0,0,0,0,0,1,1,1,1,1],"targets":[0.9],"src":"pairs.tsv:1"}'

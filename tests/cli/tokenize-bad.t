@@ -119,6 +119,12 @@ cp -r "$SRC/tests/ref/tiny-bert-classify" nameless && chmod -R u+w nameless && m
 printf '{"text":"a","label":2}\n' >j.jsonl
 like 'classes without names are numbers' "$(ft-tokenize -q -m nameless j.jsonl | ft-cat)" '"labels":\[2\]'
 
+printf 'good\ta\nbad\tb\n' >named.tsv
+like 'a folder says what it does, and an option which classes' \
+	"$(ft-tokenize -q -m "$SRC/tests/ref/tiny-bert-classify" --labels bad,good named.tsv | ft-cat | head -n 2 | tail -n 1)" '"labels":\[1\]'
+ft-freeze -q "$SRC/tests/ref/tiny-bert" >headless.ft
+like 'a plan without a head has neither' "$(ft-tokenize -q -m headless.ft --labels bad,good named.tsv | ft-cat | head -n 2 | tail -n 1)" '"labels":\[1\]'
+
 # ---- compressed files and archives ----
 awk 'BEGIN { for (i = 0; i < 20000; i++) print "film", i * i }' >big.txt
 gzip -kf big.txt

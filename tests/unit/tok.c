@@ -195,7 +195,9 @@ static void splitting(void)
 				wrong += stride < max - 4 && !covers(&l, n, true, 1);
 			}
 	is_int(wrong, 0, "parts cover the text and overlap by the stride");
-	struct ft_tok_limit l = { 10, 2, FT_TOK_SPLIT };
+	struct ft_tok_limit l = { 10, 2, FT_TOK_SPLIT }, few = { 1, 0, FT_TOK_ERROR };
+	ok(ft_tok_is_long(uncased, &few, 1, false, 0) && !ft_tok_is_long(uncased, &few, 0, false, 0), "where special tokens have no room nothing has");
+	ok(ft_tok_parts(uncased, &few, 2, true, 3) == FT_EFORMAT && strcmp(ft_message(), "has 5 tokens, and 0 are allowed") == 0, "two texts are counted together");
 	is_int(ft_tok_parts(uncased, &l, 7, true, 5), FT_EFORMAT, "a first text that leaves no room");
 	is_int(ft_tok_parts(uncased, &l, 6, true, 5), FT_EFORMAT, "or not enough for the overlap");
 	l.policy = FT_TOK_DROP;
