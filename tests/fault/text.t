@@ -231,6 +231,18 @@ is 'names beyond ASCII' "$(LC_ALL=C src names.zip)" 'names.zip/café 日.txt:1 n
 is 'are chosen by' "$(LC_ALL=C src --member '*日*' names.zip)" 'names.zip/café 日.txt:1 names.zip/café 日.txt:2 '
 is 'one that is not what it is said to be' "$(src odd.zip)" 'odd.zip/café 日.txt:1 odd.zip/café 日.txt:2 odd.zip/?:1 odd.zip/?:2 '
 is 'of a link nothing is read, whatever stands behind it' "$(src links.tar)" 'links.tar/one.txt:1 links.tar/one.txt:2 '
+if [ -e calls.so ]; then
+	# A pipe of three bytes at a time that fails; every other read is interrupted.
+	bad=''
+	for at in $(seq 2 40); do
+		rc=0
+		cat p.gz | LD_PRELOAD=$T/calls.so FT_CALL=read FT_CALL_AT=$at FT_CALL_ERRNO=5 FT_CALL_MOST=3 FT_CALL_COUNT=count \
+			ft-tokenize -q -m bytes --task none -f lines - >x.tok 2>err || rc=$?
+		[ "$(cat count)" -ge $at ] || break
+		[ "$rc $(cat err)" = '1 ft-tokenize: stdin: Input/output error' ] || bad="$bad $at: $rc $(cat err)"
+	done
+	is 'p.gz in a pipe of a few bytes at a time that fails' "$at$bad" "$at"
+fi
 odd=$(printf 'a\tb\377.jsonl')
 echo '{' >"$odd"
 fails 'a name that is no text' 65 ft-tokenize -q -m bytes --task none "$odd"

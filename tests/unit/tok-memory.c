@@ -97,6 +97,10 @@ static const struct { const char *name; struct file files[6]; } folders[] = {
 	                STAGE("\"Whitespace\"") "]},\"decoder\":" STAGE("\"CTC\"") ",\"post_processor\":" STAGE("\"ByteLevel\"") "," BYTES "}" }, { 0 } } },
 	{ "escapes", { { "tokenizer.json", NULL, "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0.0],[\"" LETTERS "\\u00e9\",-1.0],"
 	                 "[\"" LETTERS LETTERS "\",-1.0],[\"a\",-1.0],[\"b\",-1.0]]}}" }, { 0 } } },
+	{ "heap", { { "tokenizer.json", NULL, "{\"model\":{\"type\":\"BPE\",\"unk_token\":\"<unk>\",\"vocab\":{\"<unk>\":0,\"a\":1,\"b\":2,\"ab\":3,\"ba\":4,"
+	              "\"aba\":5,\"abab\":6},\"merges\":[\"a b\",\"b a\",\"ab a\",\"ab ab\"]}}" }, { 0 } } },
+	{ "pattern", { { "tokenizer.json", NULL, "{\"pre_tokenizer\":" STAGE("\"Split\",\"pattern\":{\"Regex\":\"^([a-z])*$\"},\"behavior\":\"Isolated\"") ","
+	                 WORDS "}" }, { 0 } } },
 	{ "bert", { { "tokenizer.json", NULL, "{\"normalizer\":" STAGE("\"BertNormalizer\",\"strip_accents\":true") ","
 	              "\"pre_tokenizer\":" STAGE("\"BertPreTokenizer\"") ",\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"a\",1],\"cls\":[\"b\",2]}," WORDS "}" }, { 0 } } },
 };
@@ -207,7 +211,7 @@ static int fail_long(const char *path, int *tries)
 	struct ft_tok *t = ft_tok_open(path);
 	for (size_t i = 0; i < sizeof text; i++) {
 		state = state * 6364136223846793005u + 1442695040888963407u;
-		text[i] = i % 2000 < 1000 ? "etaoinsh"[state >> 61] : 'a';
+		text[i] = i % 3000 < 1000 ? "etaoinsh"[state >> 61] : i % 3000 < 2000 ? 'a' : "ab"[i % 2];
 	}
 	struct sum want = { 1, 1 };
 	wrong += !t || use(t, text, sizeof text, &want) != FT_OK;
