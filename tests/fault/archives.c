@@ -1,4 +1,4 @@
-/* archives.c - a library to preload: the n-th of the calls that set up a reader of libarchive fails, as without memory.
+/* archives.c - a library to preload: the n-th of the calls that begin to read with libarchive fails, as without memory.
  *
  *	FT_ARCHIVE_AT=N        which (from 1)
  *	FT_ARCHIVE_COUNT=FILE  how many there were is written there
@@ -13,6 +13,7 @@
 
 #define FATAL (-30)
 struct archive;
+struct archive_entry;
 static long count;
 
 static int happens(void)
@@ -62,3 +63,4 @@ WRAP(archive_read_set_format_option, (struct archive *a, const char *m, const ch
 WRAP(archive_read_set_read_callback, (struct archive *a, ssize_t (*read)(struct archive *, void *, const void **)), a, read)
 WRAP(archive_read_set_callback_data, (struct archive *a, void *data), a, data)
 WRAP(archive_read_open1, (struct archive *a), a)
+WRAP(archive_read_next_header, (struct archive *a, struct archive_entry **e), a, e)
