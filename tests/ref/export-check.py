@@ -122,14 +122,15 @@ def check_stored(folder, name, auto, batch, key, scratch):
 
 
 def check_types(folder, name, auto, batch, key, reference, scratch):
-    """As it is, and narrowed: what transformers gets when it rounds the weights itself."""
+    """As it is, and narrowed: what transformers gets when it rounds the weights itself. The reference is of another
+    processor, on which torch adds in another order: outputs of the folder itself differ from it by up to 3e-6."""
     for short, dtype in DTYPES.items():
         out = os.path.join(scratch, name + "-" + short)
         tool("ft-export", "-q", "--dtype", short, "-m", folder, out)
         model, whole = load(auto, out)
-        want = reference if dtype == torch.float32 else output(rounded(load(auto, folder)[0], dtype), batch, key)
-        worst = (output(model, batch, key) - want).abs().max().item()
-        say(whole and worst < 1e-6, name, short, type(model).__name__, "%.2g" % worst)
+        got, want = output(model, batch, key), output(rounded(load(auto, folder)[0], dtype), batch, key)
+        worst, far = (got - want).abs().max().item(), (got - reference).abs().max().item()
+        say(whole and worst < 1e-6 and (far < 1e-5 or dtype != torch.float32), name, short, type(model).__name__, "%.2g" % worst)
 
 
 # ---- new heads ----
