@@ -44,11 +44,12 @@ static json_t *read_message(json_t *message, size_t i)
 	if (!json_is_array(content))
 		return json_incref(message);
 	json_t *text = join_parts(content, i), *copy = text ? json_copy(message) : NULL;
-	if (copy && json_object_set(copy, "content", text) == 0) {
-		json_decref(text);
+	if (copy && ft_json_set(copy, "content", text) == FT_OK)
 		return copy;
+	if (text && !copy) {
+		json_decref(text);
+		ft_fail(FT_EFAIL, "out of memory for a message");
 	}
-	json_decref(text);
 	json_decref(copy);
 	return NULL;
 }
@@ -66,7 +67,7 @@ static json_t *read_messages(const json_t *messages, size_t head, size_t from)
 		if (i >= head && i < from)
 			continue;
 		read = read_message(message, i);
-		if (!read || json_array_append_new(out, read) < 0) {
+		if (!read || ft_json_append(out, read) < 0) {
 			json_decref(out);
 			return NULL;
 		}

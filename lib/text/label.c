@@ -1,5 +1,6 @@
 /* label.c - what a row's label says: a class, a set of labels, or numbers. */
 #include "ft/err.h"
+#include "ft/tok.h"
 #include "priv.h"
 
 #include <errno.h>
@@ -21,9 +22,9 @@ struct ft_labels {
 static int add_name(json_t *names, const char *option, const char *p, size_t n)
 {
 	json_t *name = n ? json_stringn(p, n) : NULL;
-	if (!name)
+	if (!n || (!name && ft_utf8_invalid(p, n)))
 		return ft_fail(FT_EUSAGE, "--%s: %s", option, n ? "a name is not UTF-8" : "an empty name");
-	return json_array_append_new(names, name) < 0 ? ft_fail(FT_EFAIL, "out of memory for labels") : FT_OK;
+	return ft_json_append(names, name);
 }
 
 static int names_of_file(json_t *names, const char *option, const char *path)

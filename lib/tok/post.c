@@ -1,6 +1,7 @@
 /* post.c - templates of special tokens, for files that say them in other words. */
 #include "post.h"
 #include "ft/err.h"
+#include "ft/json.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +12,7 @@ static int add_step(char letter, int type, const struct tok_named named[TOK_ROLE
 	static const char letters[TOK_ROLES + 1] = { "??cs?be" }; /* by role */
 	char text[2] = { letter, '\0' };
 	if (letter == 'A' || letter == 'B')
-		return json_array_append_new(list, json_pack("{s:{s:s, s:i}}", "Sequence", "id", text, "type_id", type));
+		return ft_json_append(list, json_pack("{s:{s:s, s:i}}", "Sequence", "id", text, "type_id", type));
 	size_t role = (size_t)(strchr(letters, letter) - letters);
 	const struct tok_named *n = &named[role];
 	if (!n->name)
