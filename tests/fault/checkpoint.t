@@ -207,9 +207,10 @@ is 'and is gone' "$(ls -A | grep 'ck\.lock')" ''
 puts newer -
 {
 	head -c 3000 train.bat
-	while [ ! -s ck.lock ]; do sleep 0.02; done
+	n=0
+	while [ ! -s ck.lock ] && [ $((n += 1)) -le 500 ]; do sleep 0.02; done
 	kill "$(cat ck.lock)"
-	while [ -e ck.lock ]; do sleep 0.02; done
+	while [ -e ck.lock ] && [ $((n += 1)) -le 1000 ]; do sleep 0.02; done
 } | run -q 2>err
 is 'asked to stop while it passes over batches' "$? $(head -n 1 err)" '143 ft-train: stopped by SIGTERM; the same command goes on after step 15'
 is 'and it does' "$(run -q train.bat 2>&1; same 2>&1)" ''
