@@ -215,17 +215,11 @@ static int merge_all(struct merge *m)
 /* What a model is, where there is no stream to say it: the digest of the folder. */
 static json_t *part_of(const struct merge *m, size_t i)
 {
-	json_t *v = ft_model_reader(m->in[i])
-	                    ? json_pack("{s:f, s:s}", "weight", m->weight[i], "id", ft_reader_id(ft_model_reader(m->in[i]))) : NULL;
-	if (ft_model_reader(m->in[i])) {
-		if (!v)
-			ft_fail(FT_EFAIL, "out of memory for a digest");
-		return v;
-	}
-	struct ft_base *b = ft_base_open(ft_model_dir(m->in[i]), FT_BASE_BARE);
-	const char *digest = b ? ft_base_digest(b) : NULL;
-	json_t *part = digest ? json_pack("{s:f, s:s}", "weight", m->weight[i], "digest", digest) : NULL;
-	if (digest && !part)
+	struct ft_reader *stream = ft_model_reader(m->in[i]);
+	struct ft_base *b = stream ? NULL : ft_base_open(ft_model_dir(m->in[i]), FT_BASE_BARE);
+	const char *id = stream ? ft_reader_id(stream) : b ? ft_base_digest(b) : NULL;
+	json_t *part = id ? json_pack("{s:f, s:s}", "weight", m->weight[i], stream ? "id" : "digest", id) : NULL;
+	if (id && !part)
 		ft_fail(FT_EFAIL, "out of memory for a digest");
 	ft_base_close(b);
 	return part;
