@@ -18,6 +18,9 @@ void ft_signals_words(const char *words);
 /* Signals to stop do again what they did before. SIGUSR1 does nothing from now on. */
 void ft_signals_release(void);
 int ft_signals_stop(void);     /* the signal that asked to stop; 0: none did */
+/* Waits until read() from fd would not. False: it would, and a signal asked to stop. Where signals are not caught it
+ * is true at once. */
+bool ft_signals_wait(int fd);
 bool ft_signals_save(void);    /* whether SIGUSR1 came since this was asked last */
 const char *ft_signals_name(int signal); /* "SIGTERM"; valid until the next call */
 /* As if the signal had come to this process, which catches it. */

@@ -1,9 +1,13 @@
 /* signals.c - signals that leave a mark, or last words. */
 #include "ft/signals.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 }; /* the last one is to save */
@@ -13,6 +17,7 @@ static struct sigaction before[COUNT];
 static bool caught[COUNT];
 static volatile sig_atomic_t stop, save;
 static const char *volatile last_words;
+static int woken = -1; /* can be read from once `stop` is set */
 
 /* The process ends as if the signal had never been caught. */
 static void die_of(int number)
@@ -24,6 +29,14 @@ static void die_of(int number)
 	sigaction(number, &plain, NULL);
 	raise(number);
 	sigprocmask(SIG_UNBLOCK, &set, NULL); /* inside its handler a signal is blocked */
+}
+
+static void mark_stop(int number)
+{
+	ssize_t n;
+	stop = number;
+	n = write(woken, &(uint64_t){ 1 }, sizeof(uint64_t));
+	(void)n; /* without it a read that waits is interrupted, if it waits by now */
 }
 
 static void on_save(int number)
@@ -39,7 +52,7 @@ static void on_stop(int number)
 	(void)heard; /* it may be that nobody is left to hear them */
 	if (words || stop)
 		die_of(number);
-	stop = number;
+	mark_stop(number);
 }
 
 static void catch(size_t from, size_t to)
@@ -55,6 +68,8 @@ static void catch(size_t from, size_t to)
 
 void ft_signals_catch(void)
 {
+	if (woken < 0)
+		woken = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	catch(0, COUNT);
 }
 
@@ -92,7 +107,20 @@ void ft_signals_take(int signal)
 	if (signal == numbers[COUNT - 1])
 		save = 1;
 	else if (!stop)
-		stop = signal;
+		mark_stop(signal);
+}
+
+/* A signal that comes between a look at the mark and read() would be seen after the read only. */
+bool ft_signals_wait(int fd)
+{
+	struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .fd = woken, .events = POLLIN } };
+	int n;
+	if (woken < 0)
+		return true;
+	do {
+		n = poll(p, 2, -1);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 || p[0].revents;
 }
 
 const char *ft_signals_name(int number)

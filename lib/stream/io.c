@@ -78,7 +78,8 @@ static int read_some(struct input *in, void *p, size_t n, size_t *got)
 {
 	ssize_t r;
 	do {
-		r = read(in->fd, p, n);
+		errno = EINTR;
+		r = ft_signals_wait(in->fd) ? read(in->fd, p, n) : -1;
 	} while (r < 0 && errno == EINTR && !ft_signals_stop());
 	if (r < 0)
 		return ft_fail_errno("%s", in->name);
