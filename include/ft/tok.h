@@ -62,10 +62,6 @@ struct ft_tok_range { size_t begin, end; };
 int ft_tok_encode_guarded(const struct ft_tok *t, const char *text, size_t n, const struct ft_tok_range *strange,
                           size_t ranges, struct ft_tok_text *x); /* in order, and apart from each other */
 
-/* How many pieces of `text` are not UTF-8, each of which is read as one U+FFFD:
- * the longest run that could begin a character, or one byte. 0: all is well. */
-size_t ft_utf8_invalid(const char *text, size_t n);
-
 /* Special tokens a single text, or a pair, gets around it ([CLS] A [SEP] B [SEP]). */
 size_t ft_tok_specials(const struct ft_tok *t, bool pair);
 /* Makes out = template(a, b): b NULL for a single text. a and b may be parts

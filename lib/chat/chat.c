@@ -1,7 +1,7 @@
 /* chat.c - templates compiled, and what they are given to render. */
 #include "dir.h"
 #include "ft/digest.h"
-#include "ft/tok.h"
+#include "ft/utf8.h"
 #include "priv.h"
 
 #include <ctype.h>

@@ -1,12 +1,12 @@
 /* err.c - the per-thread message of the last failure. */
 #include "ft/err.h"
+#include "ft/utf8.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 #define MESSAGE_MAX 1024
 #define SHOWN_MAX 1000 /* bytes before what cannot be shown is escaped */
@@ -18,9 +18,10 @@ static _Thread_local int last;
  * character (of U+0080 to U+009F, too), or not UTF-8. */
 static size_t printable(const unsigned char *p, size_t n)
 {
-	utf8proc_int32_t c;
-	utf8proc_ssize_t used = utf8proc_iterate(p, (utf8proc_ssize_t)n, &c);
-	return used <= 0 || c < 0x20 || (c >= 0x7f && c < 0xa0) ? 0 : (size_t)used;
+	int32_t c;
+	bool bad = false;
+	size_t used = ft_utf8_get((const char *)p, n, &c, &bad);
+	return bad || c < 0x20 || (c >= 0x7f && c < 0xa0) ? 0 : used;
 }
 
 /* Copies `text`; bytes that could come from a hostile file and drive a terminal are

@@ -3,6 +3,7 @@
 #include "ft/err.h"
 #include "ft/mem.h"
 #include "ft/file.h"
+#include "ft/utf8.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 #define LOAD_FLAGS (JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL)
 
@@ -140,15 +140,6 @@ int ft_json_append(json_t *array, json_t *value_taken)
 	return json_array_append_new(array, value_taken) < 0 ? ft_fail(FT_EFAIL, "out of memory for a list") : FT_OK;
 }
 
-static bool is_utf8(const char *text)
-{
-	utf8proc_int32_t c;
-	for (utf8proc_ssize_t n; *text; text += n)
-		if ((n = utf8proc_iterate((const utf8proc_uint8_t *)text, -1, &c)) <= 0)
-			return false;
-	return true;
-}
-
 int ft_json_no_string(const char *text, int code, const char *fmt, ...)
 {
 	char why[1000];
@@ -156,7 +147,9 @@ int ft_json_no_string(const char *text, int code, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(why, sizeof why, fmt, ap);
 	va_end(ap);
-	return is_utf8(text) ? ft_fail(FT_EFAIL, "out of memory for a text") : ft_fail(code, "%s", why);
+	if (ft_utf8_invalid(text, strlen(text)))
+		return ft_fail(code, "%s", why);
+	return ft_fail(FT_EFAIL, "out of memory for a text");
 }
 
 json_t *ft_json_get(const json_t *obj, const char *key)

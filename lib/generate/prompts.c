@@ -6,6 +6,7 @@
 #include "ft/encode.h"
 #include "ft/file.h"
 #include "ft/metric.h"
+#include "ft/utf8.h"
 #include "priv.h"
 
 #include <stdlib.h>

@@ -9,6 +9,7 @@
 #include "ft/graph.h"
 #include "ft/metric.h"
 #include "ft/sentence.h"
+#include "ft/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -6,13 +6,13 @@
  * given to msgpack-c.
  */
 #include "ft/err.h"
+#include "ft/utf8.h"
 #include "priv.h"
 
 #include <math.h>
 #include <msgpack.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 /* ---- scan ---- */
 struct scan {
@@ -59,23 +59,6 @@ static enum shape tag_shape(unsigned char tag, int *length_bytes, size_t *body)
 	}
 }
 
-static bool utf8_valid(const unsigned char *p, size_t n)
-{
-	size_t i = 0;
-	while (i < n) {
-		if (p[i] < 0x80) {
-			i++;
-			continue;
-		}
-		utf8proc_int32_t c;
-		utf8proc_ssize_t used = utf8proc_iterate(p + i, (utf8proc_ssize_t)(n - i), &c);
-		if (used < 0)
-			return false;
-		i += (size_t)used;
-	}
-	return true;
-}
-
 /* One tag with its length field; *children is how many values follow inside. */
 static int scan_one(struct scan *s, size_t *children)
 {
@@ -105,7 +88,7 @@ static int scan_one(struct scan *s, size_t *children)
 		return ft_fail(FT_EFORMAT, "a value of %zu bytes; at most %zu are allowed", body, MAX_OBJECT);
 	if (s->n - start < body)
 		return s->at = start + body, 0;
-	if (shape == STRING && !utf8_valid(s->p + start, body))
+	if (shape == STRING && ft_utf8_invalid((const char *)s->p + start, body))
 		return ft_fail(FT_EFORMAT, "a string that is not UTF-8");
 	return s->at = start + body, 1;
 }

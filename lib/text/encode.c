@@ -4,6 +4,7 @@
 #include "ft/digest.h"
 #include "ft/err.h"
 #include "ft/thread.h"
+#include "ft/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* label.c - what a row's label says: a class, a set of labels, or numbers. */
 #include "ft/err.h"
-#include "ft/tok.h"
+#include "ft/utf8.h"
 #include "priv.h"
 
 #include <errno.h>

@@ -1,7 +1,6 @@
 /* size.c - how much text there is: characters, and words between white space. */
 #include "ft/text.h"
-
-#include <utf8proc.h>
+#include "ft/utf8.h"
 
 bool ft_is_space(int32_t c)
 {
@@ -16,9 +15,11 @@ static bool continues(char byte)
 
 bool ft_is_space_at(struct ft_span text, size_t at)
 {
-	utf8proc_int32_t c;
-	utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)text.p + at, (utf8proc_ssize_t)(text.n - at), &c);
-	return used > 0 && ft_is_space(c);
+	int32_t c;
+	if (at >= text.n)
+		return false;
+	ft_utf8_get(text.p + at, text.n - at, &c, NULL);
+	return ft_is_space(c);
 }
 
 size_t ft_text_trimmed(struct ft_span text)

@@ -8,7 +8,7 @@
  */
 #include "ft/cli.h"
 #include "ft/err.h"
-#include "ft/tok.h"
+#include "ft/utf8.h"
 #include "priv.h"
 
 #include <archive.h>

@@ -203,7 +203,7 @@ static int32_t char_before(const char *s, size_t i, size_t *begin)
 	while (at > 0 && i - at < 4 && ((unsigned char)s[at] & 0xc0) == 0x80)
 		at--;
 	int32_t c;
-	if (tok_utf8_get(s + at, i - at, &c, NULL) != i - at) {
+	if (ft_utf8_get(s + at, i - at, &c, NULL) != i - at) {
 		at = i - 1;
 		c = 0xFFFD;
 	}
@@ -217,7 +217,7 @@ static bool stands_alone(const char *s, size_t n, size_t start, size_t end)
 	size_t begin;
 	if (start > 0 && tok_is_word(char_before(s, start, &begin)))
 		return false;
-	return end == n || (tok_utf8_get(s + end, n - end, &c, NULL), !tok_is_word(c));
+	return end == n || (ft_utf8_get(s + end, n - end, &c, NULL), !tok_is_word(c));
 }
 
 size_t tok_skip_white_back(const struct ft_tok *t, const char *s, size_t i)
@@ -232,7 +232,7 @@ size_t tok_skip_white(const struct ft_tok *t, const char *s, size_t n, size_t i)
 {
 	int32_t c;
 	for (size_t len; i < n; i += len) {
-		len = tok_utf8_get(s + i, n - i, &c, NULL);
+		len = ft_utf8_get(s + i, n - i, &c, NULL);
 		if (!(tok_flags(t, c) & TOK_WHITE))
 			break;
 	}

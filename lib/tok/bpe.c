@@ -46,7 +46,7 @@ static bool takes_bytes(const struct ft_tok *t, struct bpe *p)
 	bool all = !p->prefix && !p->suffix;
 	for (int b = 0; b < 256 && all; b++) {
 		char letter[4];
-		size_t n = tok_utf8_put(tok_byte_letter((unsigned char)b), letter);
+		size_t n = ft_utf8_put(tok_byte_letter((unsigned char)b), letter);
 		p->byte[b] = tok_vocab_id(&t->vocab, letter, n);
 		all = p->byte[b] >= 0;
 	}

@@ -56,7 +56,7 @@ static void spell_chars(const struct ft_tok *t, struct bpe_tokens *k, const char
 	size_t unknown = 0, before = 0; /* end of the unknown characters that wait, 0: none do; symbols before */
 	for (size_t i = 0, len; i < n; i += len) {
 		int32_t c;
-		len = tok_utf8_get(s + i, n - i, &c, NULL);
+		len = ft_utf8_get(s + i, n - i, &c, NULL);
 		int32_t id = char_id(t, p, s + i, len, first && i == 0, !more && i + len == n);
 		if (id >= 0) {
 			if (unknown)
@@ -89,7 +89,7 @@ static int32_t whole_id(const struct ft_tok *t, struct bpe_work *k, const struct
 		return tok_vocab_id(&t->vocab, w->s, w->n);
 	size_t len = 0;
 	for (size_t i = 0; i < w->n; i++)
-		len += tok_utf8_put(tok_byte_letter((unsigned char)w->s[i]), k->spelled + len);
+		len += ft_utf8_put(tok_byte_letter((unsigned char)w->s[i]), k->spelled + len);
 	return tok_vocab_id(&t->vocab, k->spelled, len);
 }
 

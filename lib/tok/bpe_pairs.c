@@ -166,7 +166,7 @@ static bool fits(const char *piece, const struct bpe_ahead *a)
 		return n <= a->n && memcmp(piece, a->s, n) == 0;
 	for (size_t at = 0, len; at < n; at += len, i++) {
 		int32_t c;
-		len = tok_utf8_get(piece + at, n - at, &c, NULL);
+		len = ft_utf8_get(piece + at, n - at, &c, NULL);
 		if (i == a->n || tok_letter_byte(c) != (unsigned char)a->s[i])
 			return false;
 	}

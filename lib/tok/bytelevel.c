@@ -38,7 +38,7 @@ bool tok_bytes_read(const char *s, size_t n, char *out, size_t *len)
 	*len = 0;
 	for (size_t i = 0, k; i < n; i += k) {
 		int32_t c;
-		k = tok_utf8_get(s + i, n - i, &c, NULL);
+		k = ft_utf8_get(s + i, n - i, &c, NULL);
 		int byte = tok_letter_byte(c);
 		if (byte < 0)
 			return false;

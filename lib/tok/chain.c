@@ -104,7 +104,7 @@ int tok_load_char(const json_t *v, const char *key, int32_t *c)
 	size_t n = strlen(s);
 	if (err < 0)
 		return err;
-	if (n == 0 || tok_utf8_get(s, n, c, NULL) != n)
+	if (n == 0 || ft_utf8_get(s, n, c, NULL) != n)
 		return ft_fail(FT_EFORMAT, "%s must be one character", key);
 	return FT_OK;
 }

@@ -110,9 +110,9 @@ static int32_t older(int32_t c)
 static size_t cluster_of(const char *s, size_t n)
 {
 	int32_t before, after, state = 0;
-	size_t at = tok_utf8_get(s, n, &before, NULL);
+	size_t at = ft_utf8_get(s, n, &before, NULL);
 	while (at < n) {
-		size_t len = tok_utf8_get(s + at, n - at, &after, NULL);
+		size_t len = ft_utf8_get(s + at, n - at, &after, NULL);
 		if (utf8proc_grapheme_break_stateful(older(before), older(after), &state))
 			break;
 		before = after;
@@ -144,7 +144,7 @@ size_t tok_charsmap_next(const struct tok_charsmap *c, const char *s, size_t n, 
 	}
 	if (!used) {
 		int32_t ch;
-		used = tok_utf8_get(s, n, &ch, NULL);
+		used = ft_utf8_get(s, n, &ch, NULL);
 		st->cluster -= used < st->cluster ? used : st->cluster;
 		if (find(c, s, used, true, to))
 			return used;

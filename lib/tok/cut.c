@@ -73,7 +73,7 @@ int tok_cut_chars(struct tok_cutter *c, bool (*test)(const struct ft_tok *t, int
 	int rc = FT_OK;
 	for (size_t i = 0; i < in->n && rc == FT_OK; i += n) {
 		int32_t ch;
-		n = tok_utf8_get(in->s + i, in->n - i, &ch, NULL);
+		n = ft_utf8_get(in->s + i, in->n - i, &ch, NULL);
 		if (!test(c->w->t, ch))
 			continue;
 		if (done < i)

@@ -18,8 +18,8 @@ static int append_utf8(struct tok_list *out, const char *s, size_t n)
 	for (size_t i = 0, len; i < n && rc == FT_OK; i += len) {
 		int32_t c;
 		char bytes[4];
-		len = tok_utf8_get(s + i, n - i, &c, NULL);
-		rc = tok_list_append(out, bytes, tok_utf8_put(c, bytes));
+		len = ft_utf8_get(s + i, n - i, &c, NULL);
+		rc = tok_list_append(out, bytes, ft_utf8_put(c, bytes));
 	}
 	return rc;
 }
@@ -121,7 +121,7 @@ static int load_metaspace(struct ft_tok *t, const json_t *v, void **state)
 	p->prefix = prefix && strcmp(ft_json_str(v, "prepend_scheme", "always", &err), "never") != 0;
 	if (err < 0 || (err = tok_load_char(v, "replacement", &c)) < 0)
 		return err;
-	p->n = tok_utf8_put(c, p->bytes);
+	p->n = ft_utf8_put(c, p->bytes);
 	return FT_OK;
 }
 
@@ -192,7 +192,7 @@ static int load_strip(struct ft_tok *t, const json_t *v, void **state)
 		return err;
 	if (p->start < 0 || p->stop < 0)
 		return ft_fail(FT_EFORMAT, "start and stop must not be negative");
-	p->n = tok_utf8_put(c, p->bytes);
+	p->n = ft_utf8_put(c, p->bytes);
 	return FT_OK;
 }
 

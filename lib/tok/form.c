@@ -41,7 +41,7 @@ int tok_form_append(struct tok_form *x, const char *s, size_t n, struct tok_span
 int tok_form_put(struct tok_form *x, int32_t c, struct tok_span at)
 {
 	char bytes[4];
-	return tok_form_append(x, bytes, tok_utf8_put(c, bytes), at);
+	return tok_form_append(x, bytes, ft_utf8_put(c, bytes), at);
 }
 
 int tok_form_copy(struct tok_form *x, const struct tok_run *r, size_t from, size_t to)
@@ -58,7 +58,7 @@ int tok_form_copy(struct tok_form *x, const struct tok_run *r, size_t from, size
 	}
 	for (size_t i = from, n; i < to; i += n) {
 		int32_t c;
-		n = (unsigned char)r->s[i] < 0x80 ? 1 : tok_utf8_get(r->s + i, to - i, &c, NULL);
+		n = (unsigned char)r->s[i] < 0x80 ? 1 : ft_utf8_get(r->s + i, to - i, &c, NULL);
 		for (size_t k = 0; k < n; k++)
 			*map++ = (struct tok_span){ r->base + (uint32_t)i, r->base + (uint32_t)(i + n) };
 	}
@@ -68,7 +68,7 @@ int tok_form_copy(struct tok_form *x, const struct tok_run *r, size_t from, size
 int tok_form_prefix(struct tok_form *x, const struct tok_run *r, const char *prefix, size_t n)
 {
 	int32_t c;
-	size_t first = tok_utf8_get(r->s, r->n, &c, NULL);
+	size_t first = ft_utf8_get(r->s, r->n, &c, NULL);
 	return tok_form_append(x, prefix, n, tok_run_span(r, 0, first));
 }
 

@@ -91,7 +91,7 @@ int tok_bert_normalize(const struct ft_tok *t, const struct tok_bert *b, const s
 	s->nmarks = 0;
 	for (size_t i = 0, len; i < in->n && rc == FT_OK; i += len) {
 		int32_t c;
-		len = tok_utf8_get(in->s + i, in->n - i, &c, NULL);
+		len = ft_utf8_get(in->s + i, in->n - i, &c, NULL);
 		struct tok_span at = tok_run_span(in, i, i + len);
 		unsigned flags = tok_flags(t, c);
 		if (b->clean && flags & TOK_DROPPED)

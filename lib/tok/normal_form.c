@@ -30,7 +30,7 @@ static size_t inert_bytes(const struct form *f, const struct tok_run *in)
 {
 	size_t i = 0, n;
 	for (int32_t c; i < in->n; i += n) {
-		n = tok_utf8_get(in->s + i, in->n - i, &c, NULL);
+		n = ft_utf8_get(in->s + i, in->n - i, &c, NULL);
 		if (!is_inert(f, c))
 			break;
 	}
@@ -122,7 +122,7 @@ static int normalize(const struct ft_tok *t, const void *state, const struct tok
 	int rc = tok_form_copy(out, in, 0, start);
 	s->nmarks = 0;
 	for (size_t i = start; i < in->n && rc == FT_OK; i += n) {
-		n = tok_utf8_get(in->s + i, in->n - i, &c, NULL);
+		n = ft_utf8_get(in->s + i, in->n - i, &c, NULL);
 		struct tok_span at = tok_run_span(in, i, i + n);
 		size_t count = c < 0x80 ? (parts[0] = c, 1) : tok_decompose(c, f->compatible, parts);
 		for (size_t k = 0; k < count && rc == FT_OK; k++)

@@ -47,11 +47,11 @@ static int put(struct tok_form *out, const struct tok_run *r, size_t from, size_
 	for (size_t i = 0, len; i < s.n && rc == FT_OK; i += len) {
 		int32_t c;
 		if (from < to) {
-			len = tok_utf8_get(r->s + from, to - from, &c, NULL);
+			len = ft_utf8_get(r->s + from, to - from, &c, NULL);
 			at = tok_run_span(r, from, from + len);
 			from += len;
 		}
-		len = tok_utf8_get(s.p + i, s.n - i, &c, NULL);
+		len = ft_utf8_get(s.p + i, s.n - i, &c, NULL);
 		rc = tok_form_append(out, s.p + i, len, at);
 	}
 	return rc;

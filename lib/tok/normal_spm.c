@@ -97,7 +97,7 @@ static size_t take(const struct spm_normal *p, const char *s, size_t n, struct f
 		*to = (struct ft_span){ s, used };
 	if (!used) {
 		int32_t c;
-		used = tok_utf8_get(s, n, &c, NULL);
+		used = ft_utf8_get(s, n, &c, NULL);
 		*to = (struct ft_span){ s, used };
 	}
 	return used;
@@ -128,7 +128,7 @@ static struct tok_span place(const struct tok_run *r, size_t i)
 {
 	int32_t c;
 	if (i < r->n)
-		return tok_run_span(r, i, i + tok_utf8_get(r->s + i, r->n - i, &c, NULL));
+		return tok_run_span(r, i, i + ft_utf8_get(r->s + i, r->n - i, &c, NULL));
 	for (i = r->n - 1; i > 0 && tok_utf8_inside(r->s[i]);)
 		i--;
 	return tok_run_span(r, i, r->n);

@@ -17,7 +17,7 @@ static int change_all(change_fn *change, const struct tok_run *in, struct tok_fo
 	int rc = FT_OK;
 	for (size_t i = 0, n; i < in->n && rc == FT_OK; i += n) {
 		int32_t c, to[2];
-		n = tok_utf8_get(in->s + i, in->n - i, &c, NULL);
+		n = ft_utf8_get(in->s + i, in->n - i, &c, NULL);
 		size_t count = change(c, to);
 		struct tok_span at = tok_run_span(in, i, i + n);
 		for (size_t k = 0; k < count && rc == FT_OK; k++)

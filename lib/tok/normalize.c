@@ -17,7 +17,7 @@ static int repair(const struct tok_run *in, struct tok_form *out)
 	int rc = FT_OK;
 	for (size_t i = 0, n; i < in->n && rc == FT_OK; i += n) {
 		int32_t c;
-		n = tok_utf8_get(in->s + i, in->n - i, &c, NULL);
+		n = ft_utf8_get(in->s + i, in->n - i, &c, NULL);
 		rc = tok_form_put(out, c, (struct tok_span){ in->base + (uint32_t)i, in->base + (uint32_t)(i + n) });
 	}
 	return rc;

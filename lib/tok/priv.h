@@ -13,6 +13,7 @@
 #define FT_TOK_PRIV_H
 
 #include "ft/tok.h"
+#include "ft/utf8.h"
 #include "vocab.h"
 
 /* ---- characters (unicode.c): what the reference thinks of them ---- */
@@ -51,11 +52,6 @@ static inline uint8_t tok_class(int32_t c)
 {
 	return c < TOK_TABLE ? tok_classes[c] : tok_class_above(c);
 }
-
-/* Reads one character of n > 0 bytes; returns how many bytes it is. What is
- * not UTF-8 gives U+FFFD with *bad set (when not NULL; never cleared). */
-size_t tok_utf8_get(const char *s, size_t n, int32_t *c, bool *bad);
-size_t tok_utf8_put(int32_t c, char out[4]);
 
 /* ---- text, and where it came from ---- */
 struct tok_span { uint32_t begin, end; }; /* bytes of the source */

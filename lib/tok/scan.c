@@ -20,7 +20,7 @@ static inline unsigned class_at(const char *s, size_t n, size_t i, size_t *len)
 	if (b < 0x80)
 		return tok_classes[b];
 	int32_t c;
-	*len = tok_utf8_get(s + i, n - i, &c, NULL);
+	*len = ft_utf8_get(s + i, n - i, &c, NULL);
 	return tok_class(c);
 }
 

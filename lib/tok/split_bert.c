@@ -23,7 +23,7 @@ static int split(const struct tok_walk *w, size_t stage, const void *state, cons
 	(void)state;
 	for (size_t i = 0, len; i < in->n && rc == FT_OK; i += len) {
 		int32_t c;
-		len = tok_utf8_get(in->s + i, in->n - i, &c, NULL);
+		len = ft_utf8_get(in->s + i, in->n - i, &c, NULL);
 		unsigned flags = tok_flags(w->t, c);
 		if (!(flags & (TOK_WHITE | TOK_PUNCT)))
 			continue;

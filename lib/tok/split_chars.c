@@ -47,7 +47,7 @@ static int split_words(const struct tok_walk *w, size_t stage, const void *state
 	(void)state;
 	for (size_t i = 0; i < in->n && rc == FT_OK; i += n) {
 		int32_t ch;
-		n = tok_utf8_get(in->s + i, in->n - i, &ch, NULL);
+		n = ft_utf8_get(in->s + i, in->n - i, &ch, NULL);
 		int kind = kind_of(w->t, ch);
 		if (i && kind != before) {
 			rc = tok_cut(&c, from, i, before == 0);
@@ -114,7 +114,7 @@ static int split_delimiter(const struct tok_walk *w, size_t stage, const void *s
 {
 	struct tok_cutter c = { .w = w, .stage = stage, .in = in, .behavior = TOK_REMOVED };
 	char bytes[4];
-	size_t n = tok_utf8_put(*(const int32_t *)state, bytes), done = 0;
+	size_t n = ft_utf8_put(*(const int32_t *)state, bytes), done = 0;
 	int rc = FT_OK;
 	for (const char *p; rc == FT_OK && (p = memmem(in->s + done, in->n - done, bytes, n));) {
 		size_t at = (size_t)(p - in->s);

@@ -28,7 +28,7 @@ static int load(struct ft_tok *t, const json_t *v, void **state)
 	p->split = ft_json_bool(v, "split", true, &err);
 	if (err < 0 || (err = tok_load_char(v, "replacement", &c)) < 0)
 		return err;
-	p->n = tok_utf8_put(c, p->bytes);
+	p->n = ft_utf8_put(c, p->bytes);
 	for (p->prepend = FIRST; p->prepend <= ALWAYS && strcmp(scheme, schemes[p->prepend]) != 0;)
 		p->prepend++;
 	if (p->prepend > ALWAYS)

@@ -31,7 +31,7 @@ static int split(const struct tok_walk *w, size_t stage, const void *state, cons
 	for (size_t i = 0, len; i < in->n && rc == FT_OK; i += len) {
 		int32_t id = tok_trie_longest(state, in->s + i, in->n - i, &len), c;
 		if (id < 0) {
-			len = tok_utf8_get(in->s + i, in->n - i, &c, NULL);
+			len = ft_utf8_get(in->s + i, in->n - i, &c, NULL);
 			continue;
 		}
 		struct tok_run before = tok_run_part(in, done, i);

@@ -134,7 +134,7 @@ static bool read_escape(struct reader *r, char out[4], size_t *n)
 	} else if (c <= 0 || (c >= 0xDC00 && c < 0xE000)) {
 		return false; /* malformed, NUL, or half of a pair */
 	}
-	*n = tok_utf8_put(c, out);
+	*n = ft_utf8_put(c, out);
 	return true;
 }
 

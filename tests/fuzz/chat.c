@@ -3,6 +3,7 @@
 #include "ft/chat.h"
 #include "ft/err.h"
 #include "ft/tok.h"
+#include "ft/utf8.h"
 #include "tests/fuzz/harness.h"
 
 #include <string.h>

@@ -44,7 +44,7 @@ static void classes(void)
 		if (c >= 0xD800 && c < 0xE000)
 			continue;
 		char s[4];
-		size_t n = tok_utf8_put(c, s);
+		size_t n = ft_utf8_put(c, s);
 		unsigned theirs = 0;
 		for (size_t i = 0; i < 6; i++)
 			theirs |= matches(r[i], s, n) ? sets[i].class : 0;
@@ -82,7 +82,7 @@ static size_t make_text(char *out)
 		size_t len = 0;
 		const char *piece = pieces[random_below(sizeof pieces / sizeof *pieces)];
 		if (kind > 6)
-			len = tok_utf8_put(common[random_below((uint32_t)ncommon)], c), piece = c;
+			len = ft_utf8_put(common[random_below((uint32_t)ncommon)], c), piece = c;
 		else
 			len = strlen(piece);
 		for (uint32_t i = 0; i < times; i++, n += len)

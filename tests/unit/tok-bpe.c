@@ -247,7 +247,7 @@ static struct ft_tok *crowded(int seeds)
 	              "\"vocab\":{\"<unk>\":0");
 	char letter[256][4] = { "" };
 	for (int i = 0; i < 256; i++) {
-		tok_utf8_put(0x4E00 + i, letter[i]);
+		ft_utf8_put(0x4E00 + i, letter[i]);
 		ft_buf_printf(&model, ",\"%.3s\":%d", letter[i], i + 1);
 	}
 	int n = 0;

@@ -2,6 +2,7 @@
  * templates, long texts, what is not UTF-8. Run from the repository's root. */
 #include "ft/thread.h"
 #include "ft/tok.h"
+#include "ft/utf8.h"
 #include "tests/tap.h"
 
 #include <stdlib.h>
