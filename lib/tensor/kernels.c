@@ -1,7 +1,5 @@
-/* kernels.c - the numeric kernels, compiled once for each instruction set.
- *
- * Written over vectors of 16 floats (vector.h), which every instruction set
- * executes lane by lane alike. FT_ISA is the name of that set.
+/* kernels.c - the numeric kernels, compiled once for each instruction set, which
+ * is FT_ISA. Each lane of a vector (vector.h), and each sum, is alike in all of them.
  */
 #include "ft/kernels.h"
 #include "vector.h"
@@ -55,17 +53,17 @@ INLINE vf silu_slope(vf x)
 	return s * (1.0f + x * (1.0f - s));
 }
 
-#define MAP(name, f)                                                           \
-	static void name(float *y, const float *x, size_t n)                   \
-	{                                                                      \
-		EACH_VECTOR(n) store(y + i, f(load(x + i)));                   \
-		REST(n) store_part(y + i, f(load_part(x + i, rest, 0)), rest); \
+#define MAP(name, f)                                                        \
+	static void name(float *y, const float *x, size_t n)                \
+	{                                                                   \
+		for (size_t i = 0; i < n; i += LANES)                       \
+			put(y, i, n, f(take(x, i, n, 0)));                  \
 	}
-#define MAP_BACK(name, slope)                                                                    \
-	static void name(float *dx, const float *dy, const float *x, size_t n)                   \
-	{                                                                                        \
-		EACH_VECTOR(n) store(dx + i, load(dy + i) * slope(load(x + i)));                 \
-		REST(n) store_part(dx + i, load_part(dy + i, rest, 0) * slope(load_part(x + i, rest, 0)), rest); \
+#define MAP_BACK(name, slope)                                                             \
+	static void name(float *dx, const float *dy, const float *x, size_t n)            \
+	{                                                                                 \
+		for (size_t i = 0; i < n; i += LANES)                                     \
+			put(dx, i, n, take(dy, i, n, 0) * slope(take(x, i, n, 0)));       \
 	}
 MAP(gelu, gelu1)
 MAP_BACK(gelu_back, gelu_slope)
@@ -99,11 +97,10 @@ static double sum_squares(const float *x, size_t n)
 	double total = 0;
 	while (n) { /* float sums over short runs only */
 		size_t run = n < 4096 ? n : 4096;
-		vf s = splat(0);
-		EACH_VECTOR(run) s += load(x + i) * load(x + i);
-		REST(run) {
-			vf v = load_part(x + i, rest, 0);
-			s += v * v;
+		struct lanes s = all_lanes(0);
+		EACH_PART(i, p, run) {
+			vf v = take(x, i, run, 0);
+			s.part[p] += v * v;
 		}
 		total += sum(s);
 		x += run;
@@ -114,9 +111,9 @@ static double sum_squares(const float *x, size_t n)
 
 static float dot(const float *a, const float *b, size_t n)
 {
-	vf s = splat(0);
-	EACH_VECTOR(n) s += load(a + i) * load(b + i);
-	REST(n) s += load_part(a + i, rest, 0) * load_part(b + i, rest, 0);
+	struct lanes s = all_lanes(0);
+	EACH_PART(i, p, n)
+		s.part[p] += take(a, i, n, 0) * take(b, i, n, 0);
 	return sum(s);
 }
 
@@ -144,44 +141,39 @@ static void column_sums(float *out, const float *x, size_t ld, size_t rows, size
 /* ---- softmax ---- */
 static float row_max(const float *x, size_t n)
 {
-	vf m = splat(-INFINITY);
-	EACH_VECTOR(n) m = vmax(load(x + i), m);
-	REST(n) m = vmax(load_part(x + i, rest, -INFINITY), m);
+	struct lanes m = all_lanes(-INFINITY);
+	EACH_PART(i, p, n)
+		m.part[p] = vmax(take(x, i, n, -INFINITY), m.part[p]);
 	return largest(m);
 }
 
 static float softmax(float *x, float scale, size_t n)
 {
 	float top = row_max(x, n) * scale; /* scale > 0 */
-	vf total = splat(0);
-	EACH_VECTOR(n) {
-		vf e = vexp(load(x + i) * scale - top);
-		total += e;
-		store(x + i, e);
-	}
-	REST(n) {
-		vf e = vexp(load_part(x + i, rest, -INFINITY) * scale - top);
-		total += e;
-		store_part(x + i, e, rest);
+	struct lanes total = all_lanes(0);
+	EACH_PART(i, p, n) {
+		vf e = vexp(take(x, i, n, -INFINITY) * scale - top);
+		total.part[p] += e;
+		put(x, i, n, e);
 	}
 	float s = sum(total), inverse = 1.0f / s;
-	for (i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		x[i] *= inverse;
 	return top + logf(s);
 }
 
 static void softmax_again(float *x, float scale, float lse, size_t n)
 {
-	EACH_VECTOR(n) store(x + i, vexp(load(x + i) * scale - lse));
-	REST(n) store_part(x + i, vexp(load_part(x + i, rest, 0) * scale - lse), rest);
+	for (size_t i = 0; i < n; i += LANES)
+		put(x, i, n, vexp(take(x, i, n, 0) * scale - lse));
 }
 
 static float log_sum_exp(const float *x, size_t n)
 {
 	float top = row_max(x, n);
-	vf total = splat(0);
-	EACH_VECTOR(n) total += vexp(load(x + i) - top);
-	REST(n) total += vexp(load_part(x + i, rest, -INFINITY) - top);
+	struct lanes total = all_lanes(0);
+	EACH_PART(i, p, n)
+		total.part[p] += vexp(take(x, i, n, -INFINITY) - top);
 	return top + logf(sum(total));
 }
 
@@ -195,22 +187,14 @@ static void softmax_back(float *dp, const float *p, float d, float scale, size_t
 static void layer_norm(float *y, const float *x, const float *w, const float *b, size_t n, float eps, float *mean,
                        float *rstd)
 {
-	vf s = splat(0);
-	{
-		EACH_VECTOR(n) s += load(x + i);
-		REST(n) s += load_part(x + i, rest, 0);
-	}
+	struct lanes s = all_lanes(0);
+	EACH_PART(i, p, n)
+		s.part[p] += take(x, i, n, 0);
 	float m = sum(s) / (float)n;
-	s = splat(0);
-	{
-		EACH_VECTOR(n) {
-			vf d = load(x + i) - m;
-			s += d * d;
-		}
-		REST(n) {
-			vf d = load_part(x + i, rest, m) - m;
-			s += d * d;
-		}
+	s = all_lanes(0);
+	EACH_PART(i, p, n) {
+		vf d = take(x, i, n, m) - m;
+		s.part[p] += d * d;
 	}
 	float r = 1.0f / sqrtf(sum(s) / (float)n + eps);
 	for (size_t i = 0; b && i < n; i++)
@@ -224,26 +208,21 @@ static void layer_norm(float *y, const float *x, const float *w, const float *b,
 static void layer_norm_back(float *dx, bool keep, float *dw, float *db, const float *dy, const float *x,
                             const float *w, size_t n, float mean, float rstd)
 {
-	vf s1 = splat(0), s2 = splat(0);
-	EACH_VECTOR(n) {
-		vf g = load(dy + i) * load(w + i);
-		s1 += g;
-		s2 += g * ((load(x + i) - mean) * rstd);
-	}
-	REST(n) {
-		vf g = load_part(dy + i, rest, 0) * load_part(w + i, rest, 0);
-		s1 += g;
-		s2 += g * ((load_part(x + i, rest, mean) - mean) * rstd);
+	struct lanes s1 = all_lanes(0), s2 = all_lanes(0);
+	EACH_PART(i, p, n) {
+		vf g = take(dy, i, n, 0) * take(w, i, n, 0);
+		s1.part[p] += g;
+		s2.part[p] += g * ((take(x, i, n, mean) - mean) * rstd);
 	}
 	float m1 = sum(s1) / (float)n, m2 = sum(s2) / (float)n;
 	if (dw)
-		for (i = 0; i < n; i++)
+		for (size_t i = 0; i < n; i++)
 			dw[i] += dy[i] * ((x[i] - mean) * rstd);
 	if (db)
 		add(db, dy, n);
 	if (!dx)
 		return;
-	for (i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		float v = (dy[i] * w[i] - m1 - (x[i] - mean) * rstd * m2) * rstd;
 		dx[i] = keep ? dx[i] + v : v;
 	}
@@ -260,16 +239,16 @@ static void rms_norm(float *y, const float *x, const float *w, float plus, size_
 static void rms_norm_back(float *dx, bool keep, float *dw, const float *dy, const float *x, const float *w, float plus,
                           size_t n, float rstd)
 {
-	vf s = splat(0);
-	EACH_VECTOR(n) s += load(dy + i) * (load(w + i) + plus) * load(x + i);
-	REST(n) s += load_part(dy + i, rest, 0) * (load_part(w + i, rest, 0) + plus) * load_part(x + i, rest, 0);
+	struct lanes s = all_lanes(0);
+	EACH_PART(i, p, n)
+		s.part[p] += take(dy, i, n, 0) * (take(w, i, n, 0) + plus) * take(x, i, n, 0);
 	float m = sum(s) * rstd * rstd / (float)n;
 	if (dw)
-		for (i = 0; i < n; i++)
+		for (size_t i = 0; i < n; i++)
 			dw[i] += dy[i] * x[i] * rstd;
 	if (!dx)
 		return;
-	for (i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		float v = (dy[i] * (w[i] + plus) - x[i] * m) * rstd;
 		dx[i] = keep ? dx[i] + v : v;
 	}
@@ -290,7 +269,7 @@ static void rotate(float *x, const float *cosine, const float *sine, float sign,
 
 /* The halves of 64-bit products of 32-bit numbers. Of the loop GCC makes products of 64-bit
  * numbers where AVX-512 has them, which take three times as long. */
-INLINE void multiply(uint32_t high[LANES], uint32_t low[LANES], const uint32_t x[LANES], uint32_t by)
+INLINE void multiply(uint32_t high[WIDE], uint32_t low[WIDE], const uint32_t x[WIDE], uint32_t by)
 {
 #ifdef __AVX512F__
 	__m512i a = _mm512_loadu_si512(x), b = _mm512_set1_epi32((int)by);
@@ -298,7 +277,7 @@ INLINE void multiply(uint32_t high[LANES], uint32_t low[LANES], const uint32_t x
 	_mm512_storeu_si512(high, _mm512_mask_mov_epi32(_mm512_srli_epi64(even, 32), 0xaaaa, odd));
 	_mm512_storeu_si512(low, _mm512_mask_mov_epi32(even, 0xaaaa, _mm512_slli_epi64(odd, 32)));
 #else
-	for (int l = 0; l < LANES; l++) {
+	for (int l = 0; l < WIDE; l++) {
 		uint64_t p = (uint64_t)by * x[l];
 		high[l] = (uint32_t)(p >> 32);
 		low[l] = (uint32_t)p;
@@ -307,26 +286,22 @@ INLINE void multiply(uint32_t high[LANES], uint32_t low[LANES], const uint32_t x
 }
 
 /* x = a ^ b ^ k */
-INLINE void mix(uint32_t x[LANES], const uint32_t a[LANES], const uint32_t b[LANES], uint32_t k)
+INLINE void mix(uint32_t x[WIDE], const uint32_t a[WIDE], const uint32_t b[WIDE], uint32_t k)
 {
-	vu v, w;
-	memcpy(&v, a, sizeof v);
-	memcpy(&w, b, sizeof w);
-	v = v ^ w ^ k;
-	memcpy(x, &v, sizeof v);
+	for (int l = 0; l < WIDE; l++)
+		x[l] = a[l] ^ b[l] ^ k;
 }
 
 /* Philox4x32-7 over 16 lanes: 64 random words, of which each half decides one
  * of the elements 128 block … + 127. Seven rounds pass BigCrush (Salmon et al.,
  * SC 2011). Word j, lane l decides the elements 32 j + l and 32 j + 16 + l. */
-INLINE void philox64(uint32_t c[4][LANES], uint64_t key, uint64_t block)
+INLINE void philox64(uint32_t c[4][WIDE], uint64_t key, uint64_t block)
 {
-	const vu zero = { 0 }, lanes = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
-	const vu start[4] = { zero + (uint32_t)block, zero + (uint32_t)(block >> 32), lanes, zero };
 	uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-	memcpy(c, start, sizeof start);
+	for (uint32_t l = 0; l < WIDE; l++)
+		c[0][l] = (uint32_t)block, c[1][l] = (uint32_t)(block >> 32), c[2][l] = l, c[3][l] = 0;
 	for (int round = 0; round < 7; round++) {
-		uint32_t high[2][LANES], low[2][LANES];
+		uint32_t high[2][WIDE], low[2][WIDE];
 		multiply(high[0], low[0], c[0], 0xD2511F53u);
 		multiply(high[1], low[1], c[2], 0xCD9E8D57u);
 		mix(c[0], high[1], c[1], k0);
@@ -338,12 +313,6 @@ INLINE void philox64(uint32_t c[4][LANES], uint64_t key, uint64_t block)
 	}
 }
 
-/* 16 elements with their 16-bit random numbers. */
-INLINE vf drop16(vf x, vu random, uint32_t least, float scale)
-{
-	return choose((vi)(random >= least), x * scale, splat(0));
-}
-
 /* y = residual + dropout(x); residual NULL counts as 0. The probability is p to
  * the nearest 1/65536, and the scale is that of the probability used. `first` is a multiple of 128. */
 static void drop_blocks(float *y, const float *x, const float *residual, const struct ft_dropout *d, uint64_t first,
@@ -352,20 +321,14 @@ static void drop_blocks(float *y, const float *x, const float *residual, const s
 	const uint32_t least = (uint32_t)(d->p * 65536.0f + 0.5f);
 	const float scale = 65536.0f / (65536.0f - (float)least);
 	for (size_t at = 0; at < n; at += 128) {
-		uint32_t words[4][LANES];
+		uint32_t words[4][WIDE];
 		philox64(words, d->key, (first + at) / 128);
-		for (size_t part = 0; part < 8 && at + part * LANES < n; part++) {
-			size_t i = at + part * LANES, left = n - i;
+		for (size_t k = 0, i = at; k < 128 && i < n; k += LANES, i += LANES) {
 			vu w;
-			memcpy(&w, words[part / 2], sizeof w);
-			w = part % 2 ? w >> 16 : w & 0xffff;
-			if (left >= LANES) {
-				vf v = drop16(load(x + i), w, least, scale);
-				store(y + i, residual ? load(residual + i) + v : v);
-			} else {
-				vf v = drop16(load_part(x + i, left, 0), w, least, scale);
-				store_part(y + i, residual ? load_part(residual + i, left, 0) + v : v, left);
-			}
+			memcpy(&w, &words[k / (2 * WIDE)][k % WIDE], sizeof w);
+			w = k / WIDE % 2 ? w >> 16 : w & 0xffff;
+			vf v = choose((vi)(w >= least), take(x, i, n, 0) * scale, splat(0));
+			put(y, i, n, residual ? take(residual, i, n, 0) + v : v);
 		}
 	}
 }

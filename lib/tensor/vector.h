@@ -1,94 +1,75 @@
-/* vector.h - vectors of 16 floats (GNU C vector extensions), and functions of
- * them. Every instruction set executes them lane by lane alike.
+/* vector.h - functions of vectors (lanes.h), and sums over 16 lanes, which every
+ * instruction set adds up alike, whatever its vectors hold.
  */
 #ifndef FT_TENSOR_VECTOR_H
 #define FT_TENSOR_VECTOR_H
 
+#include "lanes.h"
+
 #include <math.h>
 #include <stddef.h>
-#include <stdint.h>
-#include <string.h>
 
-#define LANES 16
-typedef float vf __attribute__((vector_size(4 * LANES)));
-typedef int32_t vi __attribute__((vector_size(4 * LANES)));
-typedef uint32_t vu __attribute__((vector_size(4 * LANES)));
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE vf load(const float *p)
-{
-	vf v;
-	memcpy(&v, p, sizeof v);
-	return v;
-}
-
-INLINE void store(float *p, vf v) { memcpy(p, &v, sizeof v); }
-/* Minus nothing: that, unlike plus, is folded away, as it keeps the sign of zero. */
-INLINE vf splat(float x) { return x - (vf){ 0 }; }
-
-/* The first n < LANES floats; the other lanes are `fill`. */
-INLINE vf load_part(const float *p, size_t n, float fill)
+/* ---- numbers of a row of n: those from i on, of which there may be fewer than a vector holds ---- */
+INLINE vf load_rest(const float *x, size_t i, size_t n, float fill)
 {
 	vf v = splat(fill);
-	memcpy(&v, p, n * sizeof *p);
+	if (i < n)
+		memcpy(&v, x + i, (n - i) * sizeof *x);
 	return v;
 }
 
-INLINE void store_part(float *p, vf v, size_t n) { memcpy(p, &v, n * sizeof *p); }
+/* Lanes beyond the last number are `fill`. */
+INLINE vf take(const float *x, size_t i, size_t n, float fill)
+{
+	return i + LANES <= n ? load(x + i) : load_rest(x, i, n, fill);
+}
+
+INLINE void put(float *y, size_t i, size_t n, vf v)
+{
+	if (i + LANES <= n)
+		store(y + i, v);
+	else if (i < n)
+		memcpy(y + i, &v, (n - i) * sizeof *y);
+}
+
 INLINE vf choose(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
 INLINE vf vabs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 INLINE vf with_sign(vf magnitude, vf sign) { return (vf)((vi)magnitude | ((vi)sign & INT32_MIN)); }
 INLINE vf vmax(vf a, vf b) { return choose(a > b, a, b); }
 
-/* Half as many lanes: each with the one half the lanes behind it. */
-typedef float vf8 __attribute__((vector_size(4 * LANES / 2)));
-typedef float vf4 __attribute__((vector_size(4 * LANES / 4)));
-typedef int32_t vi8 __attribute__((vector_size(4 * LANES / 2)));
-typedef int32_t vi4 __attribute__((vector_size(4 * LANES / 4)));
-#define HALVES(type, v)                                            \
-	type low, high;                                            \
-	memcpy(&low, &(v), sizeof low);                            \
-	memcpy(&high, (const char *)&(v) + sizeof low, sizeof high)
+/* ---- sums: number i of a row goes to lane i % WIDE ---- */
+#define WIDE 16
+#define PARTS (WIDE / LANES)
+struct lanes { vf part[PARTS]; };
+/* Each vector of a row of n numbers: `i` is where it begins, `p` its part of the lanes. */
+#define EACH_PART(i, p, n)                                   \
+	for (size_t i = 0; i < (n);)                         \
+		_Pragma("GCC unroll 4")                      \
+		for (int p = 0; p < PARTS; p++, i += LANES)
 
-/* Lanes are summed in a fixed tree. */
-INLINE float sum4(vf4 v) { return (v[0] + v[2]) + (v[1] + v[3]); }
-
-INLINE float sum8(vf8 v)
+INLINE struct lanes all_lanes(float x)
 {
-	HALVES(vf4, v);
-	return sum4(low + high);
+	struct lanes s;
+	for (int p = 0; p < PARTS; p++)
+		s.part[p] = splat(x);
+	return s;
 }
 
-INLINE float sum(vf v)
-{
-	HALVES(vf8, v);
-	return sum8(low + high);
-}
-
-/* Of lanes that are numbers. */
-INLINE float largest4(vf4 v)
-{
-	float a = v[0] > v[2] ? v[0] : v[2], b = v[1] > v[3] ? v[1] : v[3];
-	return a > b ? a : b;
-}
-
-INLINE float largest8(vf8 v)
-{
-	HALVES(vf4, v);
-	vi4 more = low > high;
-	return largest4((vf4)((more & (vi4)low) | (~more & (vi4)high)));
-}
-
-INLINE float largest(vf v)
-{
-	HALVES(vf8, v);
-	vi8 more = low > high;
-	return largest8((vf8)((more & (vi8)low) | (~more & (vi8)high)));
-}
-
-/* for each whole vector at i, then once for the rest with n_ elements */
-#define EACH_VECTOR(n) size_t i = 0; for (; i + LANES <= (n); i += LANES)
-#define REST(n) const size_t rest = (n) - i; if (rest)
+/* Lanes are joined in a fixed tree: each with the one half the lanes behind it. */
+#define JOIN_LANES(name, how)                                                    \
+	INLINE float name(struct lanes s)                                        \
+	{                                                                        \
+		float lane[WIDE];                                                \
+		memcpy(lane, &s, sizeof lane);                                   \
+		for (int half = WIDE / 2; half; half /= 2)                       \
+			for (int l = 0; l < half; l++)                           \
+				lane[l] = how(lane[l], lane[l + half]);          \
+		return lane[0];                                                  \
+	}
+#define ADD(a, b) ((a) + (b))
+#define GREATER(a, b) ((a) > (b) ? (a) : (b))
+JOIN_LANES(sum, ADD)
+JOIN_LANES(largest, GREATER) /* of lanes that are numbers */
 
 /* ---- functions of a vector ---- */
 
