@@ -188,12 +188,14 @@ __attribute__((noinline)) static void sum_rows(int64_t m, vf (*sums)[2], const f
 }
 
 /* Sends for what follows the step at l of these n rows: each row a little before its use, and where it ends the one of
- * the strip after. */
+ * the strip after. Several steps of a type in blocks fit into a line: each sends for the lines of some of the rows. */
 INLINE void send_ahead(const struct rows *x, int n, int64_t l, int64_t k, int64_t ahead)
 {
+	const int steps = x->type == FT_Q4_0 || x->type == FT_NF4 ? 3 : 1;
 	int64_t row = stored_bytes(x->type, k), at = stored_bytes(x->type, l) + ahead;
+	int turn = steps > 1 ? (int)(l / STEP % steps) : 0;
 	at += at < row ? 0 : n * x->stride - row;
-	for (int i = 0; i < n; i++)
+	for (int i = n * turn / steps; i < n * (turn + 1) / steps; i++)
 		for (int64_t line = 0; line < stored_bytes(x->type, STEP); line += 4 * LINE)
 			__builtin_prefetch(x->data + i * x->stride + at + line, 0, 2);
 }
@@ -245,32 +247,30 @@ static void strip_of_panel(float *c, int64_t ldc, const float *a, int64_t lda, c
 #define STRIP (CHAINS * LANES)
 INLINE int chains_of(enum ft_dtype t) { return turned_at_once(t) == FT_BLOCK ? CHAINS : 1; }
 
-/* sums += a row of A times a block of each of STRIP columns of B. */
+/* sums += a row of A times a block of each of STRIP columns of B. What is turned goes through the first cache: for more than
+ * this there are not registers enough, nor for the places of so many columns. */
 INLINE void sum_block(vf sums[CHAINS], const float *a, struct rows x)
 {
 	const unsigned char *p = x.data + stored_bytes(x.type, x.at);
-	vf s[CHAINS], d[CHAINS];
-#pragma GCC unroll 4
-	for (int c = 0; c < CHAINS; c++) {
-		s[c] = sums[c];
-		d[c] = load_scales(p + c * LANES * x.stride, x.stride);
+	const int pieces = FT_BLOCK / piece_of(x.type);
+	vf s[CHAINS];
+	struct scales d[CHAINS];
+	vu w[CHAINS][2][4];
+#pragma GCC unroll 1
+	for (int c = 0; c < CHAINS; c++, p += LANES * x.stride) {
+		d[c] = scales_of(x.type, p, x.stride);
+		for (int part = 0; part < pieces; part++)
+			turn_words(w[c][part], p + 2 + part * piece_of(x.type), x.stride);
 	}
-	for (int part = 0; part < FT_BLOCK; part += piece_of(x.type)) {
-		vu w[CHAINS][4];
+	memcpy(s, sums, sizeof s);
+#pragma GCC unroll 32
+	for (int i = 0; i < FT_BLOCK; i++) {
+		vf v = splat(a[i]);
 #pragma GCC unroll 4
 		for (int c = 0; c < CHAINS; c++)
-			turn_words(w[c], p + c * LANES * x.stride + 2 + part, x.stride);
-#pragma GCC unroll 32
-		for (int i = 0; i < piece_of(x.type); i++) {
-			vf v = splat(a[part + i]);
-#pragma GCC unroll 4
-			for (int c = 0; c < CHAINS; c++)
-				s[c] += v * (widen_turned(x.type, w[c], i) * d[c]);
-		}
+			s[c] += v * widen_turned(x.type, w[c][i / piece_of(x.type)], i % piece_of(x.type), &d[c]);
 	}
-#pragma GCC unroll 4
-	for (int c = 0; c < CHAINS; c++)
-		sums[c] = s[c];
+	memcpy(sums, s, sizeof s);
 }
 
 /* The same of STEP numbers of each of LANES columns, of a type that is not in blocks. */

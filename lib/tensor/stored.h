@@ -193,39 +193,78 @@ INLINE vf load_scales(const unsigned char *block, int64_t stride)
 #endif
 }
 
-/* q - 8 of the lowest four bits of each lane. */
-INLINE vf widen_nibbles(vi q)
-{
-#if LANES == 16
-	const vf all = { -8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7 };
-	return (vf)_mm512_permutexvar_ps((__m512i)q, (__m512)all); /* which looks at no other bits */
-#else
-	return __builtin_convertvector((q & 15) - 8, vf);
-#endif
-}
-
 /* A piece of a block: as many numbers as 16 bytes hold. */
 INLINE int piece_of(enum ft_dtype t) { return t == FT_Q8_0 ? FT_BLOCK / 2 : FT_BLOCK; }
 
-/* The i-th number of a piece of LANES rows whose words were turned, without its scale; i is a constant. */
-INLINE vf widen_turned(enum ft_dtype t, const vu w[4], int i)
+#ifdef __FMA__
+/* A number q of few bits, from bit `place` on in the fraction of a float whose exponent makes that bit 1, is the float
+ * 2^(23 - place) + q without converting it. Times the scale, less the scale times what is too much, is what the number
+ * stands for: exactly, as the scale has 11 bits, what is too much 13 at most, and the two are one operation. With scales
+ * that are not finite the sums are not, either. */
+#define PLACES 3
+INLINE int place(int i) { return 8 + 4 * i; }
+
+/* The scales of blocks, and less[i]: the scales times what is too much at place(i). */
+struct scales { vf d, less[PLACES]; };
+INLINE struct scales scales_of(enum ft_dtype t, const unsigned char *block, int64_t stride)
 {
-	if (t == FT_Q8_0)
-		return __builtin_convertvector((vi)(w[i / 4] << (24 - i % 4 * 8)) >> 24, vf);
-	vi q = (vi)(w[i % 16 / 4] >> (i % 4 * 8 + i / 16 * 4));
-	return t == FT_NF4 ? widen_levels(q) : widen_nibbles(q);
+	struct scales s = { .d = load_scales(block, stride) };
+	const float zero = t == FT_Q8_0 ? 128 : 8;
+	for (int i = 0; i < PLACES; i++)
+		s.less[i] = s.d * -((float)(1 << (23 - place(i))) + zero);
+	return s;
+}
+
+/* What `bits` bits of each word stand for, from bit `from` on, which is a multiple of `bits`: 8 of Q8_0, which have a sign,
+ * or 4 of Q4_0. Words are shifted as seldom as may be. */
+INLINE vf widen_bits(vu w, int from, int bits, const struct scales *s)
+{
+	const int last = bits == 8 ? place(0) : place(PLACES - 1);
+	const int at = from < place(0) ? from + 8 : from <= last ? from : bits == 8 ? last : from - 12;
+	const uint32_t sign = bits == 8 ? 1u << (at + 7) : 0, exponent = (uint32_t)(127 + 23 - at) << 23;
+	vu in = at > from ? w << (at - from) : w >> (from - at);
+	in = (in & ((1u << bits) - 1) << at) ^ (exponent | sign);
+#if LANES == 16
+	return (vf)_mm512_fmadd_ps((__m512)in, (__m512)s->d, (__m512)s->less[(at - place(0)) / 4]);
+#else
+	return (vf)_mm256_fmadd_ps((__m256)in, (__m256)s->d, (__m256)s->less[(at - place(0)) / 4]);
+#endif
+}
+#else
+struct scales { vf d; };
+INLINE struct scales scales_of(enum ft_dtype t, const unsigned char *block, int64_t stride)
+{
+	(void)t;
+	return (struct scales){ load_scales(block, stride) };
+}
+
+INLINE vf widen_bits(vu w, int from, int bits, const struct scales *s)
+{
+	vi q = bits == 8 ? (vi)(w << (24 - from)) >> 24 : (vi)(w >> from & 15) - 8;
+	return __builtin_convertvector(q, vf) * s->d;
+}
+#endif
+
+/* The i-th number of a piece of LANES rows whose words were turned; i is a constant. */
+INLINE vf widen_turned(enum ft_dtype t, const vu w[4], int i, const struct scales *s)
+{
+	vu word = w[i % 16 / 4];
+	int from = i % 4 * 8 + i / 16 * 4;
+	if (t == FT_NF4)
+		return widen_levels((vi)(word >> from)) * s->d;
+	return widen_bits(word, from, t == FT_Q8_0 ? 8 : 4, s);
 }
 
 /* A block of each: panel[FT_BLOCK][width] */
 INLINE void turn_block(enum ft_dtype t, float *panel, int64_t width, const unsigned char *block, int64_t stride)
 {
-	vf d = load_scales(block, stride);
+	const struct scales d = scales_of(t, block, stride);
 	for (int part = 0; part < FT_BLOCK; part += piece_of(t)) {
 		vu w[4];
 		turn_words(w, block + 2 + part, stride);
 #pragma GCC unroll 32
 		for (int i = 0; i < piece_of(t); i++)
-			store(panel + (part + i) * width, widen_turned(t, w, i) * d);
+			store(panel + (part + i) * width, widen_turned(t, w, i, &d));
 	}
 }
 
