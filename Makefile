@@ -121,6 +121,8 @@ check-all: check-deps check-mpi ## the tests with the long ones and those of sev
 	@FT_TEST_LONG=1 tests/run $(BUILD)
 	@$(MAKE) --no-print-directory -j2 SANITIZE=address,undefined OPT='-O1 -g' all units
 	@tests/run build/sanitize
+	@$(MAKE) --no-print-directory -j2 MPI=1 SANITIZE=address,undefined OPT='-O1 -g' all
+	@tests/run build/sanitize/mpi tests/mpi/*.t tests/pipe/cluster.t
 	@FT_TEST_LONG=1 tests/run build/sanitize tests/fuzz/replay.t
 
 .PHONY: units

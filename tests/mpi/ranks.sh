@@ -3,7 +3,7 @@ if ! ft-train --version | grep -q MPI || ! command -v mpirun >/dev/null; then
 	skip 'built without MPI, or no mpirun (make check-mpi)'
 	done_testing
 fi
-export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
+. "$SRC/tests/mpi/mpi.sh"
 
 mpi() { # RANKS COMMAND...
 	n=$1; shift

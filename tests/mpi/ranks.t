@@ -52,8 +52,9 @@ for n in 1 2 4; do
 	ranks "$n" -q -j 1 --shards 4 --plan --json -m large.ft lm.bat >plan.json
 	mpi "$n" ./each -q -j 1 --shards 4 -m large.ft -o n.ft lm.bat >said 2>&1
 	planned=$(sed 's/.*"peak":\([0-9]*\).*/\1/' plan.json) had=$(sort -n peak.* | tail -n 1)
-	like "$n ranks: the plan is said once, and the largest stays within 5 % of it" "$(wc -l <plan.json) $((102400 * had / planned))" \
-		'^1 (9[5-9]|10[0-5])$'
+	is "$n ranks: the plan is said once" "$(wc -l <plan.json)" 1
+	if ft-train --version | grep -q sanitizer; then skip 'memory under a sanitizer'; continue; fi
+	like 'and the largest stays within 5 % of it' "$((102400 * had / planned))" '^(9[5-9]|10[0-5])$'
 done
 ft-train -q -j 1 --shards 4 -m large.ft -o one.ft lm.bat
 least=$(ranks 4 -q -j 1 --shards 4 --plan --json --recompute -m large.ft lm.bat | sed 's/.*"peak":\([0-9]*\).*/\1/')

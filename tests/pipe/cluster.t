@@ -2,7 +2,7 @@
 # pipelines/cluster: data in parts is the data; and its job for Slurm, with stand-ins for that. Tools that were built with
 # MPI train in two processes, others in one.
 . "$(dirname "$0")/../lib.sh"
-export OMP_WAIT_POLICY=passive OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+. "$SRC/tests/mpi/mpi.sh"
 cd "$T" || exit 1
 data=$SRC/pipelines/sentiment/data
 head -n 40 "$data/train.tsv" >train.tsv
