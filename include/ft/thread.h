@@ -20,6 +20,8 @@ int ft_thread_id(void);
 /* Work, in elementary operations, below which a loop is not worth waking
  * threads for. Who computes changes nothing in what is computed. */
 #define FT_WORK_MIN 1e6
+/* What it costs, in such operations, to bring a number from memory. */
+#define FT_WORK_READ 8
 
 /* As ft_parallel(), for a loop of `work` elementary operations in all. */
 void ft_parallel_work(size_t n, double work, void (*fn)(void *ctx, size_t i), void *ctx);

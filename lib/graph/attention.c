@@ -71,15 +71,13 @@ static int64_t keys_before(const struct ft_graph *g, size_t row, const struct ft
 
 static void find_keys(const struct attention *a, size_t row, int head, struct head *h)
 {
-	int64_t at = head / a->group * a->size;
+	int64_t of_keys = head / a->group;
 	h->past = keys_before(a->g, row, &a->o);
 	h->total = h->past + h->len;
 	if (a->cache) {
-		cache_get(a->cache, a->layer, row, &h->keys, &h->values);
-		h->keys += at;
-		h->values += at;
+		cache_get(a->cache, a->layer, row, of_keys, &h->keys, &h->values);
 	} else {
-		h->k = (h->first + (int64_t)row * a->o.lead) * a->ldk + at;
+		h->k = (h->first + (int64_t)row * a->o.lead) * a->ldk + of_keys * a->size;
 		h->keys = a->k + h->k;
 		h->values = a->v + h->k;
 	}
@@ -254,16 +252,16 @@ static struct attention attention_of(struct ft_graph *g, const struct ft_batch *
 /* Puts the keys and values of this pass behind those of the past. */
 static int keep_keys(struct attention *a)
 {
-	int64_t width = a->o.kv_heads * a->size, from = 0;
+	int64_t from = 0;
 	for (size_t r = 0; r < a->b->rows; r++) {
 		int64_t n = a->b->offsets[r + 1] - a->b->offsets[r] + (ft_graph_past(a->g, r) ? 0 : a->o.lead);
 		int rc = cache_keep(a->cache, a->layer, a->b->rows, r, a->k + from * a->ldk, a->v + from * a->ldk, n, a->ldk,
-		                    width);
+		                    a->o.kv_heads, a->size);
 		if (rc < 0)
 			return rc;
 		from += n;
 	}
-	a->ldk = width;
+	a->ldk = a->size;
 	return FT_OK;
 }
 
@@ -287,9 +285,10 @@ struct ft_tensor *ft_attention(struct ft_graph *g, const struct ft_batch *b, str
 	if (rc < 0)
 		return ft_graph_fail(g, rc), NULL;
 	a.drop = graph_dropout(g, o->dropout);
-	double macs = pairs(g, b, o) * (double)a.width;
+	double macs = pairs(g, b, o) * (double)a.width, queries = (double)q->rows / (double)b->rows;
 	plan_scores(&a, 1);
-	graph_share(g, b->rows * (size_t)a.o.heads, macs, attend, &a);
+	/* With few queries what keys cost is to be read. */
+	graph_share(g, b->rows * (size_t)a.o.heads, macs * fmax(1, FT_WORK_READ / queries), attend, &a);
 	if (a.failed)
 		return ft_graph_fail(g, ft_fail(FT_EFAIL, "out of memory for attention")), NULL;
 	graph_count(g, 2 * macs);

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What one layer has of one row. */
+/* What one layer has of one row. A head's keys lie one behind the other, as they are read. */
 struct kept {
-	float *k, *v;     /* [cap, width] each, in one piece of memory */
+	float *k, *v; /* [heads, cap, size] each, in one piece of memory */
 	int64_t cap;
 };
 
@@ -19,7 +19,7 @@ struct ft_cache {
 	size_t rows, row_cap;
 	struct kept *kept; /* [layers][rows], as kept[layer * row_cap + row] */
 	size_t layers;
-	int64_t width;   /* of a token's keys; all layers alike */
+	int64_t heads, size; /* of a token's keys, and numbers of each; all layers alike */
 };
 
 struct ft_cache *ft_cache_new(void) { return ft_alloc(1, sizeof(struct ft_cache)); }
@@ -61,7 +61,7 @@ size_t ft_cache_bytes(const struct ft_cache *c)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < c->layers * c->row_cap; i++)
-		n += (size_t)c->kept[i].cap * (size_t)c->width * 2 * sizeof(float);
+		n += (size_t)(c->kept[i].cap * c->heads * c->size) * 2 * sizeof(float);
 	return n;
 }
 
@@ -102,50 +102,75 @@ int ft_cache_add(struct ft_cache *c, const struct ft_batch *b)
 	return FT_OK;
 }
 
-/* Room for `n` tokens. */
-static int grow(struct kept *k, int64_t width, int64_t used, int64_t n)
+/* The first `used` tokens of each head, from memory for `cap` of them to memory for more, or as many. */
+static void copy_heads(const struct ft_cache *c, float *to, int64_t to_cap, const float *from, int64_t cap, int64_t used)
 {
-	if (n <= k->cap)
-		return FT_OK;
-	int64_t cap = k->cap ? k->cap : 16;
-	while (cap < n)
-		cap *= 2;
-	float *p = ft_alloc_whole((size_t)cap * (size_t)width, 2 * sizeof *p);
+	for (int64_t h = 0; used && h < c->heads; h++)
+		memcpy(to + h * to_cap * c->size, from + h * cap * c->size, (size_t)(used * c->size) * sizeof *to);
+}
+
+/* Memory for `cap` tokens, of which the first `used` are those of `from`. */
+static int make_kept(const struct ft_cache *c, struct kept *k, int64_t cap, const struct kept *from, int64_t used)
+{
+	int64_t all = cap * c->heads * c->size;
+	float *p = ft_alloc_whole((size_t)all, 2 * sizeof *p);
 	if (!p)
 		return FT_EFAIL;
-	if (used) {
-		memcpy(p, k->k, (size_t)(used * width) * sizeof *p);
-		memcpy(p + cap * width, k->v, (size_t)(used * width) * sizeof *p);
-	}
-	free_kept(k);
-	*k = (struct kept){ p, p + cap * width, cap };
+	copy_heads(c, p, cap, from->k, from->cap, used);
+	copy_heads(c, p + all, cap, from->v, from->cap, used);
+	*k = (struct kept){ p, p + all, cap };
 	return FT_OK;
 }
 
+/* Room for `n` tokens. */
+static int grow(const struct ft_cache *c, struct kept *k, int64_t used, int64_t n)
+{
+	struct kept more;
+	int64_t cap = k->cap ? k->cap : 16;
+	if (n <= k->cap)
+		return FT_OK;
+	while (cap < n)
+		cap *= 2;
+	if (make_kept(c, &more, cap, k, used) < 0)
+		return FT_EFAIL;
+	free_kept(k);
+	*k = more;
+	return FT_OK;
+}
+
+/* A token's keys or values, into their places. */
+static void put_token(const struct ft_cache *c, float *to, int64_t cap, int64_t token, const float *from)
+{
+	for (int64_t h = 0; h < c->heads; h++)
+		memcpy(to + (h * cap + token) * c->size, from + h * c->size, (size_t)c->size * sizeof *to);
+}
+
 int cache_keep(struct ft_cache *c, size_t layer, size_t rows, size_t r, const float *k, const float *v, int64_t n,
-               int64_t ld, int64_t width)
+               int64_t ld, int64_t heads, int64_t size)
 {
 	int rc = fit(c, layer + 1, rows);
 	if (rc < 0)
 		return rc;
-	if (c->width && c->width != width)
-		return ft_fail(FT_EFAIL, "layers with keys of %lld and of %lld numbers share a cache", (long long)c->width,
-		               (long long)width);
-	c->width = width;
+	if (c->heads && (c->heads != heads || c->size != size))
+		return ft_fail(FT_EFAIL, "layers with keys of %lld x %lld and of %lld x %lld numbers share a cache",
+		               (long long)c->heads, (long long)c->size, (long long)heads, (long long)size);
+	c->heads = heads;
+	c->size = size;
 	struct kept *kept = &c->kept[layer * c->row_cap + r];
 	int64_t past = cache_past(c, r);
-	rc = grow(kept, width, past, past + n);
+	rc = grow(c, kept, past, past + n);
 	for (int64_t i = 0; rc == FT_OK && i < n; i++) {
-		memcpy(kept->k + (past + i) * width, k + i * ld, (size_t)width * sizeof *k);
-		memcpy(kept->v + (past + i) * width, v + i * ld, (size_t)width * sizeof *v);
+		put_token(c, kept->k, kept->cap, past + i, k + i * ld);
+		put_token(c, kept->v, kept->cap, past + i, v + i * ld);
 	}
 	return rc;
 }
 
-void cache_get(const struct ft_cache *c, size_t layer, size_t r, const float **k, const float **v)
+void cache_get(const struct ft_cache *c, size_t layer, size_t r, int64_t head, const float **k, const float **v)
 {
-	*k = c->kept[layer * c->row_cap + r].k;
-	*v = c->kept[layer * c->row_cap + r].v;
+	const struct kept *kept = &c->kept[layer * c->row_cap + r];
+	*k = kept->k + head * kept->cap * c->size;
+	*v = kept->v + head * kept->cap * c->size;
 }
 
 /* Copies of rows that more than one row goes on from; the first of them takes the
@@ -153,12 +178,7 @@ void cache_get(const struct ft_cache *c, size_t layer, size_t r, const float **k
 static int copy_kept(const struct ft_cache *c, const struct kept *from, int64_t used, struct kept *to)
 {
 	*to = (struct kept){ 0 };
-	int rc = from->k ? grow(to, c->width, 0, from->cap) : FT_OK;
-	if (rc < 0 || !used || !from->k)
-		return rc;
-	memcpy(to->k, from->k, (size_t)(used * c->width) * sizeof *to->k);
-	memcpy(to->v, from->v, (size_t)(used * c->width) * sizeof *to->v);
-	return FT_OK;
+	return from->k ? make_kept(c, to, from->cap, from, used) : FT_OK;
 }
 
 static bool taken_before(const int32_t *index, size_t i)

@@ -155,7 +155,7 @@ static void multiply(const struct piece *w, const struct space *s)
 	}
 }
 
-static bool has_few_rows(const struct ft_gemm *g, int64_t m) { return m <= PRODUCT_FEW && !g->ta && g->tb; }
+static bool has_few_rows(const struct ft_gemm *g, int64_t m) { return m <= PRODUCT_FEW && !g->ta; }
 
 static void multiply_few(const struct piece *w)
 {
@@ -285,13 +285,10 @@ static struct piece whole(const struct ft_gemm *g)
 	return (struct piece){ .g = g, .p = tiles(g->b_type), .m = g->m, .n = g->n, .k = g->k, .b = b };
 }
 
-/* What it costs in multiply-adds to bring a number of B from memory: so much is a product of few
- * rows worth for threads. */
-#define READING 8
-
+/* A product of few rows is worth for threads what it costs to read B. */
 static double work_of(const struct ft_gemm *g)
 {
-	return (double)g->n * (double)g->k * (double)(g->m > READING ? g->m : READING);
+	return (double)g->n * (double)g->k * (double)(g->m > FT_WORK_READ ? g->m : FT_WORK_READ);
 }
 
 /* Whether B is packed first: of a thread's rows there are enough for a panel of B to be worth reading; one

@@ -156,15 +156,15 @@ static void tile(float *c, int64_t ldc, const float *a, const float *b, int64_t 
 /* Rows whose sums are in registers at a time. */
 #define FEW (LANES == 16 ? 8 : ROWS)
 
-/* sums += rows of A, `lda` apart, times a panel of B, `depth` deep. */
-INLINE void sum_few(int rows, vf (*sums)[2], const float *a, int64_t lda, const float *b, int64_t depth)
+/* sums += rows of A, `lda` apart, times `depth` rows of B, `ldb` apart. */
+INLINE void sum_few(int rows, vf (*sums)[2], const float *a, int64_t lda, const float *b, int64_t ldb, int64_t depth)
 {
 	vf left[FEW], right[FEW];
 #pragma GCC unroll 8
 	for (int i = 0; i < rows; i++)
 		left[i] = sums[i][0], right[i] = sums[i][1];
 	for (int64_t l = 0; l < depth; l++) {
-		vf x = load(b + l * COLS), y = load(b + l * COLS + LANES);
+		vf x = load(b + l * ldb), y = load(b + l * ldb + LANES);
 #pragma GCC unroll 8
 		for (int i = 0; i < rows; i++) {
 			vf v = splat(a[i * lda + l]);
@@ -177,11 +177,12 @@ INLINE void sum_few(int rows, vf (*sums)[2], const float *a, int64_t lda, const 
 		sums[i][0] = left[i], sums[i][1] = right[i];
 }
 
-__attribute__((noinline)) static void sum_rows(int64_t m, vf (*sums)[2], const float *a, int64_t lda, const float *b, int64_t depth)
+__attribute__((noinline)) static void sum_rows(int64_t m, vf (*sums)[2], const float *a, int64_t lda, const float *b,
+                                               int64_t ldb, int64_t depth)
 {
 	for (; m > 0; m -= FEW, sums += FEW, a += FEW * lda)
 		switch (m < FEW ? m : FEW) {
-#define X(r) case r: if (r <= FEW) sum_few(r <= FEW ? r : 1, sums, a, lda, b, depth); break;
+#define X(r) case r: if (r <= FEW) sum_few(r <= FEW ? r : 1, sums, a, lda, b, ldb, depth); break;
 		ROW_COUNTS(X)
 #undef X
 		}
@@ -209,14 +210,23 @@ INLINE void sum_strip(enum ft_dtype t, vf (*sums)[2], const float *a, int64_t ld
 	for (; l < end; l += STEP) {
 		int64_t depth = end - l < STEP ? end - l : STEP;
 		x.at = l;
-		if (n == COLS && depth == STEP) {
+		if (b->turned && n == COLS && depth == STEP) {
 			send_ahead(&x, COLS, l, all, AHEAD);
 			pack_whole(panel, x, STEP, false);
 		} else {
 			pack_cols(panel, b, j, n, l, depth);
 		}
-		sum_rows(m, sums, a + l, lda, panel, depth);
+		sum_rows(m, sums, a + l, lda, panel, COLS, depth);
 	}
+}
+
+/* The same of a panel that lies in memory as it is read. */
+INLINE bool lies_ready(const struct product_matrix *b, int64_t n) { return b->type == FT_F32 && !b->turned && n == COLS; }
+INLINE void sum_straight(vf (*sums)[2], const float *a, int64_t lda, const struct product_matrix *b, int64_t j, int64_t m,
+                         int64_t l, int64_t end)
+{
+	const float *from = (const float *)b->data + l * b->ld + j;
+	sum_rows(m, sums, a + l, lda, from, b->ld, end - l);
 }
 
 /* Of the columns of one panel. */
@@ -230,7 +240,10 @@ static void strip_of_panel(float *c, int64_t ldc, const float *a, int64_t lda, c
 		for (int64_t i = 0; i < m; i++)
 			sums[i][0] = sums[i][1] = splat(0);
 #define SUM(t) sum_strip(t, sums, a, lda, b, j, m, n, l, end, k)
-		EACH_TYPE(b->type, SUM)
+		if (lies_ready(b, n))
+			sum_straight(sums, a, lda, b, j, m, l, end);
+		else
+			EACH_TYPE(b->type, SUM)
 #undef SUM
 		for (int64_t i = 0; i < m; i++)
 			put_row(c + i * ldc, sums[i][0], sums[i][1], n, start, bias);
@@ -328,12 +341,12 @@ static void strip(float *c, int64_t ldc, const float *a, int64_t lda, const stru
                   int64_t n, int64_t k, enum product_start start, const float *bias)
 {
 #if LANES == 16
-	if (m == 1 && b->type == FT_F32) { /* whose rows are long: half as many at a time are read faster */
+	if (m == 1 && b->turned && b->type == FT_F32) { /* whose rows are long: half as many at a time are read faster */
 		ft_product_avx2.strip(c, ldc, a, lda, b, j, m, n, k, start, bias);
 		return;
 	}
 #endif
-	int64_t i = m == 1 && k && k % FT_BLOCK == 0 ? strips_of_row(c, a, b, j, n, k, start, bias) : 0;
+	int64_t i = m == 1 && b->turned && k && k % FT_BLOCK == 0 ? strips_of_row(c, a, b, j, n, k, start, bias) : 0;
 	for (; i < n; i += COLS)
 		strip_of_panel(c + i, ldc, a, lda, b, j + i, m, n - i < COLS ? n - i : COLS, k, start, bias ? bias + i : NULL);
 }

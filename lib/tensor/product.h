@@ -60,7 +60,7 @@ struct ft_product {
 	void (*tile)(float *c, int64_t ldc, const float *a, const float *b, int64_t m, int64_t n, int64_t k,
 	             enum product_start start, const float *bias, const float *ahead);
 	/* A strip of C, m <= PRODUCT_FEW rows and n <= strip_cols columns from column j of B on, with all
-	 * k. A is [m, k], B is turned; c and bias are those of the strip. */
+	 * k. A is [m, k]; c and bias are those of the strip. */
 	void (*strip)(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j,
 	              int64_t m, int64_t n, int64_t k, enum product_start start, const float *bias);
 };
