@@ -156,15 +156,16 @@ static void tile(float *c, int64_t ldc, const float *a, const float *b, int64_t 
 /* Rows whose sums are in registers at a time. */
 #define FEW (LANES == 16 ? 8 : ROWS)
 
-/* sums += rows of A, `lda` apart, times `depth` rows of B, `ldb` apart. */
-INLINE void sum_few(int rows, vf (*sums)[2], const float *a, int64_t lda, const float *b, int64_t ldb, int64_t depth)
+/* sums += rows of A, `lda` apart, times `depth` rows of floats of B, `stride` bytes apart, at any alignment. */
+INLINE void sum_few(int rows, vf (*sums)[2], const float *a, int64_t lda, const void *b, int64_t stride, int64_t depth)
 {
 	vf left[FEW], right[FEW];
 #pragma GCC unroll 8
 	for (int i = 0; i < rows; i++)
 		left[i] = sums[i][0], right[i] = sums[i][1];
 	for (int64_t l = 0; l < depth; l++) {
-		vf x = load(b + l * ldb), y = load(b + l * ldb + LANES);
+		const unsigned char *row = (const unsigned char *)b + l * stride;
+		vf x = load(row), y = load(row + sizeof x);
 #pragma GCC unroll 8
 		for (int i = 0; i < rows; i++) {
 			vf v = splat(a[i * lda + l]);
@@ -177,12 +178,12 @@ INLINE void sum_few(int rows, vf (*sums)[2], const float *a, int64_t lda, const 
 		sums[i][0] = left[i], sums[i][1] = right[i];
 }
 
-__attribute__((noinline)) static void sum_rows(int64_t m, vf (*sums)[2], const float *a, int64_t lda, const float *b,
-                                               int64_t ldb, int64_t depth)
+__attribute__((noinline)) static void sum_rows(int64_t m, vf (*sums)[2], const float *a, int64_t lda, const void *b,
+                                               int64_t stride, int64_t depth)
 {
 	for (; m > 0; m -= FEW, sums += FEW, a += FEW * lda)
 		switch (m < FEW ? m : FEW) {
-#define X(r) case r: if (r <= FEW) sum_few(r <= FEW ? r : 1, sums, a, lda, b, ldb, depth); break;
+#define X(r) case r: if (r <= FEW) sum_few(r <= FEW ? r : 1, sums, a, lda, b, stride, depth); break;
 		ROW_COUNTS(X)
 #undef X
 		}
@@ -216,7 +217,7 @@ INLINE void sum_strip(enum ft_dtype t, vf (*sums)[2], const float *a, int64_t ld
 		} else {
 			pack_cols(panel, b, j, n, l, depth);
 		}
-		sum_rows(m, sums, a + l, lda, panel, COLS, depth);
+		sum_rows(m, sums, a + l, lda, panel, COLS * sizeof *panel, depth);
 	}
 }
 
@@ -225,8 +226,8 @@ INLINE bool lies_ready(const struct product_matrix *b, int64_t n) { return b->ty
 INLINE void sum_straight(vf (*sums)[2], const float *a, int64_t lda, const struct product_matrix *b, int64_t j, int64_t m,
                          int64_t l, int64_t end)
 {
-	const float *from = (const float *)b->data + l * b->ld + j;
-	sum_rows(m, sums, a + l, lda, from, b->ld, end - l);
+	struct rows x = columns_of(FT_F32, b, j, l);
+	sum_rows(m, sums, a + l, lda, x.data + stored_bytes(FT_F32, x.at), x.stride, end - l);
 }
 
 /* Of the columns of one panel. */
