@@ -13,6 +13,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* As json_loadb(), which must not be called itself: where memory is short jansson is not safe. *no_memory: whether that is
+ * why there is no value. New reference. */
+json_t *ft_json_decode(const char *text, size_t n, size_t flags, json_error_t *e, bool *no_memory);
+/* Whether jansson was ever refused memory: what it holds may be not all of it, and must not be written. */
+bool ft_json_incomplete(void);
+/* Says that all that jansson held then has been dropped. */
+void ft_json_dropped(void);
+/* As json_dumps(), which must not be called itself. NULL: out of memory. From malloc. */
+char *ft_json_dumps(const json_t *v, size_t flags);
 /* Reads a whole file. NULL on failure (FT_EFAIL, FT_EFORMAT). New reference. */
 json_t *ft_json_load(const char *path);
 /* Reads `n` bytes; `where` names them in errors. New reference. */

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fnmatch.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,11 +19,10 @@ static const struct folder_kind *const kinds[] = { &folder_peft, &folder_mlx, &f
 static int has_file(const char *dir, const char *name, off_t *bytes)
 {
 	struct stat st;
-	char *path = ft_format("%s/%s", dir, name);
-	if (!path)
-		return FT_EFAIL;
+	char path[PATH_MAX]; /* not from malloc(): whether it is there must not depend on memory */
+	if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path)
+		return ft_fail(FT_EFAIL, "%s/%s: %s", dir, name, strerror(ENAMETOOLONG));
 	int rc = stat(path, &st) == 0 ? 1 : errno == ENOENT || errno == ENOTDIR ? 0 : ft_fail_errno("%s", path);
-	free(path);
 	if (rc > 0 && bytes)
 		*bytes = st.st_size;
 	return rc;

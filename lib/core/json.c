@@ -14,12 +14,6 @@
 
 #define LOAD_FLAGS (JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL)
 
-/* jansson says nothing at all when memory is short at the start. */
-static bool no_memory(const json_error_t *e)
-{
-	return !*e->text || json_error_code(e) == json_error_out_of_memory;
-}
-
 /* Where the number that begins at text[i] ends; `*whole`: it has neither fraction nor exponent. */
 static size_t number_end(const char *text, size_t i, size_t n, bool *whole)
 {
@@ -50,14 +44,15 @@ static int mark_long(struct ft_buf *out, const char *text, size_t n)
 
 /* jansson refuses whole numbers beyond 64 bits, and transformers writes one for
  * "no limit": these are read as reals. */
-static json_t *decode(const char *text, size_t n, json_error_t *e)
+static json_t *decode(const char *text, size_t n, json_error_t *e, bool *no_memory)
 {
-	json_t *v = json_loadb(text, n, LOAD_FLAGS, e);
+	json_t *v = ft_json_decode(text, n, LOAD_FLAGS, e, no_memory);
 	if (v || json_error_code(e) != json_error_numeric_overflow)
 		return v;
 	struct ft_buf marked = { 0 };
-	if (mark_long(&marked, text, n) == FT_OK)
-		v = json_loadb((const char *)marked.data, marked.len, LOAD_FLAGS, e);
+	*no_memory = mark_long(&marked, text, n) < 0;
+	if (!*no_memory)
+		v = ft_json_decode((const char *)marked.data, marked.len, LOAD_FLAGS, e, no_memory);
 	ft_buf_free(&marked);
 	return v;
 }
@@ -84,9 +79,10 @@ json_t *ft_json_load(const char *path)
 	struct ft_buf text = { 0 };
 	json_error_t e;
 	json_t *v = NULL;
+	bool no_memory;
 	if (read_file(&text, path) == FT_OK) {
-		v = decode((const char *)text.data, text.len, &e);
-		if (!v && no_memory(&e))
+		v = decode((const char *)text.data, text.len, &e, &no_memory);
+		if (!v && no_memory)
 			ft_fail(FT_EFAIL, "%s: out of memory", path);
 		else if (!v)
 			ft_fail(FT_EFORMAT, "%s:%d:%d: %s", path, e.line, e.column, e.text);
@@ -98,19 +94,30 @@ json_t *ft_json_load(const char *path)
 json_t *ft_json_parse(const char *where, const char *text, size_t n)
 {
 	json_error_t e;
-	json_t *v = decode(text, n, &e);
-	if (!v && no_memory(&e))
+	bool no_memory;
+	json_t *v = decode(text, n, &e, &no_memory);
+	if (!v && no_memory)
 		ft_fail(FT_EFAIL, "%s: out of memory", where);
 	else if (!v)
 		ft_fail(FT_EFORMAT, "%s: %s (line %d, column %d)", where, e.text, e.line, e.column);
 	return v;
 }
 
+char *ft_json_dumps(const json_t *v, size_t flags)
+{
+	char *text = json_dumps(v, flags);
+	if (text && !ft_json_incomplete())
+		return text;
+	free(text);
+	ft_fail(FT_EFAIL, "out of memory while writing JSON");
+	return NULL;
+}
+
 int ft_json_save(const char *path, const json_t *v)
 {
-	char *text = json_dumps(v, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+	char *text = ft_json_dumps(v, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
 	if (!text)
-		return ft_fail(FT_EFAIL, "%s: out of memory", path);
+		return ft_context(FT_EFAIL, "%s", path);
 	struct ft_outfile *f = ft_outfile_open(path);
 	int rc = f ? ft_write_all(ft_outfile_fd(f), text, strlen(text), path) : ft_last_error();
 	if (rc == FT_OK)
@@ -124,10 +131,7 @@ int ft_json_save(const char *path, const json_t *v)
 
 char *ft_json_text(const json_t *v)
 {
-	char *text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
-	if (!text)
-		ft_fail(FT_EFAIL, "out of memory while writing JSON");
-	return text;
+	return ft_json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
 }
 
 int ft_json_set(json_t *obj, const char *key, json_t *value_taken)

@@ -24,8 +24,9 @@ static int fail_here(const struct members *it, const char *reason)
 json_t *member_json(const struct members *it, const char *piece, size_t n, size_t flags)
 {
 	json_error_t e;
-	json_t *v = json_loadb(piece, n, flags | JSON_DECODE_ANY, &e);
-	if (!v && (!*e.text || json_error_code(&e) == json_error_out_of_memory))
+	bool no_memory;
+	json_t *v = ft_json_decode(piece, n, flags | JSON_DECODE_ANY, &e, &no_memory);
+	if (!v && no_memory)
 		ft_fail(FT_EFAIL, "%s: out of memory", it->file);
 	else if (!v)
 		member_fail(it, piece + (e.position > 0 && (size_t)e.position < n ? e.position : 0), e.text);

@@ -78,7 +78,7 @@ fail:
 static int put_name(struct ft_buf *b, const char *path, const char *name)
 {
 	json_t *v = json_string(name);
-	char *text = v ? json_dumps(v, JSON_ENCODE_ANY) : NULL;
+	char *text = v ? ft_json_dumps(v, JSON_ENCODE_ANY) : NULL;
 	json_decref(v);
 	if (!text)
 		return ft_json_no_string(name, FT_EFAIL, "%s: tensor '%.*s': the name is not UTF-8", path, NAME_SHOWN, name);

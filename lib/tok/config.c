@@ -208,7 +208,7 @@ static int digest(struct ft_tok *t, const struct ft_buf *text, const struct tok_
 	const json_t *added = json_object_get(c->tokenizer, "added_tokens_decoder");
 	if (o && added)
 		json_object_set(o, "added", (json_t *)added);
-	char *options = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	char *options = o ? ft_json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 	int rc = options ? tok_set_digest(t, text->data, text->len, options, strlen(options))
 	                 : ft_fail(FT_EFAIL, "out of memory for a digest");
 	json_decref(o);

@@ -326,7 +326,7 @@ static void add_number(struct ft_digest *d, uint64_t n)
 static int digest(struct vocab *v)
 {
 	struct ft_digest *d = ft_digest_new();
-	char *text = json_dumps(v->root, JSON_COMPACT | JSON_SORT_KEYS);
+	char *text = ft_json_dumps(v->root, JSON_COMPACT | JSON_SORT_KEYS);
 	int rc = d && text ? FT_OK : ft_fail(FT_EFAIL, "out of memory for a digest");
 	if (rc == FT_OK)
 		ft_digest_add(d, text, strlen(text));

@@ -147,7 +147,7 @@ static json_t *tree_of(const struct ft_tok *t, const struct family *f, const str
 static int digest(struct ft_tok *t, const struct ft_buf *vocab, const struct tok_source *src, const json_t *root)
 {
 	struct ft_buf all = { 0 };
-	char *tree = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS);
+	char *tree = ft_json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS);
 	int rc = tree ? ft_buf_append(&all, tree, strlen(tree)) : ft_fail(FT_EFAIL, "out of memory");
 	for (size_t i = 0; i < src->nmerges && rc == FT_OK; i++)
 		rc = ft_buf_append(&all, &src->merges[i].left, sizeof src->merges[i].left);

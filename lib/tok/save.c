@@ -13,7 +13,7 @@
 
 static int put_json(struct ft_buf *b, const json_t *v)
 {
-	char *text = v ? json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+	char *text = v ? ft_json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
 	int rc = text ? ft_buf_append(b, text, strlen(text)) : ft_fail(FT_EFAIL, "out of memory for a tokenizer");
 	free(text);
 	return rc;

@@ -194,8 +194,8 @@ json_t *tok_spm_family_tree(const struct tok_spm *m, const struct tok_spm_family
 		ft_fail(FT_EFORMAT, "%s: is a BPE model, but a %s needs a unigram model", where, f->class);
 		return NULL;
 	}
-	json_t *root = json_loads(f->stages, 0, NULL);
-	int rc = root ? add_pieces(m, f, config, v, src, where) : ft_fail(FT_EFAIL, "out of memory");
+	json_t *root = ft_json_parse(where, f->stages, strlen(f->stages));
+	int rc = root ? add_pieces(m, f, config, v, src, where) : ft_last_error();
 	if (rc == FT_OK)
 		rc = tok_vocab_build(v, false, where);
 	if (rc == FT_OK)

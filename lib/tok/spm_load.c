@@ -272,7 +272,7 @@ static int choose_family(struct opened *o, const char *dir)
 /* The model's bytes, and all that was taken from other files. */
 static int digest(const struct opened *o, const struct ft_buf *bytes)
 {
-	char *text = json_dumps(o->root, JSON_COMPACT | JSON_SORT_KEYS);
+	char *text = ft_json_dumps(o->root, JSON_COMPACT | JSON_SORT_KEYS);
 	int rc = text ? tok_set_digest(o->t, bytes->data, bytes->len, text, strlen(text))
 	              : ft_fail(FT_EFAIL, "out of memory for a digest");
 	free(text);

@@ -247,7 +247,7 @@ int state_read(struct run *r, struct ft_reader *checkpoint)
 /* A JSON text of rank 0; in the others it becomes *v, a new reference. */
 static int share_json(struct ft_ranks *ranks, json_t **v)
 {
-	char *text = *v ? json_dumps(*v, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL; /* numbers are exact */
+	char *text = *v ? ft_json_dumps(*v, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL; /* numbers are exact */
 	uint64_t bytes = text ? strlen(text) + 1 : 0;
 	bool gives = *v != NULL;
 	ft_ranks_share(ranks, 0, &bytes, sizeof bytes);
@@ -256,7 +256,7 @@ static int share_json(struct ft_ranks *ranks, json_t **v)
 	if (text)
 		ft_ranks_share(ranks, 0, text, bytes);
 	if (text && !gives)
-		*v = json_loads(text, 0, NULL);
+		*v = ft_json_parse("the state of rank 0", text, bytes - 1);
 	free(text);
 	return *v && bytes ? FT_OK : ft_fail(FT_EFAIL, "out of memory for the state of a run");
 }

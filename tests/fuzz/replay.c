@@ -5,6 +5,7 @@
  * -a, with tests/fault/allocs.c preloaded: on each file again and again, until each call that leads to an allocation
  * has failed once. That is survived, whatever comes of it.
  */
+#include "ft/json.h"
 #include "tests/fuzz/harness.h"
 
 #include <dirent.h>
@@ -132,6 +133,7 @@ static int run_failing(const uint8_t *p, size_t n)
 		LLVMFuzzerTestOneInput(p, n);
 	}
 	int failed = fail_new(0);
+	ft_json_dropped();
 	limit_time(0);
 	harness_way_out = NULL;
 	must(failed || !lost);

@@ -32,6 +32,7 @@ static void check(const char *what, int (*run)(void))
 	if (wrong)
 		printf("# %s\n", ft_message());
 	for (bool again = true; again && !wrong; tries++) {
+		ft_json_dropped();
 		allocs_fail_new(1);
 		int rc = run();
 		again = allocs_fail_new(0);
