@@ -105,8 +105,8 @@ static int check_layers(const struct folder *f)
 	return right ? FT_OK : folder_fail(f, FT_EFORMAT, "layers_to_transform: not a layer's number, or a list of them");
 }
 
-/* The number behind the first component `pattern`, or behind any but the first; -1: there is none. */
-static int layer_of(struct peft_modules *p, const char *pattern, const char *module)
+/* *layer: the number behind the first component `pattern`, or behind any but the first; left alone when there is none. */
+static int layer_of(struct peft_modules *p, const char *pattern, const char *module, int *layer)
 {
 	for (const char *at = strchr(module, '.'); at; at = strchr(at + 1, '.')) {
 		if (!isdigit((unsigned char)at[1]))
@@ -115,10 +115,12 @@ static int layer_of(struct peft_modules *p, const char *pattern, const char *mod
 		int fits = !before ? FT_EFAIL : pattern ? matches_pattern(p, "(?:.*\\.)?", pattern, "", before)
 		                              : strchr(before, '.') != NULL;
 		free(before);
+		if (fits > 0)
+			*layer = atoi(at + 1);
 		if (fits)
-			return fits < 0 ? fits : atoi(at + 1);
+			return fits < 0 ? fits : FT_OK;
 	}
-	return -1;
+	return FT_OK;
 }
 
 /* Whether a module that a list names is in one of the layers that are asked for: 1, 0, <0. */
@@ -126,20 +128,20 @@ static int in_layers(struct peft_modules *p, const char *module)
 {
 	const json_t *layers = ft_json_get(p->f->config, "layers_to_transform");
 	const json_t *patterns = json_object_get(p->f->config, "layers_pattern"), *one;
-	int layer = -1;
+	int layer = -1, rc = FT_OK;
 	if (!layers || (json_typeof(layers) == JSON_ARRAY && json_array_size(layers) == 0))
 		return 1;
 	if (p->target.regex)
 		return folder_fail(p->f, FT_EFORMAT, "layers_to_transform: has no meaning with a regular expression");
 	size_t n = json_is_array(patterns) ? json_array_size(patterns) : is_name(patterns) && json_string_length(patterns);
-	for (size_t i = 0; i < (n ? n : 1) && layer == -1; i++) {
+	for (size_t i = 0; i < (n ? n : 1) && layer < 0 && rc == FT_OK; i++) {
 		one = json_is_array(patterns) ? json_array_get(patterns, i) : patterns;
 		if (n && !is_name(one))
 			return folder_fail(p->f, FT_EFORMAT, "layers_pattern: not a name, or a list of names");
-		layer = layer_of(p, n ? json_string_value(one) : NULL, module);
+		rc = layer_of(p, n ? json_string_value(one) : NULL, module, &layer);
 	}
-	if (layer < 0)
-		return layer == -1 ? 0 : layer;
+	if (rc < 0 || layer < 0)
+		return rc;
 	bool found = json_typeof(layers) == JSON_INTEGER && json_integer_value(layers) == layer;
 	for (size_t i = 0; i < json_array_size(layers) && !found; i++)
 		found = json_integer_value(json_array_get(layers, i)) == layer;

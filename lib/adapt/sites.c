@@ -68,7 +68,9 @@ static char *block_file(const struct ft_model *m, const char *block, int layer, 
 	static const char sum[] = ".output.LayerNorm.weight";
 	char *name = ft_format("%s.norm.weight", block), number[16];
 	const struct ft_param *norm = NULL;
-	for (size_t i = 0; name && !norm && i < m->count; i++)
+	if (!name)
+		return NULL;
+	for (size_t i = 0; !norm && i < m->count; i++)
 		norm = strcmp(m->params[i]->name, name) == 0 ? m->params[i] : NULL;
 	free(name);
 	size_t n = norm ? strlen(norm->file) : 0;
