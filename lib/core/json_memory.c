@@ -6,6 +6,7 @@
  * leaves out what it has no memory for, and does not always say so: then nothing of JSON is written any more. */
 #include "ft/json.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ static void *from_reserve(size_t n)
 	size_t at = all <= RESERVE ? __atomic_fetch_add(&used, all, __ATOMIC_RELAXED) : RESERVE;
 	if (at <= RESERVE && all <= RESERVE - at)
 		return reserve + at;
-	fprintf(stderr, "out of memory: %zu bytes were asked for, for JSON\n", n);
+	fprintf(stderr, "%s: out of memory: %zu bytes were asked for, for JSON\n", program_invocation_short_name, n);
 	_exit(1);
 }
 

@@ -193,8 +193,7 @@ static int fail_texts(const char *path, int *tries)
 		wrong += use(t, text, n, &want) != FT_OK;
 		for (bool again = true; again && !wrong; ++*tries) {
 			struct sum got = { 1, 1 };
-			ft_json_dropped();
-		allocs_fail_new(1);
+			allocs_fail_new(1);
 			int rc = use(t, text, n, &got);
 			again = allocs_fail_new(0);
 			wrong += rc < 0 ? !again || rc != FT_EFAIL || !*ft_message() : memcmp(&got, &want, sizeof got) != 0;
@@ -214,7 +213,6 @@ static int fail_text(const char *path, const char *text, size_t n, int *tries)
 	for (bool again = true; again && !wrong; ++*tries) {
 		struct sum got = { 1, 1 };
 		t = ft_tok_open(path);
-		ft_json_dropped();
 		allocs_fail_new(1);
 		int rc = t ? use(t, text, n, &got) : FT_EFORMAT;
 		again = allocs_fail_new(0);
