@@ -1,11 +1,11 @@
 /* predict.c - from logits to probabilities, and their text in JSON. */
 #include "ft/err.h"
 #include "ft/metric.h"
+#include "ft/utf8.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <utf8proc.h>
 
 size_t ft_argmax(const float *v, size_t n)
 {
@@ -124,13 +124,11 @@ static size_t escape(const char *s, size_t n, char *out, size_t *len)
 {
 	unsigned char c = (unsigned char)*s;
 	static const char from[] = "\"\\\n\t\r\b\f";
-	utf8proc_int32_t point;
 	if (c >= 0x80) {
-		utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, &point);
-		bool valid = used > 0 && point >= 0;
-		*len = valid ? (size_t)used : 3;
-		memcpy(out, valid ? s : "\xEF\xBF\xBD", *len);
-		return valid ? (size_t)used : 1;
+		int32_t point;
+		size_t used = ft_utf8_get(s, n, &point, NULL);
+		*len = ft_utf8_put(point, out);
+		return used;
 	}
 	const char *named = memchr(from, c, sizeof from - 1);
 	if (named) {

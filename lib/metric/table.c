@@ -2,6 +2,7 @@
  * a terminal is replaced, and columns count characters, not bytes. */
 #include "ft/err.h"
 #include "ft/metric.h"
+#include "ft/utf8.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -11,22 +12,32 @@
 #define NAME_MAX_WIDTH 32 /* a longer name is cut */
 #define MATRIX_MAX 24     /* classes of a confusion matrix that is still readable */
 
+/* Reads a character of `left` > 0 bytes; returns its bytes. What is not UTF-8 or
+ * could drive a terminal is not `shown`, a "?" in one column stands for it. */
+static size_t next_character(const char *s, size_t left, int *wide, bool *shown)
+{
+	int32_t c;
+	bool bad = false;
+	size_t used = ft_utf8_get(s, left, &c, &bad);
+	*shown = !bad && c >= 0x20 && !(c >= 0x7f && c < 0xa0);
+	*wide = *shown ? utf8proc_charwidth(c) : 1;
+	return used;
+}
+
 /* Appends at most `most` columns of text, padded to `width`: left when it is
  * negative, else right. */
 static int put_text(struct ft_buf *out, const char *s, int width, int most)
 {
 	struct ft_buf t = { 0 };
-	int columns = 0, rc = FT_OK;
-	for (utf8proc_ssize_t used; *s && rc == FT_OK; s += used) {
-		utf8proc_int32_t point;
-		used = utf8proc_iterate((const utf8proc_uint8_t *)s, -1, &point);
-		bool plain = used > 0 && point >= 0x20 && !(point >= 0x7f && point < 0xa0);
-		int wide = plain ? utf8proc_charwidth(point) : 1;
+	int columns = 0, wide, rc = FT_OK;
+	size_t used;
+	for (size_t left = strlen(s); left && rc == FT_OK; s += used, left -= used) {
+		bool shown;
+		used = next_character(s, left, &wide, &shown);
 		if (columns + wide > most)
 			break;
-		rc = plain ? ft_buf_append(&t, s, (size_t)used) : ft_buf_append(&t, "?", 1);
+		rc = shown ? ft_buf_append(&t, s, used) : ft_buf_append(&t, "?", 1);
 		columns += wide;
-		used = used > 0 ? used : 1;
 	}
 	int pad = (width < 0 ? -width : width) - columns;
 	pad = pad > 0 ? pad : 0;
@@ -39,11 +50,12 @@ static int put_text(struct ft_buf *out, const char *s, int width, int most)
 
 static int columns_of(const char *s)
 {
-	int n = 0;
-	utf8proc_int32_t point;
-	for (utf8proc_ssize_t used; *s; s += used > 0 ? used : 1) {
-		used = utf8proc_iterate((const utf8proc_uint8_t *)s, -1, &point);
-		n += used > 0 && point >= 0xa0 ? utf8proc_charwidth(point) : 1;
+	int n = 0, wide;
+	size_t used;
+	for (size_t left = strlen(s); left; s += used, left -= used) {
+		bool shown;
+		used = next_character(s, left, &wide, &shown);
+		n += wide;
 	}
 	return n < NAME_MAX_WIDTH ? n : NAME_MAX_WIDTH;
 }

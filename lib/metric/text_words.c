@@ -1,6 +1,7 @@
 /* text_words.c - texts as words, as each metric sees them. White space is that of Python. */
 #include "ft/err.h"
 #include "ft/text.h"
+#include "ft/utf8.h"
 #include "text.h"
 
 #include <stdlib.h>
@@ -30,16 +31,6 @@ static int push_word(struct cutter *c, const char *p, size_t n)
 	return sequences_push(c->out, node);
 }
 
-/* The character at p, of valid UTF-8; its bytes. */
-static size_t take(const char *p, size_t n, int32_t *c)
-{
-	utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)p, (utf8proc_ssize_t)n, c);
-	if (used > 0)
-		return (size_t)used;
-	*c = 0xfffd;
-	return 1;
-}
-
 static struct ft_span span_of(const struct ft_buf *b)
 {
 	return (struct ft_span){ (const char *)b->data, b->len };
@@ -51,7 +42,7 @@ static int push_words(struct cutter *c, struct ft_span text)
 	size_t from = 0, used;
 	int32_t ch;
 	for (size_t i = 0; i < text.n; i += used) {
-		used = take(text.p + i, text.n - i, &ch);
+		used = ft_utf8_get(text.p + i, text.n - i, &ch, NULL);
 		if (!ft_is_space(ch))
 			continue;
 		if (i > from && push_word(c, text.p + from, i - from) < 0)
@@ -101,7 +92,7 @@ int cut_rouge(struct cutter *c, struct ft_span text)
 	int32_t ch;
 	c->a.len = 0;
 	for (size_t i = 0; i < text.n && rc == FT_OK;) {
-		i += take(text.p + i, text.n - i, &ch);
+		i += ft_utf8_get(text.p + i, text.n - i, &ch, NULL);
 		char letter = rouge_letter(ch);
 		if (ft_buf_reserve(&c->a, 1) < 0)
 			return FT_EFAIL;
@@ -203,7 +194,7 @@ static size_t without_space_behind(struct ft_span text)
 	size_t end = 0, used;
 	int32_t ch;
 	for (size_t i = 0; i < text.n; i += used) {
-		used = take(text.p + i, text.n - i, &ch);
+		used = ft_utf8_get(text.p + i, text.n - i, &ch, NULL);
 		if (!ft_is_space(ch))
 			end = i + used;
 	}
@@ -248,7 +239,7 @@ int cut_characters(struct cutter *c, struct ft_span text)
 	int rc = FT_OK;
 	int32_t ch;
 	for (size_t i = 0; i < text.n && rc == FT_OK;) {
-		i += take(text.p + i, text.n - i, &ch);
+		i += ft_utf8_get(text.p + i, text.n - i, &ch, NULL);
 		if (!ft_is_space(ch))
 			rc = sequences_push(c->out, ch);
 	}
@@ -298,7 +289,7 @@ static bool is_final(struct ft_span text, size_t i, bool cased)
 {
 	int32_t c;
 	while (cased && i < text.n) {
-		i += take(text.p + i, text.n - i, &c);
+		i += ft_utf8_get(text.p + i, text.n - i, &c, NULL);
 		if (!passes_case(c))
 			return !is_cased(c);
 	}
@@ -309,7 +300,7 @@ static int put_character(struct ft_buf *b, int32_t c)
 {
 	if (ft_buf_reserve(b, 4) < 0)
 		return FT_EFAIL;
-	b->len += (size_t)utf8proc_encode_char(c, b->data + b->len);
+	b->len += ft_utf8_put(c, (char *)b->data + b->len);
 	return FT_OK;
 }
 
@@ -321,7 +312,7 @@ static int simplify(struct cutter *c, struct ft_span text)
 	int32_t ch;
 	c->a.len = 0;
 	for (size_t i = 0; i < text.n && rc == FT_OK;) {
-		i += take(text.p + i, text.n - i, &ch);
+		i += ft_utf8_get(text.p + i, text.n - i, &ch, NULL);
 		int32_t lower = ch == 0x3a3 && is_final(text, i, cased) ? 0x3c2 : utf8proc_tolower(ch);
 		cased = is_cased(ch) || (cased && passes_case(ch));
 		if (ch == 0x130) { /* the one character that becomes two */
@@ -349,7 +340,7 @@ static int drop_articles(struct cutter *c)
 	c->b.len = 0;
 	for (size_t i = 0; i <= n && rc == FT_OK; i += used) {
 		int32_t ch = 0;
-		used = i < n ? take(s + i, n - i, &ch) : 1;
+		used = i < n ? ft_utf8_get(s + i, n - i, &ch, NULL) : 1;
 		if (i < n && is_word_character(ch))
 			continue;
 		rc = is_article(s + from, i - from) ? ft_buf_append(&c->b, " ", 1) : ft_buf_append(&c->b, s + from, i - from);
