@@ -11,6 +11,8 @@
  * With a cache, row r of a batch is the continuation of what row r has had before:
  * its places count on, and its tokens see the earlier ones. Families know nothing of
  * it: ft_attention() keeps and uses keys and values, ft_embed() and ft_rope() count.
+ * Few rows are multiplied with weights in blocks in another way (by_blocks, kernels.h),
+ * which is as precise and rounds differently.
  */
 #ifndef FT_CACHE_H
 #define FT_CACHE_H

@@ -128,6 +128,8 @@ struct ft_gemm {
 	float *c;
 	int64_t lda, ldb, ldc;
 	const float *bias; /* [n] or NULL; not together with add */
+	bool by_blocks; /* few rows with weights in blocks may be summed in the way that is as fast as these are read. It is as
+	                   precise, but other bits than those of many rows */
 };
 /* On all threads. With tiles (ft_gemm_name) a row of C depends on that row of A and
  * on B alone, to the bit: not on m, nor on the number of threads, nor on whether B was

@@ -258,10 +258,12 @@ int64_t graph_todo(const struct ft_graph *g, int64_t n) { return g->plans ? 0 : 
 
 void graph_gemm(struct ft_graph *g, const struct ft_gemm *product)
 {
+	struct ft_gemm p = *product;
+	p.by_blocks = g->cache && g->mode == FT_INFER; /* generating, a few rows at a time */
 	if (g->plans)
-		ft_gemm_plan(product, &g->room);
+		ft_gemm_plan(&p, &g->room);
 	else
-		ft_gemm(product);
+		ft_gemm(&p);
 }
 
 void graph_share(const struct ft_graph *g, size_t n, double work, void (*f)(void *ctx, size_t i), void *ctx)

@@ -157,9 +157,20 @@ static void multiply(const struct piece *w, const struct space *s)
 
 static bool has_few_rows(const struct ft_gemm *g, int64_t m) { return m <= PRODUCT_FEW && !g->ta; }
 
+static bool goes_by_blocks(const struct piece *w)
+{
+	bool blocks = w->b.type == FT_Q8_0 || w->b.type == FT_Q4_0;
+	return w->g->by_blocks && w->p->by_blocks && blocks && w->b.turned && w->m <= PRODUCT_BY_BLOCKS && w->g->k > 0;
+}
+
 static void multiply_few(const struct piece *w)
 {
 	const struct ft_gemm *g = w->g;
+	if (goes_by_blocks(w)) {
+		w->p->by_blocks(g->c + w->i * g->ldc + w->j, g->ldc, g->a + w->i * g->lda, g->lda, &w->b, w->j, w->m, w->n, g->k,
+		                start_of(g), g->bias ? g->bias + w->j : NULL);
+		return;
+	}
 	for (int64_t j = w->j; j < w->j + w->n; j += w->p->strip_cols)
 		w->p->strip(g->c + w->i * g->ldc + j, g->ldc, g->a + w->i * g->lda, g->lda, &w->b, j, w->m,
 		            least(w->j + w->n - j, w->p->strip_cols), g->k, start_of(g), g->bias ? g->bias + j : NULL);

@@ -9,6 +9,10 @@
  * it is multiplied as it is turned, without leaving the registers. */
 #include "panel.h"
 
+#if LANES == 8
+#include "by_blocks.h"
+#endif
+
 #if LANES == 16
 #define ROWS 14
 #define ROW_COUNTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
@@ -336,6 +340,12 @@ static int64_t strips_of_row(float *c, const float *a, const struct product_matr
 
 #if LANES == 16
 extern const struct ft_product ft_product_avx2;
+
+static void by_blocks(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j, int64_t m,
+                      int64_t n, int64_t k, enum product_start start, const float *bias)
+{
+	ft_product_avx2.by_blocks(c, ldc, a, lda, b, j, m, n, k, start, bias);
+}
 #endif
 
 static void strip(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j, int64_t m,
@@ -364,4 +374,7 @@ const struct ft_product JOIN(ft_product_, FT_ISA) = {
 	.pack_cols = pack_cols,
 	.tile = tile,
 	.strip = strip,
+#if LANES > 4
+	.by_blocks = by_blocks,
+#endif
 };

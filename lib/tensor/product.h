@@ -9,7 +9,8 @@
  * values of k, in their order, added to what the chain before it has left. So
  * neither the size of a tile, nor how the work is shared, nor the rows around
  * it change a bit of a row, and AVX2 and AVX-512 give the same bytes. That holds
- * for products of few rows, too, which read B but once and pack nothing.
+ * for products of few rows, too, which read B but once and pack nothing; only those by
+ * blocks, which have to be asked for, are sums of another kind.
  *
  * B may be of a type that weights are stored in. It is widened where it is packed,
  * so the result is that of widening all of it first.
@@ -29,6 +30,8 @@
 
 /* Most rows of A that a strip takes. */
 #define PRODUCT_FEW 16
+/* Most that are faster by blocks. */
+#define PRODUCT_BY_BLOCKS 4
 
 /* B: rows of `ld` numbers of F32, F16, BF16 or of a type in blocks, at any alignment. `turned`: it is
  * stored [n, k]. */
@@ -63,6 +66,11 @@ struct ft_product {
 	 * k. A is [m, k]; c and bias are those of the strip. */
 	void (*strip)(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j,
 	              int64_t m, int64_t n, int64_t k, enum product_start start, const float *bias);
+	/* The same of m <= PRODUCT_BY_BLOCKS rows and any number of columns of a turned B of FT_Q8_0 or FT_Q4_0, with k > 0:
+	 * as precise, in other bits, which depend neither on the other rows nor on the instruction set, either (by_blocks.h).
+	 * NULL: there is none. */
+	void (*by_blocks)(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j,
+	                  int64_t m, int64_t n, int64_t k, enum product_start start, const float *bias);
 };
 #define PRODUCT_SLACK 16
 #define PRODUCT_AHEAD 64

@@ -331,6 +331,64 @@ static void check_stored(enum ft_dtype type)
 	is_int(wrong, 0, ft_dtype_name(type));
 }
 
+/* Sums by blocks are as near to the real ones as sums of floats, with numbers of very different sizes, too; and alike to
+ * the bit whatever rows are around a row, on however many threads. */
+static void check_by_blocks(enum ft_dtype type)
+{
+	enum { M = 4, K = 6432, C = 67 }; /* segments that are not all made at once, the last not whole */
+	static float a[M * K], wide[C * K], got[M * C], alone[M * C], floats[M * C], bias[C];
+	static unsigned char narrow[C * K * 2 + 1];
+	struct ft_rng r;
+	ft_rng_init(&r, 11, (uint64_t)type);
+	for (int i = 0; i < M * K; i++)
+		a[i] = (float)(ft_rng_normal(&r) * (i % 97 ? 1 : 50));
+	for (int i = 0; i < C * K; i++)
+		wide[i] = (float)ft_rng_normal(&r);
+	for (int i = 0; i < C; i++)
+		bias[i] = (float)ft_rng_normal(&r);
+	ft_narrow(narrow + 1, wide, type, C * K);
+	ft_widen(wide, narrow + 1, type, C * K);
+	struct ft_gemm g = { .tb = true, .m = M, .n = C, .k = K, .a = a, .lda = K, .b = narrow + 1, .b_type = type, .ldb = K,
+	                     .ldc = C, .bias = bias, .c = floats };
+	ft_gemm(&g);
+	g.by_blocks = true;
+	double worst[2] = { 0 };
+	int wrong = 0;
+	for (int threads = 1; threads <= 4; threads++) {
+		ft_threads_set(threads);
+		g.m = M, g.a = a, g.c = got;
+		ft_gemm(&g);
+		for (int few = 1; few <= 3; few++)
+			for (int row = 0; row < M; row += few) {
+				g.m = M - row < few ? M - row : few, g.a = a + row * K, g.c = alone + row * C;
+				ft_gemm(&g);
+				wrong += memcmp(g.c, got + row * C, (size_t)g.m * C * sizeof *got) != 0;
+			}
+	}
+	ft_threads_set(0);
+	ok(wrong == 0, "%s by blocks: rows do not depend on each other, or on threads", ft_dtype_name(type));
+	for (int i = 0; i < M * C; i++) {
+		double want = bias[i % C], size = 0;
+		for (int l = 0; l < K; l++) {
+			double product = (double)a[i / C * K + l] * wide[i % C * K + l];
+			want += product;
+			size += product * product;
+		}
+		worst[0] = fmax(worst[0], fabs(want - got[i]) / sqrt(size));
+		worst[1] = fmax(worst[1], fabs(want - floats[i]) / sqrt(size));
+	}
+	ok(worst[0] <= worst[1], "%s by blocks: as precise as floats (%.2g, %.2g)", ft_dtype_name(type), worst[0], worst[1]);
+	g.m = 2, g.a = a, g.c = got, g.bias = NULL, g.add = true;
+	memset(got, 0, sizeof got);
+	a[3] = NAN, a[2 * K - 1] = -INFINITY;
+	ft_gemm(&g);
+	ok(!isfinite(got[0]) && !isfinite(got[C - 1]) && !isfinite(got[C]), "what is not finite stays so");
+	memset(a, 0, 2 * K * sizeof *a);
+	a[5] = 1e-38f, got[0] = got[C - 1] = 3;
+	ft_gemm(&g);
+	ok(got[0] == 3 && got[C - 1] == 3, "zeros, and next to nothing");
+}
+
 int main(void)
 {
 	const struct ft_kernels *k = ft_kernels();
@@ -353,5 +411,7 @@ int main(void)
 	static const enum ft_dtype stored[] = { FT_F32, FT_F16, FT_BF16, FT_Q8_0, FT_Q4_0, FT_NF4 };
 	for (size_t i = 0; i < sizeof stored / sizeof *stored; i++)
 		check_stored(stored[i]);
+	check_by_blocks(FT_Q8_0);
+	check_by_blocks(FT_Q4_0);
 	return tap_done();
 }

@@ -1,6 +1,7 @@
 /* stored.c - weights that stay in the type they are stored in give what widened ones give, to
- * the bit: looked up, multiplied forward and back, and as the table of a language model. */
-#include "ft/graph.h"
+ * the bit: looked up, multiplied forward and back, and as the table of a language model; but not while a text is
+ * generated. */
+#include "ft/cache.h"
 #include "ft/rng.h"
 #include "tests/tap.h"
 
@@ -93,10 +94,54 @@ static void check_type(enum ft_dtype type)
 	}
 }
 
+/* y [rows, INNER] of a linear function in a pass that goes on from a cache, or does not. */
+static void map(struct ft_tensor *w, float *numbers, int64_t rows, struct ft_cache *c, float *y)
+{
+	struct ft_tensor x = { .data = numbers, .rows = rows, .cols = WIDTH };
+	struct ft_graph *g = ft_graph_new();
+	ft_graph_cache(g, c);
+	ft_graph_begin(g, FT_INFER, 0, 0);
+	struct ft_tensor *out = ft_linear(g, &x, w, NULL);
+	ok(out != NULL, "%lld rows%s", (long long)rows, c ? ", generating" : "");
+	if (out)
+		memcpy(y, out->data, (size_t)(rows * INNER) * sizeof *y);
+	ft_graph_free(g);
+}
+
+/* Generating, few rows are multiplied another way (kernels.h): no less precise, and only few. */
+static void check_generating(enum ft_dtype type)
+{
+	static float x[8 * WIDTH], y[2][8 * INNER], want[8 * INNER];
+	struct weights wide = { 0 }, stored = { 0 };
+	struct ft_cache *c = ft_cache_new();
+	struct ft_rng r;
+	make_weights(&wide, &stored, type);
+	ft_rng_init(&r, 5, 1);
+	for (int i = 0; i < 8 * WIDTH; i++)
+		x[i] = (float)ft_rng_normal(&r);
+	map(&wide.t[UP], x, 8, NULL, want);
+	map(&stored.t[UP], x, 8, c, y[0]);
+	bool blocks = type == FT_Q8_0 || type == FT_Q4_0, exact = strcmp(ft_gemm_name(), "tiles") == 0;
+	ok(!exact || memcmp(want, y[0], sizeof want) == 0, "%s: many rows are the same bits", ft_dtype_name(type));
+	map(&stored.t[UP], x, 2, c, y[1]);
+	float worst = 0;
+	for (int i = 0; i < 2 * INNER; i++)
+		worst = fmaxf(worst, fabsf(want[i] - y[1][i]));
+	ok(worst < 1e-5f, "few rows are near (%.2g)", worst);
+	ok(!exact || (worst > 0) == blocks, "by blocks, if there are any");
+	for (int i = 0; i < WEIGHTS; i++) {
+		free(wide.t[i].data);
+		free(stored.bytes[i]);
+	}
+	ft_cache_free(c);
+}
+
 int main(void)
 {
 	static const enum ft_dtype all[] = { FT_F32, FT_F16, FT_BF16, FT_Q8_0, FT_Q4_0, FT_NF4 };
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		check_type(all[i]);
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		check_generating(all[i]);
 	return tap_done();
 }
