@@ -116,9 +116,10 @@ check-mpi: check-deps ## builds with MPI in build/mpi, and runs the tests of sev
 	@$(MAKE) --no-print-directory -s -j2 MPI=1 all
 	@FT_TEST_LONG=1 tests/run build/mpi tests/mpi/*.t tests/pipe/cluster.t
 
-check-all: check-deps check-mpi ## the tests with the long ones and those of several ranks, then again under the sanitizers
+check-all: check-deps check-mpi ## the tests with the long ones and those of several ranks, with plain kernels, and under the sanitizers
 	@$(MAKE) --no-print-directory -s -j2 all units
 	@FT_TEST_LONG=1 tests/run $(BUILD)
+	@FT_ISA=base tests/run $(BUILD)
 	@$(MAKE) --no-print-directory -j2 SANITIZE=address,undefined OPT='-O1 -g' all units
 	@tests/run build/sanitize
 	@$(MAKE) --no-print-directory -j2 MPI=1 SANITIZE=address,undefined OPT='-O1 -g' all

@@ -131,9 +131,8 @@ struct ft_gemm {
 	bool by_blocks; /* few rows with weights in blocks may be summed in the way that is as fast as these are read. It is as
 	                   precise, but other bits than those of many rows */
 };
-/* On all threads. With tiles (ft_gemm_name) a row of C depends on that row of A and
- * on B alone, to the bit: not on m, nor on the number of threads, nor on whether B was
- * widened before. */
+/* On all threads. A row of C depends on that row of A and on B alone, to the bit: not on m, nor
+ * on the number of threads, nor on whether B was widened before. */
 void ft_gemm(const struct ft_gemm *g);
 /* On the calling thread; from inside ft_parallel(). */
 void ft_gemm_one(const struct ft_gemm *g);
@@ -143,9 +142,8 @@ struct ft_gemm_room {
 	size_t shared, own;
 };
 void ft_gemm_plan(const struct ft_gemm *g, struct ft_gemm_room *room);
-/* Whether a matrix of this type is better left where it lies than widened: with tiles. A BLAS
- * library wants aligned floats. */
-bool ft_gemm_takes(enum ft_dtype type, const void *b);
+/* Whether a matrix of this type can be multiplied as it lies, without widening it. */
+bool ft_gemm_takes(enum ft_dtype type);
 
 /* The r greatest singular values of w [rows, cols], in descending order, and their vectors: of the rows `left` [r, rows],
  * of the columns `right` [r, cols]. On the calling thread, so that the result does not depend on how many there are.

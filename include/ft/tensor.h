@@ -74,7 +74,5 @@ void ft_tensor_floats(const struct ft_tensor *t, int64_t row, int64_t n, float *
 /* Names the instruction set the kernels use: "avx512", "avx2" or "base". The
  * environment's FT_ISA chooses a lesser one. Part of a result's identity. */
 const char *ft_isa(void);
-/* Who multiplies matrices: "tiles", or what a BLAS library says of itself. */
-const char *ft_gemm_name(void);
 
 #endif

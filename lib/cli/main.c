@@ -38,7 +38,7 @@ static void print_version(const struct ft_tool *tool)
 	       ""
 #endif
 	);
-	printf("Numerics: %s kernels, products by %s, %d threads\n", ft_isa(), ft_gemm_name(), ft_threads());
+	printf("Numerics: %s kernels, %d threads\n", ft_isa(), ft_threads());
 }
 
 int ft_print_flush(void) /* `/dev/full`, a closed stdout */

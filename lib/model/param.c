@@ -285,7 +285,7 @@ static int load_stored(const char *where, struct ft_param *p, const struct ft_st
 static bool may_stay(const struct ft_model *m, const struct ft_param *p, const struct ft_stored *t)
 {
 	bool other_way = p->turned && !t->turned;
-	return p->rank == 2 && !other_way && (!p->trains || m->reads) && ft_gemm_takes(t->dtype, t->data);
+	return p->rank == 2 && !other_way && (!p->trains || m->reads) && ft_gemm_takes(t->dtype);
 }
 
 static int alloc_param(struct ft_param *p)

@@ -7,14 +7,11 @@
  * With few rows they share out the columns, and pack what they need as they go.
  * Neither changes anything in the numbers (product.h), so it may follow the number
  * of threads.
- *
- * Processors without tiles of their own use BLAS, where there is one.
  */
 #include "ft/kernels.h"
 #include "ft/mem.h"
 #include "ft/tensor.h"
 #include "ft/thread.h"
-#include "blas.h"
 #include "product.h"
 
 #include <stdlib.h>
@@ -185,9 +182,7 @@ __attribute__((noinline)) static void multiply_on_stack(const struct piece *w)
 static void run_piece(const struct piece *w)
 {
 	int thread = ft_thread_id();
-	if (!w->p)
-		blas_product(w->g, w->i, w->j, w->m, w->n);
-	else if (has_few_rows(w->g, w->m))
+	if (has_few_rows(w->g, w->m))
 		multiply_few(w);
 	else if (thread < nspaces && spaces[thread].rows)
 		multiply(w, &spaces[thread]);
@@ -196,8 +191,6 @@ static void run_piece(const struct piece *w)
 }
 
 /* ---- pieces for all threads ---- */
-
-static int64_t tile_cols(const struct piece *w) { return w->p ? w->p->cols : 16; }
 
 struct pieces {
 	struct piece whole;
@@ -227,7 +220,7 @@ static void columns_piece(void *ctx, size_t t)
 {
 	const struct pieces *s = ctx;
 	struct piece w = s->whole;
-	int64_t cols = tile_cols(&w), tiles = ceil_div(w.n, cols), from = cut(tiles, s->parts, (int64_t)t) * cols;
+	int64_t cols = w.p->cols, tiles = ceil_div(w.n, cols), from = cut(tiles, s->parts, (int64_t)t) * cols;
 	w.n = least(w.n, cut(tiles, s->parts, (int64_t)t + 1) * cols) - from;
 	w.j += from;
 	run_piece(&w);
@@ -265,35 +258,20 @@ static void by_strips(const struct piece *w)
 
 static void by_columns(const struct piece *w, double work)
 {
-	int64_t pieces = ft_threads() * (w->p && has_few_rows(w->g, w->m) ? FEW_PIECES : 1);
-	struct pieces s = { *w, least(pieces, ceil_div(w->n, tile_cols(w))) };
+	int64_t pieces = ft_threads() * (has_few_rows(w->g, w->m) ? FEW_PIECES : 1);
+	struct pieces s = { *w, least(pieces, ceil_div(w->n, w->p->cols)) };
 	ft_parallel_work((size_t)s.parts, work, columns_piece, &s);
 }
 
-/* NULL: BLAS does it, which wants floats. Tiles for a processor of which nothing special is
- * known are otherwise only for where there is no BLAS. */
-static const struct ft_product *tiles(enum ft_dtype type)
+bool ft_gemm_takes(enum ft_dtype type)
 {
-	const struct ft_product *p = ft_kernels()->product;
-	return p->general && type == FT_F32 && blas_name() ? NULL : p;
-}
-
-const char *ft_gemm_name(void)
-{
-	return tiles(FT_F32) ? "tiles" : blas_name();
-}
-
-bool ft_gemm_takes(enum ft_dtype type, const void *b)
-{
-	bool known = ft_dtype_widens(type) && type != FT_F64;
-	bool floats = type == FT_F32 && (uintptr_t)b % sizeof(float) == 0;
-	return floats || (known && tiles(FT_F32));
+	return ft_dtype_widens(type) && type != FT_F64;
 }
 
 static struct piece whole(const struct ft_gemm *g)
 {
 	struct product_matrix b = { .data = g->b, .type = g->b_type, .turned = g->tb, .ld = g->ldb };
-	return (struct piece){ .g = g, .p = tiles(g->b_type), .m = g->m, .n = g->n, .k = g->k, .b = b };
+	return (struct piece){ .g = g, .p = ft_kernels()->product, .m = g->m, .n = g->n, .k = g->k, .b = b };
 }
 
 /* A product of few rows is worth for threads what it costs to read B. */
@@ -307,7 +285,7 @@ static double work_of(const struct ft_gemm *g)
 static bool packs_first(const struct piece *w)
 {
 	int threads = ft_threads();
-	bool many_rows = w->p && w->m >= 8 * w->p->rows * threads && (threads > 1 || w->m > BLOCK_ROWS);
+	bool many_rows = w->m >= 8 * w->p->rows * threads && (threads > 1 || w->m > BLOCK_ROWS);
 	return many_rows && w->k > 0 && work_of(w->g) >= FT_WORK_MIN;
 }
 
@@ -316,8 +294,7 @@ void ft_gemm(const struct ft_gemm *g)
 	struct piece w = whole(g);
 	if (g->m == 0 || g->n == 0)
 		return;
-	if (w.p)
-		grow_spaces();
+	grow_spaces();
 	if (shared && packs_first(&w))
 		by_strips(&w);
 	else
@@ -327,7 +304,7 @@ void ft_gemm(const struct ft_gemm *g)
 void ft_gemm_plan(const struct ft_gemm *g, struct ft_gemm_room *room)
 {
 	struct piece w = whole(g);
-	if (!w.p || g->m == 0 || g->n == 0)
+	if (g->m == 0 || g->n == 0)
 		return;
 	size_t k = (size_t)least(w.k, SHARED_DEPTH), depth = (size_t)least(w.k, PRODUCT_DEPTH);
 	size_t all = k * (size_t)least(w.n, strip_columns(&w, (int64_t)k)) * sizeof(float);

@@ -366,7 +366,6 @@ static void strip(float *c, int64_t ldc, const float *a, int64_t lda, const stru
 #define JOIN(a, b) JOIN_(a, b)
 extern const struct ft_product JOIN(ft_product_, FT_ISA);
 const struct ft_product JOIN(ft_product_, FT_ISA) = {
-	.general = LANES == 4,
 	.rows = ROWS,
 	.cols = COLS,
 	.strip_cols = STRIP,

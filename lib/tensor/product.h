@@ -49,7 +49,6 @@ enum product_start {
 };
 
 struct ft_product {
-	bool general; /* of no special instruction set: a BLAS library may be faster */
 	int rows, cols, strip_cols;
 	/* panel [k][rows] of m <= rows rows of A; `turned`: A is stored [k, m].
 	 * A panel is written a little over its end: PRODUCT_SLACK floats. */

@@ -1,20 +1,60 @@
-/* svd.c - principal directions of a matrix. */
-#include "blas.h"
+/* svd.c - principal directions of a matrix, by OpenBLAS's LAPACK. The only file with cblas.h.
+ *
+ * The library is opened when it is first needed: no other run pays the few
+ * milliseconds that its start takes. */
 #include "ft/err.h"
+#include "ft/kernels.h"
 #include "ft/mem.h"
+#include "ft/thread.h"
 
+#include <cblas.h>
+#include <dlfcn.h>
 #include <limits.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+typedef void sgesdd_function(const char *jobz, const blasint *m, const blasint *n, float *a, const blasint *lda, float *s,
+                             float *u, const blasint *ldu, float *vt, const blasint *ldvt, float *work,
+                             const blasint *lwork, blasint *iwork, blasint *info, size_t jobz_len);
+static sgesdd_function *sgesdd; /* NULL: there is none */
+
+static void open_library(void)
+{
+	ft_threads(); /* which tells OpenMP, and so BLAS, to use one outside of our regions */
+	void *lib = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
+	int (*parallel)(void) = lib ? (int (*)(void))dlsym(lib, "openblas_get_parallel") : NULL;
+	void (*set_threads)(int) = lib ? (void (*)(int))dlsym(lib, "openblas_set_num_threads") : NULL;
+	/* The OpenMP build runs a call on one thread then; the pthread build must be told. */
+	if (parallel && set_threads && parallel() == 1)
+		set_threads(1);
+	sgesdd = lib ? (sgesdd_function *)dlsym(lib, "sgesdd_") : NULL;
+}
+
+static bool available(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, open_library);
+	return sgesdd != NULL;
+}
+
 /* The arrays of LAPACK. It counts along columns, so what it is given is w's transpose. */
 struct svd {
-	int m, n, k; /* w is [n, m]; the lesser */
-	float *w, *values, *right, *left, *work;
-	int *indices;
-	int length; /* of work */
+	blasint m, n, k; /* w is [n, m]; the lesser */
+	float *w, *values, *right, *left, *work; /* [n, m], which is overwritten; [k]; [k, m]; [n, k] */
+	blasint *indices; /* [8 k] */
+	blasint length;   /* of work */
 };
+
+/* Returns LAPACK's info, 0 for success. With length -1 nothing is computed, and work[0] becomes the length to use. */
+static blasint decompose(struct svd *s)
+{
+	blasint info = 0;
+	sgesdd("S", &s->m, &s->n, s->w, &s->m, s->values, s->right, &s->m, s->left, &s->k, s->work, &s->length, s->indices, &info,
+	       1);
+	return info;
+}
 
 static void free_svd(struct svd *s)
 {
@@ -29,14 +69,14 @@ static void free_svd(struct svd *s)
 static int new_svd(struct svd *s, const struct ft_tensor *w)
 {
 	float asked = 0;
+	if (!available())
+		return ft_fail(FT_EFAIL, "libopenblas.so.0 is not there, or has no LAPACK");
 	if (w->rows > INT_MAX || w->cols > INT_MAX)
 		return ft_fail(FT_EFAIL, "a matrix that is too large for LAPACK");
-	s->n = (int)w->rows;
-	s->m = (int)w->cols;
+	*s = (struct svd){ .n = (blasint)w->rows, .m = (blasint)w->cols, .work = &asked, .length = -1 };
 	s->k = s->m < s->n ? s->m : s->n;
-	if (blas_svd(s->m, s->n, NULL, NULL, NULL, NULL, &asked, -1, NULL) == BLAS_NONE)
-		return ft_fail(FT_EFAIL, "libopenblas.so.0 is not there, or has no LAPACK");
-	s->length = (int)asked;
+	decompose(s);
+	s->length = (blasint)asked;
 	s->w = ft_alloc((size_t)s->m, (size_t)s->n * sizeof *s->w);
 	s->values = ft_alloc((size_t)s->k, sizeof *s->values);
 	s->right = ft_alloc((size_t)s->m, (size_t)s->k * sizeof *s->right);
@@ -62,13 +102,13 @@ int ft_svd(const struct ft_tensor *w, int64_t r, float *left, float *values, flo
 	if (rc == FT_OK)
 		ft_tensor_floats(w, 0, w->rows, s.w);
 	rc = rc ? rc : check_values(&s);
-	if (rc == FT_OK && blas_svd(s.m, s.n, s.w, s.values, s.right, s.left, s.work, s.length, s.indices) != 0)
+	if (rc == FT_OK && decompose(&s) != 0)
 		rc = ft_fail(FT_EFAIL, "its singular values do not converge");
 	if (rc == FT_OK) {
 		memcpy(values, s.values, (size_t)r * sizeof *values);
 		memcpy(right, s.right, (size_t)r * (size_t)s.m * sizeof *right);
 		for (int64_t k = 0; k < r; k++)
-			for (int64_t i = 0; i < s.n; i++)
+			for (blasint i = 0; i < s.n; i++)
 				left[k * s.n + i] = s.left[i * s.k + k];
 	}
 	free_svd(&s);

@@ -83,9 +83,9 @@ static int add(json_t *identity, const char *key, json_t *v)
 json_t *identity_make(struct run *r)
 {
 	const json_t *base = json_object_get(json_object_get(ft_model_meta(r->m), "base"), "digest");
-	json_t *v = json_pack("{s:s, s:O?, s:O?, s:s, s:b, s:s, s:s}", "version", FT_VERSION, "options",
+	json_t *v = json_pack("{s:s, s:O?, s:O?, s:s, s:b, s:s}", "version", FT_VERSION, "options",
 	                      json_object_get(ft_invocation(), "options"), "base", base, "header of the batches",
-	                      ft_reader_id(r->data), "log", r->o->log != NULL, "kernels", ft_isa(), "products", ft_gemm_name());
+	                      ft_reader_id(r->data), "log", r->o->log != NULL, "kernels", ft_isa());
 	char parts[24];
 	snprintf(parts, sizeof parts, "%lld", (long long)r->o->parts); /* may be chosen, and is in no option then */
 	int rc = v ? add(v, "plan", plan_digest(r->m)) : ft_fail(FT_EFAIL, "out of memory for a checkpoint");

@@ -272,9 +272,9 @@ static int fold(struct run *r)
 
 static int summarise(struct run *r)
 {
-	json_t *t = json_pack("{s:I, s:I, s:I, s:f, s:f, s:s, s:s}", "steps", (json_int_t)r->step, "tokens",
+	json_t *t = json_pack("{s:I, s:I, s:I, s:f, s:f, s:s}", "steps", (json_int_t)r->step, "tokens",
 	                      (json_int_t)r->all_tokens, "supervised", (json_int_t)r->all_units, "loss", r->last_loss,
-	                      "lr", r->rate, "kernels", ft_isa(), "products", ft_gemm_name());
+	                      "lr", r->rate, "kernels", ft_isa());
 	int rc = FT_OK;
 	if (r->o->parts > 1)
 		rc = ft_json_set(t, "parts", json_integer(r->o->parts));

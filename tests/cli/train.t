@@ -229,7 +229,7 @@ like 'names step and row' "$(cat .err)" 'step 1: the loss is inf \(rows: a:2\); 
 ft-train -q -m regress.ft --log huge.log -o none.ft huge.bat 2>.err
 is 'the log has it as it is' "$(cat huge.log)" '{"step":1,"epoch":0,"loss":"inf","applied":false,"rows":"a:2"}'
 ok 'which ft-report reads' ft-report huge.log
-fails 'a rate that is too high' 3 ft-train -q -m plan.ft --lr 1e3 --warmup 0 --clip 0 -o none.ft train.bat
+fails 'a rate that is too high' 3 ft-train -q -m plan.ft --lr 1e3 --weight-decay 100 --warmup 0 --clip 0 -o none.ft train.bat
 like 'ends in a loss that is not finite' "$(cat .err)" 'step [0-9]+: the (loss|gradient norm) is -?(nan|inf) \(rows: train\.tsv:[0-9]+'
 is 'nothing is written' "$(ls none.ft 2>/dev/null)" ''
 printf '%s\n' '{"ft":1,"kind":"batches","meta":{"task":"classify","labels":["neg","pos"]}}' '{"end":0}' | ft-cat --from-json >empty.bat

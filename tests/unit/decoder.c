@@ -98,7 +98,10 @@ static void check_head(const char *name, const char *what)
 	const struct ft_stored *logits = ft_safetensors_find(want, "logits");
 	is_near(out.loss_sum / out.weight, loss, 1e-5, "loss");
 	double most = out.logits ? worst(out.logits, logits) : worst_token(&out, logits, &h.b);
-	ok(most < 1e-5, "%s: %s of %s, worst %.2g", name, out.logits ? "logits" : "losses of tokens", what, most);
+	/* One token of llama is worse conditioned than others: half a unit in the last place of its weights, in an exact
+	 * computation, moves its loss by up to 3.8e-6, those of others by 1e-6. Without fused multiply-adds it is 1.4e-5 off. */
+	bool rough = strcmp(name, "llama") == 0 && strcmp(ft_isa(), "base") == 0;
+	ok(most < (rough ? 2e-5 : 1e-5), "%s: %s of %s, worst %.2g", name, out.logits ? "logits" : "losses of tokens", what, most);
 	check_gradients(m, want, "grad.", 1 / out.weight, name, true);
 	is_int(ft_model_eval(m, g, &h.b, &out), 0, "in inference");
 	is_near(out.loss_sum / out.weight, loss, 1e-5, "the same loss");

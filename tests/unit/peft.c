@@ -358,6 +358,9 @@ int main(void)
 	check_mutations("tokens-alone", "tests/ref/decoders/gpt2/tiny-lm", "adapter_model.safetensors", 50);
 	check_row_refusals();
 	check_refusals();
+	static char path[6000];
+	memset(path, 'x', sizeof path - 1);
+	ok(!ft_adapter_is(path) && strstr(ft_message(), "name too long"), "a path that is too long is none");
 	char command[100];
 	snprintf(command, sizeof command, "rm -rf %s", scratch);
 	ok(system(command) == 0, "tidied up");

@@ -165,8 +165,6 @@ static const char *reason(void)
 #ifdef __SANITIZE_ADDRESS__
 	return "a sanitizer has memory of its own";
 #endif
-	if (strcmp(ft_gemm_name(), "tiles") != 0)
-		return "BLAS has memory of its own";
 	return !getenv("BUILD") || !mkdtemp(dir) ? "no build is named" : NULL;
 }
 
