@@ -130,9 +130,10 @@ if strace -o /dev/null true 2>/dev/null && ! ft-cat --version | grep -q sanitize
 	first=$(grep -n 'ck\.new' saves | head -n 1 | cut -d : -f 1) last=$(grep -n 'ck\.lock' saves | tail -n 1 | cut -d : -f 1)
 	step=9
 	[ -z "${FT_TEST_LONG:-}" ] || step=1
-	# Each as its name and how many of that name there were: "rename 2". How often memory is asked for differs from run to run.
+	# Each as its name and how many of that name there were: "rename 2". How often memory and random numbers are asked
+	# for differs from run to run.
 	sed 's/(.*//' saves | awk -v from=$first -v to=$last -v step=$step '
-		{ n[$1]++ } NR >= from && NR <= to && (NR - from) % step == 0 && $1 != "brk" { print $1, n[$1] }' >points
+		{ n[$1]++ } NR >= from && NR <= to && (NR - from) % step == 0 && $1 !~ /^(brk|getrandom)$/ { print $1, n[$1] }' >points
 	is "killed at $(wc -l <points) of $((last - first + 1)) system calls" "$(
 		while read -r name nth; do
 			fresh
