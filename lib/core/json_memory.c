@@ -73,7 +73,7 @@ static size_t read_text(void *to, size_t n, void *ctx)
 
 json_t *ft_json_decode(const char *text, size_t n, size_t flags, json_error_t *e, bool *no_memory)
 {
-	struct text t = { text, n };
+	struct text t = { n ? text : "", n }; /* of nothing memcpy() wants to know where, too */
 	reading = true;
 	refused = false;
 	json_t *v = json_load_callback(read_text, &t, flags, e);
