@@ -1,10 +1,10 @@
 /* by_blocks.h - products of few rows with weights in blocks (FT_Q8_0, FT_Q4_0), whose sums within a block are whole
  * numbers: weights are neither turned nor widened to floats, and are read as fast as memory gives them.
  *
- * A segment of a row of A is taken in a unit of its own, a power of two, as whole numbers of 29 bits and a sign: 2^15 high
- * + low, both of 16 bits. What is at least a 32nd of the greatest stays what it was, as a float has 24 bits; the rest
- * is wrong by half a unit at most, 2^-29 of the greatest. Times the numbers of a block they are summed exactly: each of
- * 8 sums is of 4 products, has 24 bits, and becomes a float as it is. Only then comes the scale of the block.
+ * A segment of a row of A is taken in a unit of its own, a power of two, as whole numbers of 29 bits and a sign:
+ * 2^15 high + low, both of 16 bits. What is at least a 32nd of the greatest stays what it was, as a float has 24 bits;
+ * the rest is wrong by half a unit at most, 2^-29 of the greatest. Times the numbers of a block they are summed exactly:
+ * each of 8 sums is of 4 products, has 24 bits, and becomes a float as it is. Only then comes the scale of the block.
  *
  * It is AVX2's, which waits for memory already.
  */
@@ -132,7 +132,8 @@ INLINE void add_columns(enum ft_dtype t, int rows, float *c, int64_t ldc, const 
 {
 	for (int64_t j = 0; j < n; j++, columns += stride)
 		for (int64_t s = 0, l = 0; s < all; s++, l += SEGMENT)
-			sum_segment(t, rows, c + j, ldc, x + s, all, columns + stored_bytes(t, l), k - l < SEGMENT ? k - l : SEGMENT);
+			sum_segment(t, rows, c + j, ldc, x + s, all, columns + stored_bytes(t, l),
+			            k - l < SEGMENT ? k - l : SEGMENT);
 }
 
 static void begin_rows(float *c, int64_t ldc, int64_t m, int64_t n, enum product_start start, const float *bias)
@@ -146,8 +147,8 @@ static void begin_rows(float *c, int64_t ldc, int64_t m, int64_t n, enum product
 
 _Static_assert(PRODUCT_BY_BLOCKS == 4, "a case for each number of rows");
 /* As product.h says. */
-static void by_blocks(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j, int64_t m,
-                      int64_t n, int64_t k, enum product_start start, const float *bias)
+static void by_blocks(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j,
+                      int64_t m, int64_t n, int64_t k, enum product_start start, const float *bias)
 {
 	struct segment x[SEGMENTS];
 	const int64_t stride = stored_bytes(b->type, b->ld), most = SEGMENTS / m;

@@ -341,8 +341,8 @@ static int64_t strips_of_row(float *c, const float *a, const struct product_matr
 #if LANES == 16
 extern const struct ft_product ft_product_avx2;
 
-static void by_blocks(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j, int64_t m,
-                      int64_t n, int64_t k, enum product_start start, const float *bias)
+static void by_blocks(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j,
+                      int64_t m, int64_t n, int64_t k, enum product_start start, const float *bias)
 {
 	ft_product_avx2.by_blocks(c, ldc, a, lda, b, j, m, n, k, start, bias);
 }

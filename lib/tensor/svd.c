@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef void sgesdd_function(const char *jobz, const blasint *m, const blasint *n, float *a, const blasint *lda, float *s,
-                             float *u, const blasint *ldu, float *vt, const blasint *ldvt, float *work,
+typedef void sgesdd_function(const char *jobz, const blasint *m, const blasint *n, float *a, const blasint *lda,
+                             float *s, float *u, const blasint *ldu, float *vt, const blasint *ldvt, float *work,
                              const blasint *lwork, blasint *iwork, blasint *info, size_t jobz_len);
 static sgesdd_function *sgesdd; /* NULL: there is none */
 
@@ -51,8 +51,8 @@ struct svd {
 static blasint decompose(struct svd *s)
 {
 	blasint info = 0;
-	sgesdd("S", &s->m, &s->n, s->w, &s->m, s->values, s->right, &s->m, s->left, &s->k, s->work, &s->length, s->indices, &info,
-	       1);
+	sgesdd("S", &s->m, &s->n, s->w, &s->m, s->values, s->right, &s->m, s->left, &s->k, s->work, &s->length,
+	       s->indices, &info, 1);
 	return info;
 }
 
