@@ -234,7 +234,7 @@ static int describe(const struct merge *m)
 		rc = part ? ft_json_append(parts, part) : ft_last_error();
 	}
 	if (rc == FT_OK && train)
-		rc = ft_json_set(meta, "train", json_deep_copy(train));
+		rc = ft_json_set(meta, "train", ft_json_deep_copy(train));
 	if (rc < 0) {
 		json_decref(parts);
 		return rc;

@@ -18,10 +18,16 @@
 json_t *ft_json_decode(const char *text, size_t n, size_t flags, json_error_t *e, bool *no_memory);
 /* Whether jansson was ever refused memory: what it holds may be not all of it, and must not be written. */
 bool ft_json_incomplete(void);
+/* FT_EFAIL, if so: for what would otherwise be taken for complete. */
+int ft_json_whole(void);
 /* Says that all that jansson held then has been dropped. */
 void ft_json_dropped(void);
 /* As json_dumps(), which must not be called itself. NULL: out of memory. From malloc. */
 char *ft_json_dumps(const json_t *v, size_t flags);
+/* As json_copy() and json_deep_copy(), which leave out members that they have no memory for. NULL: out of memory, with a
+ * message; or of NULL. */
+json_t *ft_json_copy(const json_t *v);
+json_t *ft_json_deep_copy(const json_t *v);
 /* Reads a whole file. NULL on failure (FT_EFAIL, FT_EFORMAT). New reference. */
 json_t *ft_json_load(const char *path);
 /* Reads `n` bytes; `where` names them in errors. New reference. */

@@ -172,7 +172,7 @@ static int set_numbers(const struct folder *f, const json_t *c, json_t *o)
 	int rc = lower ? ft_json_set(o, "activation", json_string(lower)) : FT_EFAIL;
 	free(lower);
 	rc = rc ? rc : ft_json_set(o, "dropout", json_real(dropout));
-	return rc ? rc : ft_json_set(o, "scaling", scaling ? json_deep_copy(scaling) : json_real(1));
+	return rc ? rc : ft_json_set(o, "scaling", scaling ? ft_json_deep_copy(scaling) : json_real(1));
 }
 
 /* reduction_factor: a number, or one for each layer by its number, and "default" for others. */

@@ -77,9 +77,11 @@ static int complete(json_t *o)
 	while (kind && strcmp(p->kind, kind) != 0)
 		p++;
 	json_t *sites = json_array();
-	for (const char *const *s = p->sites; sites && *s; s++)
-		json_array_append_new(sites, json_string(*s));
-	int rc = set_absent(o, "sites", sites);
+	int rc = FT_OK;
+	for (const char *const *s = p->sites; rc == FT_OK && *s; s++)
+		rc = ft_json_append(sites, json_string(*s));
+	int set = set_absent(o, "sites", sites); /* takes them */
+	rc = rc ? rc : set;
 	rc = rc ? rc : set_absent(o, "activation", json_string(p->activation));
 	rc = rc ? rc : set_absent(o, "init", json_string(p->init));
 	rc = rc ? rc : set_absent(o, "sum", json_string(p->sum));

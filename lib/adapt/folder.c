@@ -236,7 +236,7 @@ static int find_head(const struct ft_model *m, const struct folder *f, json_t **
 	size_t outputs = outputs_of(*head);
 	if (rc == FT_OK && (!*head || (outputs && outputs == outputs_of(of_base)))) {
 		json_decref(*head);
-		*head = json_deep_copy(noted ? noted : of_base);
+		*head = ft_json_deep_copy(noted ? noted : of_base);
 	}
 	return rc ? rc : *head ? FT_OK : ft_fail(FT_EFAIL, "out of memory for a head");
 }

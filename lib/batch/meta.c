@@ -68,7 +68,7 @@ static int join_template(json_t *meta, struct ft_reader *const *r, size_t n)
 json_t *ft_meta_join(struct ft_reader *const *r, size_t n)
 {
 	static const char *const keys[] = { "tokenizer", "task", "labels", "outputs" };
-	json_t *meta = json_deep_copy(ft_reader_meta(r[0]));
+	json_t *meta = ft_json_deep_copy(ft_reader_meta(r[0]));
 	json_int_t longest = json_integer_value(json_object_get(meta, "max_length"));
 
 	if (!meta) {

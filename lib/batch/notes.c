@@ -35,7 +35,7 @@ static int join_numbers(const json_t *a, const json_t *b, json_t **both)
 
 static int join_lists(const json_t *a, const json_t *b, json_t **both)
 {
-	*both = json_copy((json_t *)a);
+	*both = ft_json_copy(a);
 	if (*both && json_array_extend(*both, (json_t *)b) == 0)
 		return 0;
 	json_decref(*both);

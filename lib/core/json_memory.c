@@ -4,10 +4,12 @@
  * So it is never refused while it reads. What the system does not give comes from a reserve, which is for the rest of what
  * jansson has taken from the text; it is given no more of the text, and what it has read is dropped. When it makes values it
  * leaves out what it has no memory for, and does not always say so: then nothing of JSON is written any more. */
+#include "ft/err.h"
 #include "ft/json.h"
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +54,11 @@ __attribute__((constructor)) static void tell_jansson(void) { json_set_alloc_fun
 
 bool ft_json_incomplete(void) { return __atomic_load_n(&incomplete, __ATOMIC_RELAXED); }
 
+int ft_json_whole(void)
+{
+	return ft_json_incomplete() ? ft_fail(FT_EFAIL, "out of memory for JSON, of which something is missing") : FT_OK;
+}
+
 void ft_json_dropped(void) { __atomic_store_n(&incomplete, false, __ATOMIC_RELAXED); }
 
 struct text {
@@ -85,4 +92,27 @@ json_t *ft_json_decode(const char *text, size_t n, size_t flags, json_error_t *e
 	/* jansson says nothing at all when memory is short at the start. */
 	*no_memory = !v && (refused || !*e->text || json_error_code(e) == json_error_out_of_memory);
 	return v;
+}
+
+/* Takes the copy, which may be not all of it. */
+static json_t *whole(const json_t *v, json_t *copy)
+{
+	if (copy && !refused)
+		return copy;
+	json_decref(copy);
+	if (v)
+		ft_fail(FT_EFAIL, "out of memory for a copy of JSON");
+	return NULL;
+}
+
+json_t *ft_json_copy(const json_t *v)
+{
+	refused = false;
+	return whole(v, json_copy((json_t *)(uintptr_t)v));
+}
+
+json_t *ft_json_deep_copy(const json_t *v)
+{
+	refused = false;
+	return whole(v, json_deep_copy(v));
 }

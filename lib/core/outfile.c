@@ -1,6 +1,7 @@
 /* outfile.c - a file that appears whole or not at all. */
 #include "ft/err.h"
 #include "ft/file.h"
+#include "ft/json.h"
 #include "ft/mem.h"
 
 #include <errno.h>
@@ -118,7 +119,7 @@ int ft_outfile_commit(struct ft_outfile *f)
 	if (!f->path)
 		return FT_OK;
 	int synced = f->temporary ? fsync(f->fd) : 0;
-	int rc = synced < 0 ? ft_fail_errno("%s", f->path) : FT_OK;
+	int rc = synced < 0 ? ft_fail_errno("%s", f->path) : ft_json_whole();
 	int closed = close(f->fd);
 	f->fd = -1;
 	if (rc == FT_OK && closed < 0)

@@ -87,7 +87,7 @@ static int set_head(json_t *config, const struct ft_model *m)
 
 static int write_config(const struct ft_model *m, const char *dir, enum ft_dtype dtype)
 {
-	json_t *config = json_deep_copy(json_object_get(ft_model_meta(m), "config"));
+	json_t *config = ft_json_deep_copy(json_object_get(ft_model_meta(m), "config"));
 	if (!config)
 		return ft_fail(FT_EFAIL, "out of memory for config.json");
 	int rc = set_head(config, m);

@@ -79,14 +79,17 @@ static int keep_messages(const struct talk *k)
 /* The messages without the oldest turns: from message `from` on, behind that of the system. */
 static json_t *recent(const struct talk *k, size_t from)
 {
-	json_t *some = json_array();
-	const json_t *first = json_array_get(k->messages, 0);
+	json_t *some = json_array(), *first = json_array_get(k->messages, 0);
 	const char *role = json_string_value(json_object_get(first, "role"));
-	if (some && from && role && strcmp(role, "system") == 0)
-		json_array_append(some, (json_t *)(uintptr_t)first);
-	for (size_t i = from; some && i < json_array_size(k->messages); i++)
-		json_array_append(some, json_array_get(k->messages, i));
-	return some;
+	int rc = some ? FT_OK : ft_fail(FT_EFAIL, "out of memory for a conversation");
+	if (rc == FT_OK && from && role && strcmp(role, "system") == 0)
+		rc = ft_json_append(some, json_incref(first));
+	for (size_t i = from; rc == FT_OK && i < json_array_size(k->messages); i++)
+		rc = ft_json_append(some, json_incref(json_array_get(k->messages, i)));
+	if (rc == FT_OK)
+		return some;
+	json_decref(some);
+	return NULL;
 }
 
 /* The next message from which a user speaks, behind `from`. */
@@ -105,9 +108,10 @@ static int encode(struct talk *k)
 {
 	for (size_t from = 0;; from = next_turn(k, from)) {
 		json_t *some = recent(k, from);
-		bool any = some && from < json_array_size(k->messages);
-		int rc = any ? ft_chat_encode(k->chat, k->t, some, NULL, &k->whole)
-		             : ft_fail(FT_EFORMAT, "a message of more than %zu tokens", k->o->limit);
+		bool any = from < json_array_size(k->messages);
+		int rc = !some ? ft_last_error()
+		       : any   ? ft_chat_encode(k->chat, k->t, some, NULL, &k->whole)
+		               : ft_fail(FT_EFORMAT, "a message of more than %zu tokens", k->o->limit);
 		json_decref(some);
 		if (rc < 0 || k->whole.n <= k->o->limit) {
 			if (rc == FT_OK && from && !k->left_out)

@@ -198,7 +198,7 @@ static int open_stream(struct ft_model *m, const char *path, const char *base)
 	m->reader = ft_reader_open(path, "model");
 	if (!m->reader)
 		return ft_last_error();
-	m->meta = json_deep_copy(ft_reader_meta(m->reader));
+	m->meta = ft_json_deep_copy(ft_reader_meta(m->reader));
 	if (!m->meta)
 		return ft_fail(FT_EFAIL, "%s: out of memory", m->name);
 	m->config = json_object_get(m->meta, "config");
@@ -329,7 +329,7 @@ static int inherit(json_t *head, const json_t *from, const char *const *keys, si
 	for (size_t i = 0; rc == FT_OK && i < n; i++) {
 		const json_t *v = json_object_get(from, keys[i]);
 		if (v && !json_object_get(head, keys[i]))
-			rc = ft_json_set(head, keys[i], json_deep_copy(v));
+			rc = ft_json_set(head, keys[i], ft_json_deep_copy(v));
 	}
 	return rc;
 }
@@ -365,7 +365,7 @@ static int plan_loss(struct ft_model *m, const json_t *loss)
 		return FT_OK;
 	if (!type || strcmp(type, head_embed.name) != 0)
 		return ft_fail(FT_EUSAGE, "%s: a loss can be chosen for the head embed only", m->name);
-	return ft_json_set(head, "loss", json_deep_copy(loss));
+	return ft_json_set(head, "loss", ft_json_deep_copy(loss));
 }
 
 /* A plan's head and seed enter meta before the model is described. */
@@ -373,7 +373,7 @@ static int plan_meta(struct ft_model *m, const struct ft_plan *p, const json_t *
 {
 	int rc = 0;
 	if (p->head)
-		rc |= json_object_set_new(m->meta, "head", json_deep_copy(p->head));
+		rc |= json_object_set_new(m->meta, "head", ft_json_deep_copy(p->head));
 	if (p->init)
 		rc |= json_object_set_new(m->meta, "init", json_true());
 	m->forget = p->init;
@@ -403,7 +403,7 @@ static struct ft_model *open_model(const char *path, const char *base, const str
 	         : ft_base_is(path) ? open_base(m, path, base_flags)
 	                            : open_stream(m, path, base);
 	const json_t *head = rc == FT_OK ? json_object_get(m->meta, "head") : NULL;
-	json_t *old = json_deep_copy(head);
+	json_t *old = ft_json_deep_copy(head);
 	if (head && !old)
 		rc = ft_fail(FT_EFAIL, "out of memory for a head");
 	m->old_adapters = SIZE_MAX;

@@ -38,7 +38,7 @@ static int append_all(json_t *list, const json_t *more)
 /* The vocabulary of config.json, and what is said of the tokenizer, as they are with the tokens. */
 static int describe(struct ft_model *m, struct ft_tok *t)
 {
-	json_t *config = json_deep_copy(m->config);
+	json_t *config = ft_json_deep_copy(m->config);
 	json_int_t rows = json_integer_value(json_object_get(config, "vocab_size")), size = (json_int_t)ft_tok_size(t);
 	int rc = ft_json_set(m->meta, "config", config);
 	m->config = json_object_get(m->meta, "config");
@@ -73,7 +73,7 @@ int tokens_of_folder(struct ft_model *m, const json_t *tokens)
 		return FT_OK;
 	if (!json_is_object(tokens) || !json_is_array(json_object_get(tokens, "added")))
 		return ft_fail(FT_EFORMAT, "tokens: not {from, added}");
-	int rc = ft_json_set(m->meta, "tokens", json_deep_copy(tokens));
+	int rc = ft_json_set(m->meta, "tokens", ft_json_deep_copy(tokens));
 	struct ft_tok *t = rc == FT_OK ? ft_model_tokenizer(m) : NULL;
 	rc = rc ? rc : t ? describe(m, t) : ft_last_error();
 	ft_tok_free(t);

@@ -35,7 +35,7 @@ static int add_log(json_t *log, const json_t *entries, const char *id)
 	int rc = 0;
 	json_array_foreach((json_t *)entries, k, entry) {
 		json_t *named = k + 1 == last && id && json_is_object(entry) && !json_object_get(entry, "id")
-		                        ? json_deep_copy(entry) : json_incref(entry);
+		                        ? ft_json_deep_copy(entry) : json_incref(entry);
 		bool known = false;
 		if (named != entry)
 			rc |= json_object_set_new(named, "id", json_string(id));
@@ -53,7 +53,7 @@ static int add_log(json_t *log, const json_t *entries, const char *id)
  * the parents by the digests of their headers. NULL: out of memory. */
 static json_t *chain(const json_t *before, struct ft_reader *const *parents, size_t nparents)
 {
-	json_t *log = json_array(), *mine = ft_invocation() ? json_deep_copy(ft_invocation()) : json_object();
+	json_t *log = json_array(), *mine = ft_invocation() ? ft_json_deep_copy(ft_invocation()) : json_object();
 	json_t *ids = json_array();
 	int rc = add_log(log, before, NULL);
 	for (size_t i = 0; i < nparents; i++) {
@@ -154,7 +154,9 @@ static int write_end(struct ft_writer *w, const char *aborted)
 
 int ft_writer_close(struct ft_writer *w)
 {
-	int rc = write_end(w, NULL);
+	int rc = ft_json_whole();
+	if (rc == FT_OK)
+		rc = write_end(w, NULL);
 	if (rc == FT_OK)
 		rc = output_commit(w->out);
 	w->closed = rc == FT_OK;

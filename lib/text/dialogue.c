@@ -43,7 +43,7 @@ static json_t *read_message(json_t *message, size_t i)
 		return ft_fail(FT_EFORMAT, "messages[%zu] has no role", i), NULL;
 	if (!json_is_array(content))
 		return json_incref(message);
-	json_t *text = join_parts(content, i), *copy = text ? json_copy(message) : NULL;
+	json_t *text = join_parts(content, i), *copy = text ? ft_json_copy(message) : NULL;
 	if (copy && ft_json_set(copy, "content", text) == FT_OK)
 		return copy;
 	if (text && !copy) {

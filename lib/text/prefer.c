@@ -30,7 +30,7 @@ bool prefer_is(const struct ft_text *t)
 static const json_t *join(struct ft_text *t, int which, const json_t *reply)
 {
 	const json_t *prompt = member(t, "prompt");
-	json_t *all = json_is_array(prompt) ? json_copy((json_t *)(uintptr_t)prompt) : json_array();
+	json_t *all = json_is_array(prompt) ? ft_json_copy(prompt) : json_array();
 	json_decref(t->made[which]);
 	t->made[which] = all;
 	if (all && json_array_extend(all, (json_t *)(uintptr_t)reply) == 0)

@@ -89,7 +89,7 @@ void ft_text_close(struct ft_text *t)
 
 json_t *ft_text_inputs(const struct ft_text *t)
 {
-	json_t *copy = json_copy((json_t *)source_inputs(t->source));
+	json_t *copy = ft_json_copy(source_inputs(t->source));
 	if (!copy)
 		ft_fail(FT_EFAIL, "out of memory");
 	return copy;

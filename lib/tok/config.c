@@ -103,7 +103,7 @@ static int append_token(json_t *list, const json_t *options, const char *content
 		if (other && strcmp(other, content) == 0)
 			return FT_OK;
 	}
-	json_t *token = options ? json_copy((json_t *)options)
+	json_t *token = options ? ft_json_copy(options)
 	                        : json_pack("{s:s, s:b}", "content", content, "special", special);
 	if (json_object_set_new(token, "id", json_integer(id)) == 0 && json_array_append_new(list, token) == 0)
 		return FT_OK;
@@ -130,15 +130,19 @@ static json_t *sorted(json_t *list_taken)
 {
 	size_t n = json_array_size(list_taken);
 	json_t **item = ft_alloc(n, sizeof *item), *out = item ? json_array() : NULL;
+	int rc = out ? FT_OK : ft_fail(FT_EFAIL, "out of memory for added tokens");
 	for (size_t i = 0; i < n && out; i++)
 		item[i] = json_array_get(list_taken, i);
 	if (out && n)
 		qsort(item, n, sizeof *item, compare_tokens);
-	for (size_t i = 0; i < n && out; i++)
-		json_array_append(out, item[i]);
+	for (size_t i = 0; i < n && rc == FT_OK; i++)
+		rc = ft_json_append(out, json_incref(item[i]));
 	free(item);
 	json_decref(list_taken);
-	return out;
+	if (rc == FT_OK)
+		return out;
+	json_decref(out);
+	return NULL;
 }
 
 json_t *tok_config_added(const struct tok_config *c, const struct tok_vocab *v)

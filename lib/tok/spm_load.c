@@ -52,7 +52,7 @@ static int add_token(struct opened *o, const json_t *v, bool special)
 		return ft_fail(FT_EFORMAT, "%s: a special token is not a text", o->c->path);
 	if (find_added(o, content))
 		return FT_OK;
-	json_t *token = json_is_object(v) ? json_deep_copy(v) : json_pack("{s:s}", "content", content);
+	json_t *token = json_is_object(v) ? ft_json_deep_copy(v) : json_pack("{s:s}", "content", content);
 	int64_t id = id_of(o, content);
 	int rc = token ? ft_json_set(token, "id", json_integer(id < 0 ? o->next++ : id)) : FT_EFAIL;
 	if (rc == FT_OK && (special || !json_object_get(token, "special")))

@@ -48,7 +48,7 @@ static int examine(const char *path, json_t **meta)
 		rc = ft_fail(FT_EFORMAT, "%s: no digest at its end", path);
 	if (rc == FT_OK && ft_json_int(ft_reader_meta(r), "checkpoint", 0, NULL) != VERSION)
 		rc = ft_fail(FT_EFORMAT, "%s: a checkpoint of another form; this program has form %d", path, VERSION);
-	if (rc == FT_OK && !(*meta = json_deep_copy(ft_reader_meta(r))))
+	if (rc == FT_OK && !(*meta = ft_json_deep_copy(ft_reader_meta(r))))
 		rc = ft_fail(FT_EFAIL, "out of memory for %s", path);
 	ft_reader_close(r);
 	return rc < 0 ? rc : 1;

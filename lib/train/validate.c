@@ -176,7 +176,7 @@ int validator_resume(struct validator *v, int64_t step, const json_t *best, bool
 	if (rc < 0)
 		return rc;
 	json_decref(v->best);
-	v->best = json_deep_copy(best);
+	v->best = ft_json_deep_copy(best);
 	v->best_step = step;
 	if (!v->best)
 		return ft_fail(FT_EFAIL, "out of memory for the best validation");

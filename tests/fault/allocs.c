@@ -123,13 +123,14 @@ static int fails_new(void)
 /* Whether another library's allocations are counted; what is found is kept for each page of code. */
 static int is_counted(uintptr_t caller)
 {
-	static const char *const others[] = { "libarchive", "libgomp", "libopenblas", "ld-linux" };
+	static const char *const others[] = { "libarchive", "libz.", "liblzma", "libbz2", "libgomp", "libopenblas", "ld-linux",
+	                                      NULL };
 	static struct { uintptr_t page; int counted; } known[256];
 	uintptr_t page = caller >> 12;
 	Dl_info info;
 	if (known[page % 256].page != page) {
 		int counted = dladdr((void *)caller, &info) && info.dli_fname;
-		for (int i = 0; counted && i < 4; i++)
+		for (int i = 0; counted && others[i]; i++)
 			counted = !strstr(info.dli_fname, others[i]);
 		known[page % 256].page = page;
 		known[page % 256].counted = counted;

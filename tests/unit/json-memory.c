@@ -1,5 +1,6 @@
 /* json-memory.c - memory that runs out while JSON is read or made: each allocation fails once, and it is said. */
 #include "ft/err.h"
+#include "ft/file.h"
 #include "ft/json.h"
 #include "tests/tap.h"
 
@@ -48,6 +49,31 @@ static int make_it(void)
 	return rc;
 }
 
+/* A copy is of all of it. */
+static int copy_it(void)
+{
+	json_t *deep = ft_json_deep_copy(whole), *copy = deep ? ft_json_copy(deep) : NULL;
+	int rc = copy ? !json_equal(copy, whole) : ft_last_error();
+	json_decref(copy);
+	json_decref(deep);
+	return rc;
+}
+
+/* What misses something is not committed, or said to be whole. */
+static int keep_it(void)
+{
+	struct ft_outfile *f = ft_outfile_open("/tmp/ft-json-memory");
+	json_t *v = json_object();
+	for (int i = 0; f && i < 12; i++) /* whatever fails here is not seen */
+		json_object_set_new(v, "abcdefghijkl" + i, json_integer(i));
+	int rc = f ? ft_outfile_commit(f) : ft_last_error();
+	rc = rc ? rc : json_object_size(v) != 12;
+	ft_outfile_free(f);
+	json_decref(v);
+	remove("/tmp/ft-json-memory");
+	return rc;
+}
+
 /* Lets the first allocation fail, the second, and so on until none is left. */
 static void check(const char *what, int (*run)(void))
 {
@@ -74,6 +100,8 @@ int main(void)
 	ok(json_array_size(json_object_get(whole, "list")) == 41, "a text of all kinds");
 	check("what was read before memory ran out is dropped", read_it);
 	check("what was made then is not written", make_it);
+	check("a copy of part of it is none", copy_it);
+	check("a file is not committed then", keep_it);
 	json_decref(whole);
 	return tap_done();
 }
