@@ -334,8 +334,12 @@ int checkpoint_finish(struct run *r)
 	struct checkpoint *c = r->checkpoint;
 	if (!c)
 		return FT_OK;
-	if (!r->finished && save(r, true) < 0)
+	bool whole = !ft_json_incomplete();
+	if (!r->finished && save(r, true) < 0) {
 		ft_warn("%s; the model is written all the same", ft_message());
+		if (whole) /* what misses something is the checkpoint's alone */
+			ft_json_dropped();
+	}
 	if (ft_signals_stop())
 		return ft_fail(FT_EFAIL, "stopped by %s when all was done; the same command writes the model",
 		               ft_signals_name(ft_signals_stop()));
