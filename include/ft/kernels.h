@@ -131,8 +131,8 @@ struct ft_gemm {
 	bool by_blocks; /* few rows with weights in blocks may be summed in the way that is as fast as these are read. It is as
 	                   precise, but other bits than those of many rows */
 };
-/* On all threads. A row of C depends on that row of A and on B alone, to the bit: not on m, nor
- * on the number of threads, nor on whether B was widened before. */
+/* On all threads. A row of C depends on that row of A and on B alone, to the bit: not on the number
+ * of threads, nor, without by_blocks, on m or on whether B was widened before. */
 void ft_gemm(const struct ft_gemm *g);
 /* On the calling thread; from inside ft_parallel(). */
 void ft_gemm_one(const struct ft_gemm *g);

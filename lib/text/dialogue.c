@@ -46,10 +46,8 @@ static json_t *read_message(json_t *message, size_t i)
 	json_t *text = join_parts(content, i), *copy = text ? ft_json_copy(message) : NULL;
 	if (copy && ft_json_set(copy, "content", text) == FT_OK)
 		return copy;
-	if (text && !copy) {
+	if (!copy)
 		json_decref(text);
-		ft_fail(FT_EFAIL, "out of memory for a message");
-	}
 	json_decref(copy);
 	return NULL;
 }

@@ -13,7 +13,9 @@ int main(void)
 #else
 #include "tests/fault/allocs.c"
 
-static char text[20000];
+#include <unistd.h>
+
+static char text[20000], file[64];
 
 /* Members of every kind, nested, with strings that jansson enlarges as it goes. */
 static void make_text(void)
@@ -62,7 +64,7 @@ static int copy_it(void)
 /* What misses something is not committed, or said to be whole. */
 static int keep_it(void)
 {
-	struct ft_outfile *f = ft_outfile_open("/tmp/ft-json-memory");
+	struct ft_outfile *f = ft_outfile_open(file);
 	json_t *v = json_object();
 	for (int i = 0; f && i < 12; i++) /* whatever fails here is not seen */
 		json_object_set_new(v, "abcdefghijkl" + i, json_integer(i));
@@ -70,7 +72,7 @@ static int keep_it(void)
 	rc = rc ? rc : json_object_size(v) != 12;
 	ft_outfile_free(f);
 	json_decref(v);
-	remove("/tmp/ft-json-memory");
+	remove(file);
 	return rc;
 }
 
@@ -96,6 +98,7 @@ static void check(const char *what, int (*run)(void))
 int main(void)
 {
 	make_text();
+	snprintf(file, sizeof file, "/tmp/ft-json-memory.%d", (int)getpid());
 	whole = ft_json_parse("a text", text, strlen(text));
 	ok(json_array_size(json_object_get(whole, "list")) == 41, "a text of all kinds");
 	check("what was read before memory ran out is dropped", read_it);
