@@ -163,8 +163,10 @@ static json_t *parse_head(const char *text)
 			return json_pack("{s:s}", "type", ft_task_name(task));
 		break;
 	}
-	ft_fail(FT_EUSAGE, "--head: '%s' is not classify:LABELS, multilabel:LABELS, regress[:OUTPUTS], tag:LABELS, lm, mlm, "
-	        "embed[:POOLING] or none", text);
+	ft_fail(FT_EUSAGE,
+	        "--head: '%s' is not classify:LABELS, multilabel:LABELS, regress[:OUTPUTS], tag:LABELS, lm, mlm, "
+	        "embed[:POOLING] or none",
+	        text);
 	return NULL;
 }
 
@@ -209,8 +211,8 @@ static int show_param(FILE *f, const struct ft_param *p)
 	if (json)
 		return show_json(f, p);
 	char shape[48];
-	snprintf(shape, sizeof shape, p->rank == 2 ? "%lld x %lld" : "%.0lld%lld", (long long)(p->rank == 2 ? p->t.rows : 0),
-	         (long long)p->t.cols);
+	snprintf(shape, sizeof shape, p->rank == 2 ? "%lld x %lld" : "%.0lld%lld",
+	         (long long)(p->rank == 2 ? p->t.rows : 0), (long long)p->t.cols);
 	fprintf(f, "%-28s %16s  %-7s", p->name, shape, p->trains ? "trains" : "frozen");
 	if (p->first)
 		fprintf(f, " from row %lld", (long long)p->first);
@@ -318,8 +320,8 @@ static int write_plan(struct ft_model *m)
 /* Whether anything was said that makes it another plan. */
 static bool changes(const struct ft_plan *p)
 {
-	return p->head || p->loss || p->tokens || p->ntrain || p->nfreeze || p->nrates || p->ntechniques || p->base_type || p->last_layers >= 0 ||
-	       p->layer_decay != 1 || p->seed != FT_NO_SEED || p->init;
+	return p->head || p->loss || p->tokens || p->ntrain || p->nfreeze || p->nrates || p->ntechniques || p->base_type ||
+	       p->last_layers >= 0 || p->layer_decay != 1 || p->seed != FT_NO_SEED || p->init;
 }
 
 /* What is added, in the order of techniques.def; of one, in the order given. *out NULL: out of memory. */
@@ -338,7 +340,8 @@ static size_t list_techniques(struct ft_plan_technique **out)
 static int run(int argc, char **argv)
 {
 	if (argc != 1)
-		return ft_fail(FT_EUSAGE, "one MODEL is expected: a folder, a GGUF file or a model stream; see ft-freeze --help");
+		return ft_fail(FT_EUSAGE,
+		               "one MODEL is expected: a folder, a GGUF file or a model stream; see ft-freeze --help");
 	if (last_layers != NOT_GIVEN && last_layers < 0)
 		return ft_fail(FT_EUSAGE, "--last-layers: %lld is less than none", (long long)last_layers);
 	if (layer_decay <= 0 || layer_decay > 1)
@@ -365,7 +368,8 @@ static int run(int argc, char **argv)
 	/* A base's plan needs no weights; a stream's own must be carried over. A plan that is only looked at stays
 	 * what it is. */
 	struct ft_model *m = show && !changes(&plan) && strcmp(output, "-") == 0
-	                   ? ft_model_open(argv[0], base, FT_MODEL_BARE) : ft_model_plan(argv[0], base, &plan, ft_base_is(argv[0]) ? FT_MODEL_BARE : 0);
+	                   ? ft_model_open(argv[0], base, FT_MODEL_BARE)
+	                   : ft_model_plan(argv[0], base, &plan, ft_base_is(argv[0]) ? FT_MODEL_BARE : 0);
 	int rc = m ? FT_OK : ft_last_error();
 	bool writes = !show || strcmp(output, "-") != 0;
 	if (rc == FT_OK && show)

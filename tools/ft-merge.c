@@ -98,7 +98,9 @@ static int check(const struct merge *m, size_t i)
 	rc = rc ? rc : must_equal(m, i, "head", "heads");
 	rc = rc ? rc : must_equal(m, i, "init", "beginnings");
 	/* A new head began as its seed says: a difference from that needs a common start. */
-	return rc || !tasks || !ft_model_reader(x) || !ft_model_reader(first) ? rc : must_equal(m, i, "seed", "seeds of new heads");
+	return rc || !tasks || !ft_model_reader(x) || !ft_model_reader(first)
+	           ? rc
+	           : must_equal(m, i, "seed", "seeds of new heads");
 }
 
 static int open_models(struct merge *m, char **paths)
@@ -119,8 +121,9 @@ static int open_base(struct merge *m)
 	const json_t *meta = ft_model_meta(m->in[0]);
 	for (size_t i = 1; i < m->count && !json_object_get(meta, "seed"); i++)
 		meta = ft_model_meta(m->in[i]);
-	struct ft_plan plan = { .head = json_object_get(ft_model_meta(m->in[0]), "head"), .last_layers = -1, .layer_decay = 1,
-	                        .seed = ft_json_int(meta, "seed", FT_NO_SEED, NULL), .init = json_object_get(meta, "init") };
+	struct ft_plan plan = { .head = json_object_get(ft_model_meta(m->in[0]), "head"), .last_layers = -1,
+	                        .layer_decay = 1, .seed = ft_json_int(meta, "seed", FT_NO_SEED, NULL),
+	                        .init = json_object_get(meta, "init") };
 	m->out = ft_model_plan(base ? base : ft_model_dir(m->in[0]), NULL, &plan, 0);
 	if (!m->out)
 		return ft_last_error();
@@ -175,8 +178,8 @@ static int merge_param(struct merge *m, struct ft_param *p)
 		m->distance[i] = 0;
 		m->of[i] = ft_model_find(m->in[i], p->name);
 		if (!m->of[i] || m->of[i]->rank != p->rank || m->of[i]->t.rows != p->t.rows || m->of[i]->t.cols != p->t.cols)
-			return ft_fail(FT_EMATCH, "%s has no parameter '%s' of the shape that %s has", ft_model_name(m->in[i]), p->name,
-			               ft_model_dir(m->out));
+			return ft_fail(FT_EMATCH, "%s has no parameter '%s' of the shape that %s has", ft_model_name(m->in[i]),
+			               p->name, ft_model_dir(m->out));
 	}
 	for (size_t k = 0; k < (size_t)p->t.rows * (size_t)p->t.cols; k++)
 		size += (double)p->t.data[k] * p->t.data[k];
@@ -227,7 +230,8 @@ static json_t *part_of(const struct merge *m, size_t i)
 
 static int describe(const struct merge *m)
 {
-	json_t *meta = ft_model_meta(m->out), *parts = json_array(), *train = json_object_get(ft_model_meta(m->in[0]), "train");
+	json_t *meta = ft_model_meta(m->out), *parts = json_array(),
+	       *train = json_object_get(ft_model_meta(m->in[0]), "train");
 	int rc = parts ? FT_OK : ft_fail(FT_EFAIL, "out of memory for digests");
 	for (size_t i = 0; rc == FT_OK && i < m->count; i++) {
 		json_t *part = part_of(m, i);
@@ -248,7 +252,8 @@ static int write_model(struct merge *m)
 	for (size_t i = 0; parents && i < m->count; i++)
 		parents[i] = ft_model_reader(m->in[i]);
 	int rc = parents ? describe(m) : FT_EFAIL;
-	struct ft_writer *w = rc == FT_OK ? ft_writer_open(output, "model", ft_model_meta(m->out), parents, m->count) : NULL;
+	struct ft_writer *w = rc == FT_OK ? ft_writer_open(output, "model", ft_model_meta(m->out), parents, m->count)
+	                                  : NULL;
 	if (rc == FT_OK)
 		rc = w ? ft_model_write(m->out, w) : ft_last_error();
 	rc = rc ? rc : ft_print_flush();
@@ -290,7 +295,8 @@ static int run(int argc, char **argv)
 const struct ft_tool ft_tool = {
 	.name = "ft-merge",
 	.summary = "make one model of several that were tuned from the same base",
-	.synopsis = "[OPTION]... MODEL MODEL... > MERGED\n--tasks [OPTION]... MODEL... > MERGED\n--show [OPTION]... MODEL...",
+	.synopsis =
+		"[OPTION]... MODEL MODEL... > MERGED\n--tasks [OPTION]... MODEL... > MERGED\n--show [OPTION]... MODEL...",
 	.options = options,
 	.run = run,
 };

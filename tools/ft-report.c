@@ -71,8 +71,8 @@ struct drawing {
 };
 
 /* A line, smoothed, or when `average` is below 0, points. */
-static int add_series(struct drawing *d, const struct ft_run *run, bool several, const char *what, const struct ft_curve *c,
-                      double average)
+static int add_series(struct drawing *d, const struct ft_run *run, bool several, const char *what,
+                      const struct ft_curve *c, double average)
 {
 	char *name = d->name[d->n] = ft_format("%s%s%s", several ? run->name : "", several ? ": " : "", what);
 	double *smooth = d->smooth[d->n] = average >= 0 ? ft_alloc(c->n, sizeof(double)) : NULL;

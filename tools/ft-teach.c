@@ -47,7 +47,8 @@ static int run(int argc, char **argv)
 	int rc = data ? ft_model_match(m, data) : ft_last_error();
 	struct ft_teacher *t = rc == FT_OK ? ft_teacher_new(m, top) : NULL;
 	struct ft_reader *parents[2] = { data, m ? ft_model_reader(m) : NULL };
-	struct ft_writer *w = t ? ft_writer_open(output, "batches", ft_reader_meta(data), parents, parents[1] ? 2 : 1) : NULL;
+	struct ft_writer *w = t ? ft_writer_open(output, "batches", ft_reader_meta(data), parents, parents[1] ? 2 : 1)
+	                        : NULL;
 	rc = w ? teach(t, data, w) : ft_last_error();
 	rc = rc ? rc : ft_writer_close(w);
 	ft_progress_end();

@@ -131,7 +131,8 @@ static int choose_labels(struct run *r)
 	bool scored = r->task == FT_TASK_EMBED && label_column;
 	if (scored)
 		r->targets = 1;
-	if (rc < 0 || no_labels || r->task == FT_TASK_NONE || ft_task_of_words(r->task) || (r->task == FT_TASK_EMBED && !scored))
+	if (rc < 0 || no_labels || r->task == FT_TASK_NONE || ft_task_of_words(r->task) ||
+	    (r->task == FT_TASK_EMBED && !scored))
 		return rc;
 	r->labels = ft_labels_new(scored ? FT_TASK_REGRESS : r->task, r->names, r->targets);
 	if (r->labels && label_all && !(r->rest = ft_words_rest(r->names)))
@@ -165,8 +166,13 @@ static int open_tokenizer(struct run *r)
 static int choose_lm(struct run *r)
 {
 	if (r->task != FT_TASK_LM) {
-		const char *given = prompt_column ? "prompt" : completion_column ? "completion" : messages_member ? "messages"
-			: choices_member ? "choices" : learn_name ? "learn" : wrap_name ? "wrap" : strcmp(long_name, "turns") == 0 ? "long turns" : NULL;
+		const char *given = prompt_column ? "prompt"
+		                    : completion_column ? "completion"
+		                    : messages_member ? "messages"
+		                    : choices_member ? "choices"
+		                    : learn_name ? "learn"
+		                    : wrap_name ? "wrap"
+		                    : strcmp(long_name, "turns") == 0 ? "long turns" : NULL;
 		return given ? ft_fail(FT_EUSAGE, "--%s is for the task lm", given) : FT_OK;
 	}
 	int learn = ft_learn_parse(learn_name ? learn_name : "replies");
@@ -179,7 +185,8 @@ static int choose_lm(struct run *r)
 	if (prompt_column && !completion_column && !choices_member)
 		return ft_fail(FT_EUSAGE, "--prompt needs --completion or --choices");
 	if (choices_member && (completion_column || messages_member))
-		return ft_fail(FT_EUSAGE, "--choices and --%s exclude each other", completion_column ? "completion" : "messages");
+		return ft_fail(FT_EUSAGE, "--choices and --%s exclude each other",
+		               completion_column ? "completion" : "messages");
 	r->learn = (enum ft_learn)learn;
 	return ft_edges_choose(&r->edges, r->tok, json_object_get(ft_model_meta(r->model), "config"),
 	                       wrap_name ? wrap_name : "auto");
@@ -248,8 +255,8 @@ static int open_encoder(struct run *r)
 {
 	const struct ft_encode_options o = {
 		.tok = r->tok, .limit = r->limit, .task = r->task, .labels = r->labels, .targets = r->targets,
-		.rest = r->rest, .vocab = r->vocab, .learn = r->learn, .edges = r->edges, .chat = r->chat, .questions = r->questions,
-		.judged = !no_labels,
+		.rest = r->rest, .vocab = r->vocab, .learn = r->learn, .edges = r->edges, .chat = r->chat,
+		.questions = r->questions, .judged = !no_labels,
 		.prompt = r->task == FT_TASK_EMBED ? ft_model_pooling(r->model)->prompt : NULL,
 	};
 	r->encoder = ft_encoder_new(&o, r->out);
@@ -265,7 +272,9 @@ static int open_questions(struct run *r)
 	if (wrap_name && (strcmp(wrap_name, "eos") == 0 || strcmp(wrap_name, "both") == 0))
 		return ft_fail(FT_EUSAGE, "--wrap %s: nothing stands behind the choices of a question", wrap_name);
 	if (r->limit.policy != FT_TOK_TRUNCATE && r->limit.policy != FT_TOK_ERROR)
-		return ft_fail(FT_EUSAGE, "--long %s: a question keeps all of its choices; truncate cuts what stands before them", long_name);
+		return ft_fail(FT_EUSAGE,
+		               "--long %s: a question keeps all of its choices; truncate cuts what stands before them",
+		               long_name);
 	return FT_OK;
 }
 
@@ -315,7 +324,8 @@ static int text_options(struct ft_text_options *o)
 	*o = (struct ft_text_options){
 		.format = (enum ft_text_format)f, .header = header ? 1 : no_header ? 0 : -1,
 		.text = prompt_column ? prompt_column : text_column,
-		.pair = completion_column ? completion_column : pair_column, .negative = negative_column, .label = no_labels ? NULL : label_column, .member = member,
+		.pair = completion_column ? completion_column : pair_column, .negative = negative_column,
+		.label = no_labels ? NULL : label_column, .member = member,
 		.max_line = (size_t)max_line, .messages = messages_member, .choices = choices_member,
 	};
 	return FT_OK;

@@ -244,11 +244,12 @@ static int check_shared(const char *batches)
 	for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
 		bool given = inputs[i] && strcmp(inputs[i], "-") == 0;
 		if (given || (inputs[i] && stat(inputs[i], &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
-			return ft_fail(FT_EUSAGE, "%s: each of %d ranks reads it, so it must be a file", given ? "stdin" : inputs[i],
-			               ft_ranks_count(o.ranks));
+			return ft_fail(FT_EUSAGE, "%s: each of %d ranks reads it, so it must be a file",
+			               given ? "stdin" : inputs[i], ft_ranks_count(o.ranks));
 	}
 	if (o.trunk_file)
-		return ft_fail(FT_EUSAGE, "--trunk-file: %d ranks cannot keep what they compute in one file", ft_ranks_count(o.ranks));
+		return ft_fail(FT_EUSAGE, "--trunk-file: %d ranks cannot keep what they compute in one file",
+		               ft_ranks_count(o.ranks));
 	return FT_OK;
 }
 
@@ -264,7 +265,8 @@ static int check_use(int argc, char **argv)
 	return rc == FT_OK && ft_ranks_count(o.ranks) > 1 ? check_shared(argc ? argv[0] : "-") : rc;
 }
 
-/* What the run would need, of a model without weights: each rank finds out for itself, and what rank 0 has found counts. */
+/* What the run would need, of a model without weights: each rank finds out for itself, and what rank 0 has found
+ * counts. */
 static int make_plan(const char *batches, struct ft_train_plan *p)
 {
 	float *weights = NULL;
@@ -298,8 +300,8 @@ static int fit_memory(const char *batches)
 	if (p.recompute && !o.recompute)
 		ft_note("--memory: layers are computed twice (--recompute), which changes no bit");
 	if (p.parts > o.parts)
-		ft_note("--memory: batches are computed in parts (--parts %lld): losses have the same bits, gradients are the same to "
-		        "rounding", (long long)p.parts);
+		ft_note("--memory: batches are computed in parts (--parts %lld): losses have the same bits, gradients are "
+		        "the same to rounding", (long long)p.parts);
 	ft_note("--memory: %s are planned at the most", needed);
 	o.recompute = p.recompute;
 	o.parts = p.parts;

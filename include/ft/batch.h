@@ -144,8 +144,8 @@ size_t ft_batch_cut(const struct ft_batch *b, size_t i, size_t n);
  * names the two and the key);
  * max_length becomes the largest, counts of batches add up. New reference, NULL on failure. */
 json_t *ft_meta_join(struct ft_reader *const *r, size_t n);
-/* Notes the same at the end: what all say in theirs, which have been read. Numbers add up, lists follow one another, and
- * what differs otherwise is left out. */
+/* Notes the same at the end: what all say in theirs, which have been read. Numbers add up, lists follow one another,
+ * and what differs otherwise is left out. */
 int ft_notes_join(struct ft_writer *w, struct ft_reader *const *r, size_t n);
 
 #endif

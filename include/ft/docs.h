@@ -42,8 +42,8 @@ bool ft_docs_takes(const struct ft_docs *d, const struct ft_batch *b);
  * both stay as they are. Valid until the next call. FT_EFORMAT names a document whose windows
  * contradict each other. */
 int ft_docs_add(struct ft_docs *d, struct ft_batch *b, const float **x);
-/* ft_model_eval(), and then both *b and *out are those of documents. Of a language model's preferences they are those of
- * choices: each text of a pair by itself, the preferred one with the target 1. */
+/* ft_model_eval(), and then both *b and *out are those of documents. Of a language model's preferences they are those
+ * of choices: each text of a pair by itself, the preferred one with the target 1. */
 int ft_docs_eval(struct ft_docs *d, struct ft_model *m, struct ft_graph *g, struct ft_batch *b,
                  struct ft_output *out);
 /* At the end of a stream: FT_EFORMAT when windows of a document did not come. */

@@ -6,10 +6,10 @@
  * one by one, for the task embed.
  *
  * For the task lm a row is a text, a prompt and its completion, or a conversation; or a preference: two of them, an
- * example of two texts of which the first is better. A completion that is said to be good or not has that as its target.
- * A question is as many examples as it has choices, which are told by their windows. Tokens are laid in windows such
- * that each is learnt once: the label of a place is the token behind it, also where that one
- * is the first of the next window, and FT_IGNORE where a window repeats places of the one before.
+ * example of two texts of which the first is better. A completion that is said to be good or not has that as its
+ * target. A question is as many examples as it has choices, which are told by their windows. Tokens are laid in windows
+ * such that each is learnt once: the label of a place is the token behind it, also where that one is the first of the
+ * next window, and FT_IGNORE where a window repeats places of the one before.
  */
 #ifndef FT_ENCODE_H
 #define FT_ENCODE_H
@@ -51,8 +51,8 @@ struct ft_edges {
  * and a completion gets an end of text. Ids that the tokenizer does not say are those of `config`, a
  * config.json, or NULL. FT_EUSAGE. */
 int ft_edges_choose(struct ft_edges *e, const struct ft_tok *t, const json_t *config, const char *wrap);
-/* How many tokens at the beginning of a text, of n, are those before a text, written out in it. They are left out, so that
- * none stands there twice: no model has seen that. */
+/* How many tokens at the beginning of a text, of n, are those before a text, written out in it. They are left out, so
+ * that none stands there twice: no model has seen that. */
 size_t ft_edges_written(const struct ft_edges *e, const int32_t *ids, size_t n);
 
 /* What rows become; all of it is borrowed. */

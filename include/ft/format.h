@@ -48,8 +48,8 @@ const struct ft_stored *ft_base_at(const struct ft_base *b, size_t i);
 const struct ft_stored *ft_base_find(const struct ft_base *b, const char *name);
 /* Its numbers have been copied: what of the file is in memory only for them may go. */
 void ft_base_used(const struct ft_stored *t);
-/* Nothing of its files is to be in memory any more: what is used again is read again. The system brings more than what is
- * asked for, so that after ft_base_used() there may be much. */
+/* Nothing of its files is to be in memory any more: what is used again is read again. The system brings more than what
+ * is asked for, so that after ft_base_used() there may be much. */
 void ft_base_let_go(const struct ft_base *b);
 /* Digest of config and weight files, or of the file, 32 hex digits; computed at first
  * call. NULL on failure. */

@@ -54,8 +54,9 @@ int64_t ft_graph_place(const struct ft_graph *g, size_t row);
 size_t ft_graph_peak(const struct ft_graph *g);
 
 /* ---- planning ----
- * A pass that only plans asks for the memory that it would ask for, by the same code, and counts multiply-adds, but computes
- * nothing and touches nothing: its tensors have no numbers. Tables with `touched` get the rows marked that it would read. */
+ * A pass that only plans asks for the memory that it would ask for, by the same code, and counts multiply-adds, but
+ * computes nothing and touches nothing: its tensors have no numbers. Tables with `touched` get the rows marked that it
+ * would read. */
 void ft_graph_plan(struct ft_graph *g, bool on); /* for passes that begin from now on */
 bool ft_graph_plans(const struct ft_graph *g);
 /* Bytes that these passes would have made resident. */
@@ -81,8 +82,8 @@ struct ft_tensor *ft_linear(struct ft_graph *g, struct ft_tensor *x, struct ft_t
  * used up. */
 struct ft_tensor *ft_low_rank(struct ft_graph *g, struct ft_tensor *y, struct ft_tensor *x, struct ft_tensor *a,
                               struct ft_tensor *b, float scale, float dropout);
-/* y [M,N] = (x - o) rows[i] cols[j] fixed[j] + o, where rows has M numbers, cols, fixed (no parameter; borrowed for the pass) and
- * the centre o have N. All but x may be NULL: factors of 1, a centre of 0. */
+/* y [M,N] = (x - o) rows[i] cols[j] fixed[j] + o, where rows has M numbers, cols, fixed (no parameter; borrowed for the
+ * pass) and the centre o have N. All but x may be NULL: factors of 1, a centre of 0. */
 struct ft_tensor *ft_rescale(struct ft_graph *g, struct ft_tensor *x, struct ft_tensor *rows, struct ft_tensor *cols,
                              struct ft_tensor *centre, const float *fixed);
 
@@ -226,7 +227,8 @@ struct ft_tensor *ft_divergence(struct ft_graph *g, struct ft_tensor *logits, co
                                 const struct ft_divergence_options *o);
 /* Of the units i and i + n/2 from one another (R-Drop, Liang et al., NeurIPS 2021): half of the divergences both
  * ways, of numbers their squared difference. Both units have it. The number of units is even. */
-struct ft_tensor *ft_twin_divergence(struct ft_graph *g, struct ft_tensor *logits, enum ft_prediction kind, float scale);
+struct ft_tensor *ft_twin_divergence(struct ft_graph *g, struct ft_tensor *logits, enum ft_prediction kind,
+                                     float scale);
 /* The same of classes that are words. The reference is another decoder's, whose vocabulary may be of another
  * size: what one of them lacks does not come; or x is NULL, and it has `top` logits [rows, top] of the words ids,
  * and others do not come. */

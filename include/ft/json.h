@@ -13,8 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* As json_loadb(), which must not be called itself: where memory is short jansson is not safe. *no_memory: whether that is
- * why there is no value. New reference. */
+/* As json_loadb(), which must not be called itself: where memory is short jansson is not safe. *no_memory: whether that
+ * is why there is no value. New reference. */
 json_t *ft_json_decode(const char *text, size_t n, size_t flags, json_error_t *e, bool *no_memory);
 /* Whether jansson was ever refused memory: what it holds may be not all of it, and must not be written. */
 bool ft_json_incomplete(void);
@@ -24,8 +24,8 @@ int ft_json_whole(void);
 void ft_json_dropped(void);
 /* As json_dumps(), which must not be called itself. NULL: out of memory. From malloc. */
 char *ft_json_dumps(const json_t *v, size_t flags);
-/* As json_copy() and json_deep_copy(), which leave out members that they have no memory for. NULL: out of memory, with a
- * message; or of NULL. */
+/* As json_copy() and json_deep_copy(), which leave out members that they have no memory for. NULL: out of memory, with
+ * a message; or of NULL. */
 json_t *ft_json_copy(const json_t *v);
 json_t *ft_json_deep_copy(const json_t *v);
 /* Reads a whole file. NULL on failure (FT_EFAIL, FT_EFORMAT). New reference. */
@@ -43,7 +43,8 @@ int ft_json_set(json_t *obj, const char *key, json_t *value_taken);
 /* Appends to an array in the same way. */
 int ft_json_append(json_t *array, json_t *value_taken);
 
-/* Fails where json_string(text) gave none: with this code and message when the text is not UTF-8, else for want of memory. */
+/* Fails where json_string(text) gave none: with this code and message when the text is not UTF-8, else for want of
+ * memory. */
 int ft_json_no_string(const char *text, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* A member, borrowed from `obj`; NULL also where it is null. */

@@ -30,8 +30,8 @@ struct ft_lion {
 	float rate, beta1, beta2, new1, new2, decay, scale; /* as above */
 };
 /* Numbers in a byte: value[code] times a scale that FT_BYTES_BLOCK of them share. A number is stored as
- * the code that is nearest: the number of bounds below it. Those that lie below all of its cell (numbers of one sign that
- * agree in the exponent and 7 bits of the fraction) are in `below`; in a cell there may be one bound more. */
+ * the code that is nearest: the number of bounds below it. Those that lie below all of its cell (numbers of one sign
+ * that agree in the exponent and 7 bits of the fraction) are in `below`; in a cell there may be one bound more. */
 #define FT_BYTES_BLOCK 256
 #define FT_BYTES_TINY 0x3400 /* the first half of the bits of 2^-23: all that is smaller is in one cell */
 #define FT_BYTES_CELLS (0x3f80 - FT_BYTES_TINY + 1) /* up to 1 */
@@ -145,9 +145,9 @@ void ft_gemm_plan(const struct ft_gemm *g, struct ft_gemm_room *room);
 /* Whether a matrix of this type can be multiplied as it lies, without widening it. */
 bool ft_gemm_takes(enum ft_dtype type);
 
-/* The r greatest singular values of w [rows, cols], in descending order, and their vectors: of the rows `left` [r, rows],
- * of the columns `right` [r, cols]. On the calling thread, so that the result does not depend on how many there are.
- * FT_EFORMAT: w has a value that is not finite. FT_EFAIL: it does not converge; or there is no LAPACK. */
+/* The r greatest singular values of w [rows, cols], in descending order, and their vectors: of the rows `left` [r,
+ * rows], of the columns `right` [r, cols]. On the calling thread, so that the result does not depend on how many there
+ * are. FT_EFORMAT: w has a value that is not finite. FT_EFAIL: it does not converge; or there is no LAPACK. */
 int ft_svd(const struct ft_tensor *w, int64_t r, float *left, float *values, float *right);
 
 #endif

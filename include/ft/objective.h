@@ -29,8 +29,8 @@ void ft_objective_free(struct ft_objective *x); /* NULL is fine */
 
 /* As ft_model_step(), in a pass that the caller has begun. */
 int ft_objective_step(struct ft_objective *x, struct ft_graph *g, const struct ft_batch *b, struct ft_output *out);
-/* Calls f for each model that is asked for predictions, with the graph that it runs in. It may be the one that trains, which
- * is then asked in another way. */
+/* Calls f for each model that is asked for predictions, with the graph that it runs in. It may be the one that trains,
+ * which is then asked in another way. */
 typedef void ft_objective_other(void *ctx, struct ft_model *other, struct ft_graph *g);
 void ft_objective_others(const struct ft_objective *x, ft_objective_other *f, void *ctx);
 /* Adds to a log entry what the objectives say of the batches since the last time. */
@@ -45,8 +45,8 @@ int ft_objective_splits(const struct ft_objective *x, const struct ft_batch *b);
 void ft_objective_exchange(struct ft_objective *x, double sums[FT_OBJECTIVE_SUMS]);
 
 /* ---- predictions beforehand ----
- * A teacher puts into a batch what it predicts of it: logits of each unit, where words are predicted the `top` greatest;
- * of two texts that are one example of the head `lm` their log-probabilities, as a reference. */
+ * A teacher puts into a batch what it predicts of it: logits of each unit, where words are predicted the `top`
+ * greatest; of two texts that are one example of the head `lm` their log-probabilities, as a reference. */
 struct ft_teacher;
 struct ft_teacher *ft_teacher_new(struct ft_model *m, int64_t top); /* NULL on failure */
 void ft_teacher_free(struct ft_teacher *t); /* NULL is fine */

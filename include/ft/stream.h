@@ -77,7 +77,8 @@ void ft_reader_close(struct ft_reader *r);               /* NULL is fine */
 /* Fails with "NAME: record N: <reason>"; returns code. */
 int ft_reader_fail(const struct ft_reader *r, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* 1: the file at `path` begins like a stream (msgpack map or zstd). 0: it does not, or cannot be opened. <0: it cannot be read. */
+/* 1: the file at `path` begins like a stream (msgpack map or zstd). 0: it does not, or cannot be opened. <0: it cannot
+ * be read. */
 int ft_is_stream(const char *path);
 
 /* ---- writing ---- */

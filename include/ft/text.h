@@ -54,8 +54,8 @@ struct ft_row {
 	size_t nwords;
 	/* A conversation: what came as messages and as tools; `text` is then its line. NULL: it is none. */
 	const json_t *messages, *tools;
-	/* Of a conversation whose last reply is preferred to another: it with the other. A text that is preferred to another is
-	 * `pair`, and the other `negative`. NULL: nothing is preferred. */
+	/* Of a conversation whose last reply is preferred to another: it with the other. A text that is preferred to
+	 * another is `pair`, and the other `negative`. NULL: nothing is preferred. */
 	const json_t *rejected;
 	/* Of a question, which is `text`: a list of strings, two or more, and which is right. NULL: it is none. */
 	const json_t *choices;

@@ -19,8 +19,8 @@ struct ft_tok;
 /* NULL on failure: FT_EFORMAT names file and field. Truncation and padding
  * that tokenizer.json may ask for are not a tokenizer's business: ignored. */
 struct ft_tok *ft_tok_open(const char *dir);
-/* The same with tokens (an array of strings, or NULL) behind those that it has, as transformers' add_tokens() adds them.
- * FT_EUSAGE: one is a token already, or the folder has no tokenizer.json. */
+/* The same with tokens (an array of strings, or NULL) behind those that it has, as transformers' add_tokens() adds
+ * them. FT_EUSAGE: one is a token already, or the folder has no tokenizer.json. */
 struct ft_tok *ft_tok_open_with(const char *dir, const json_t *tokens);
 /* The text of such a tokenizer.json, which is that of the folder but for the new entries: APPENDED to out. */
 int ft_tok_json_add(const char *dir, const json_t *tokens, struct ft_buf *out);

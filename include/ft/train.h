@@ -82,10 +82,10 @@ struct ft_train_plan {
 	bool recompute;     /* what was chosen: ft_train_options */
 	int64_t parts;
 };
-/* Of a model that was opened with FT_MODEL_PLAN: reads the batches to their end (and those of o->valid), each of which goes
- * through the code that trains, which then asks for memory only. With a `limit` that is not 0 recomputing and parts are
- * chosen, as little of them as it takes, for which `path` must be a file: FT_EFAIL says what the least is. With ranks it is
- * about the one that needs the most. */
+/* Of a model that was opened with FT_MODEL_PLAN: reads the batches to their end (and those of o->valid), each of which
+ * goes through the code that trains, which then asks for memory only. With a `limit` that is not 0 recomputing and
+ * parts are chosen, as little of them as it takes, for which `path` must be a file: FT_EFAIL says what the least is.
+ * With ranks it is about the one that needs the most. */
 int ft_train_plan(struct ft_model *m, const char *path, const struct ft_train_options *o, size_t limit,
                   struct ft_train_plan *plan);
 int ft_train_plan_write(FILE *f, const struct ft_train_plan *plan, bool json);

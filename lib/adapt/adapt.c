@@ -20,8 +20,8 @@ struct adapt {
 };
 
 /* ---- parameters ---- */
-static int add_param(struct ft_model *m, const struct adapter *r, struct ft_param **out, enum param_kind kind, int layer,
-                     char *name_taken, char *file_taken, int64_t rows, int64_t cols)
+static int add_param(struct ft_model *m, const struct adapter *r, struct ft_param **out, enum param_kind kind,
+                     int layer, char *name_taken, char *file_taken, int64_t rows, int64_t cols)
 {
 	int rc = name_taken && file_taken ? param_add(m, kind, layer, name_taken, file_taken, rows, cols) : FT_EFAIL;
 	free(name_taken);
@@ -34,8 +34,8 @@ static int add_param(struct ft_model *m, const struct adapter *r, struct ft_para
 	return FT_OK;
 }
 
-int adapt_param(struct ft_model *m, struct attached *a, int i, const struct site *s, enum param_kind kind, const char *part,
-                const char *file, int64_t rows, int64_t cols)
+int adapt_param(struct ft_model *m, struct attached *a, int i, const struct site *s, enum param_kind kind,
+                const char *part, const char *file, int64_t rows, int64_t cols)
 {
 	const struct adapter *r = a->adapter;
 	return add_param(m, r, &a->part[i], kind, s->layer, ft_format("%s.%s.%s", s->name, r->name, part),
@@ -46,8 +46,8 @@ int adapt_param(struct ft_model *m, struct attached *a, int i, const struct site
 int adapt_share(struct ft_model *m, struct adapter *r, int i, enum param_kind kind, const char *part, const char *file,
                 int64_t rows, int64_t cols)
 {
-	return add_param(m, r, &r->shared[i], kind, -1, ft_format("embed.%s.%s", r->name, part), ft_format("@%s", file), rows,
-	                 cols);
+	return add_param(m, r, &r->shared[i], kind, -1, ft_format("embed.%s.%s", r->name, part), ft_format("@%s", file),
+	                 rows, cols);
 }
 
 /* ---- attaching ---- */
@@ -76,7 +76,8 @@ static int take_places(const struct ft_model *m, struct attached *a)
 	if (all->tokens + all->keys < m->shape.positions)
 		return FT_OK;
 	return ft_fail(FT_EUSAGE, "%s: at %s: %lld tokens before each row leave no room for one; %s has %lld positions",
-	               a->kind->name, a->site, (long long)(all->tokens + all->keys), m->name, (long long)m->shape.positions);
+	               a->kind->name, a->site, (long long)(all->tokens + all->keys), m->name,
+	               (long long)m->shape.positions);
 }
 
 static int attach(struct ft_model *m, struct adapter *r, const struct site *s)
@@ -204,8 +205,8 @@ int adapt_describe(struct ft_model *m)
 	if (!list)
 		return FT_OK;
 	if (json_array_size(list) > ADAPT_MOST)
-		return ft_fail(m->old_adapters > ADAPT_MOST ? FT_EFORMAT : FT_EUSAGE, "%s: adapt: %zu techniques; there may be %d",
-		               m->name, json_array_size(list), ADAPT_MOST);
+		return ft_fail(m->old_adapters > ADAPT_MOST ? FT_EFORMAT : FT_EUSAGE,
+		               "%s: adapt: %zu techniques; there may be %d", m->name, json_array_size(list), ADAPT_MOST);
 	struct adapt *all = m->adapt = ft_alloc(1, sizeof *all);
 	if (!all)
 		return FT_EFAIL;
@@ -379,8 +380,8 @@ static const struct attached *attached_at(const struct ft_model *m, const char *
 }
 
 /* Each stands around what was there before it. */
-static struct ft_tensor *linear_with(struct ft_graph *g, const struct attached *a, struct ft_tensor *x, struct ft_tensor *w,
-                                     struct ft_tensor *b)
+static struct ft_tensor *linear_with(struct ft_graph *g, const struct attached *a, struct ft_tensor *x,
+                                     struct ft_tensor *w, struct ft_tensor *b)
 {
 	if (!a)
 		return ft_linear(g, x, w, b);
@@ -396,7 +397,8 @@ struct ft_tensor *adapt_linear(struct ft_model *m, struct ft_graph *g, const cha
 	return linear_with(g, attached_at(m, site), x, w, b);
 }
 
-static struct ft_tensor *table_with(struct ft_graph *g, const struct attached *a, const struct ft_batch *b, struct ft_tensor *y)
+static struct ft_tensor *table_with(struct ft_graph *g, const struct attached *a, const struct ft_batch *b,
+                                    struct ft_tensor *y)
 {
 	if (!a)
 		return y;
@@ -410,7 +412,10 @@ struct ft_tensor *adapt_table(struct ft_model *m, struct ft_graph *g, const char
 	return table_with(g, attached_at(m, site), b, y);
 }
 
-struct ft_tensor *block_sum(struct ft_graph *g, const struct block *b, struct ft_tensor *y) { return ft_sum(g, y, b->x); }
+struct ft_tensor *block_sum(struct ft_graph *g, const struct block *b, struct ft_tensor *y)
+{
+	return ft_sum(g, y, b->x);
+}
 
 struct ft_tensor *block_norm(struct ft_graph *g, const struct block *b, struct ft_tensor *sum)
 {
@@ -486,8 +491,8 @@ static int check_merge(const struct ft_model *m, const struct attached *a)
 		return ft_fail(FT_EUSAGE, "%s: %s cannot be merged into the weights; --to %s exports it beside them", m->name,
 		               a->adapter->name, a->kind->beside ? a->kind->beside : "peft");
 	if (a->weight && a->weight->kind == PARAM_TABLE && ft_model_task(m) == FT_TASK_LM && m->shape.tied)
-		return ft_fail(FT_EUSAGE, "%s: %s changes the word embeddings, which also decode: merged it would change both", m->name,
-		               a->adapter->name);
+		return ft_fail(FT_EUSAGE, "%s: %s changes the word embeddings, which also decode: merged it would change both",
+		               m->name, a->adapter->name);
 	return FT_OK;
 }
 

@@ -1,6 +1,6 @@
-/* adapterhub.c - bottleneck adapters as AdapterHub's library `adapters` saves them (1.3; older files have fewer members).
- * The head lies beside the adapter in files of its own. What would change the mathematics and is not here is an error;
- * what nobody here has heard of is told. */
+/* adapterhub.c - bottleneck adapters as AdapterHub's library `adapters` saves them (1.3; older files have fewer
+ * members). The head lies beside the adapter in files of its own. What would change the mathematics and is not here is
+ * an error; what nobody here has heard of is told. */
 #include "folder.h"
 
 #include "ft/cli.h"
@@ -32,7 +32,8 @@ static int turn_labels(const json_t *said, json_t *config)
 		i = json_typeof(id) == JSON_INTEGER ? json_integer_value(id) : -1;
 		snprintf(key, sizeof key, "%lld", (long long)i);
 		if (rc == FT_OK && (i < 0 || i >= n || json_object_get(labels, key)))
-			rc = ft_fail(FT_EFORMAT, "label2id: '%.120s' has no number of its own from 0 to %lld", label, (long long)n - 1);
+			rc = ft_fail(FT_EFORMAT, "label2id: '%.120s' has no number of its own from 0 to %lld", label,
+			             (long long)n - 1);
 		rc = rc ? rc : ft_json_set(labels, key, json_string(label));
 	}
 	if (rc == FT_OK && json_object_size(labels))
@@ -43,7 +44,8 @@ static int turn_labels(const json_t *said, json_t *config)
 
 int adapterhub_head(const struct folder *f, const json_t *said, const char *class, json_t **head)
 {
-	json_t *config = json_pack("{s:[s], s:O?}", "architectures", class, "num_labels", json_object_get(said, "num_labels"));
+	json_t *config = json_pack("{s:[s], s:O?}", "architectures", class, "num_labels",
+	                           json_object_get(said, "num_labels"));
 	int rc = config ? turn_labels(said, config) : ft_fail(FT_EFAIL, "out of memory for a head");
 	if (rc == FT_OK && !(*head = head_of_config(config)))
 		rc = ft_last_error();
@@ -79,7 +81,8 @@ static const char *const known[] = {
 	"learn_phm", "hypercomplex_nonlinearity", "phm_rank", "phm_bias", NULL
 };
 /* These must not be set. */
-static const char *const neutral[] = { "use_gating", "phm_layer", "inv_adapter", "invertible_adapter", "stochastic_depth", NULL };
+static const char *const neutral[] = { "use_gating", "phm_layer", "inv_adapter", "invertible_adapter", "stochastic_depth",
+	                               NULL };
 static const char *const around[] = {
 	"config", "hidden_size", "model_class", "model_name", "model_type", "name", "version", "type", "config_id", NULL
 };
@@ -141,9 +144,11 @@ static const char *residual_of(const json_t *c)
 static int set_order(const struct folder *f, const json_t *c, json_t *o)
 {
 	int err = FT_OK;
-	bool parallel = ft_json_bool(c, "is_parallel", false, &err), before = ft_json_bool(c, "original_ln_before", false, &err);
+	bool parallel = ft_json_bool(c, "is_parallel", false, &err),
+	     before = ft_json_bool(c, "original_ln_before", false, &err);
 	bool after = ft_json_bool(c, "original_ln_after", true, &err), last = ft_json_bool(c, "ln_after", false, &err);
-	bool outer = ft_json_bool(c, "adapter_residual_before_ln", false, &err), first = ft_json_bool(c, "ln_before", false, &err);
+	bool outer = ft_json_bool(c, "adapter_residual_before_ln", false, &err),
+	     first = ft_json_bool(c, "ln_before", false, &err);
 	const char *residual = residual_of(c);
 	if (err < 0)
 		return ft_context(err, "%s: " FOLDER_CONFIG ": config", f->dir);
@@ -205,7 +210,8 @@ static bool is_left_out(const json_t *c, int layer)
 static int choose_sites(const struct folder *f, const json_t *c, const struct sites *s, json_t *o, bool *chosen)
 {
 	int err = FT_OK;
-	bool attention = ft_json_bool(c, "mh_adapter", false, &err), output = ft_json_bool(c, "output_adapter", false, &err);
+	bool attention = ft_json_bool(c, "mh_adapter", false, &err),
+	     output = ft_json_bool(c, "output_adapter", false, &err);
 	if (err < 0)
 		return ft_context(err, "%s: " FOLDER_CONFIG ": config", f->dir);
 	json_t *patterns = json_array();

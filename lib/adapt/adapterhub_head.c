@@ -1,10 +1,11 @@
-/* adapterhub_head.c - heads of AdapterHub's own classes, BertAdapterModel and its like: for rows one or two linear layers
- * on the state of the first token, or one on the base's pooler; for tokens one on each. Their tensors are numbered, since
- * what stands between the linear layers (dropout, activation) is counted, too: heads.NAME.1, heads.NAME.4.
+/* adapterhub_head.c - heads of AdapterHub's own classes, BertAdapterModel and its like: for rows one or two linear
+ * layers on the state of the first token, or one on the base's pooler; for tokens one on each. Their tensors are
+ * numbered, since what stands between the linear layers (dropout, activation) is counted, too: heads.NAME.1,
+ * heads.NAME.4.
  *
- * They are heads that are here already. One layer on the first token is that of --pooling cls; two are what transformers'
- * class of the family has, with another pooler than the base's in BERT. meta.head.flex is the head's name, by which it is
- * written again. */
+ * They are heads that are here already. One layer on the first token is that of --pooling cls; two are what
+ * transformers' class of the family has, with another pooler than the base's in BERT. meta.head.flex is the head's
+ * name, by which it is written again. */
 #include "folder.h"
 
 #include <stdlib.h>
@@ -57,8 +58,8 @@ int adapterhub_find_flexible(const struct folder *f, json_t **head)
 	struct flex x = flex_of(f, NULL);
 	bool tags = strcmp(x.type, tagging) == 0, many = strcmp(x.type, multilabel) == 0;
 	if (!tags && !many && strcmp(x.type, classification) != 0)
-		return head_fail(f, "head_type: '%.60s' is not supported; %s, %s and %s are", x.type, classification, multilabel,
-		                 tagging);
+		return head_fail(f, "head_type: '%.60s' is not supported; %s, %s and %s are", x.type, classification,
+		                 multilabel, tagging);
 	if (!*x.name)
 		return head_fail(f, "name: missing");
 	int rc = adapterhub_head(f, config_of(f), tags ? head_tag.architecture : head_classify.architecture, head);
@@ -96,7 +97,8 @@ int adapterhub_check_head(const struct ft_model *m, const struct folder *f)
 	if (!x.bias)
 		return head_fail(f, "bias: false is not supported");
 	if (x.layers != 1 && !two)
-		return head_fail(f, "layers: %lld%s are not supported", (long long)x.layers, x.pooler ? " with use_pooler" : "");
+		return head_fail(f, "layers: %lld%s are not supported", (long long)x.layers,
+		                 x.pooler ? " with use_pooler" : "");
 	if (two && strcmp(x.activation, between) != 0)
 		return head_fail(f, "activation_function: '%.40s' between two layers; on a %s %s is supported", x.activation,
 		                 m->family->name, between);

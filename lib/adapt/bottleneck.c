@@ -1,7 +1,8 @@
-/* bottleneck.c - adapters: a narrow layer and a wide one with a non-linearity between them, at the end of a block (Houlsby
- * et al., "Parameter-Efficient Transfer Learning for NLP", 2019; Pfeiffer et al., "AdapterFusion", 2021; parallel: He
- * et al., "Towards a Unified View of Parameter-Efficient Transfer Learning", 2022), computed as AdapterHub's `adapters`
- * does. With h what the block gives, r what it was given, and f the bottleneck, the layer goes on with
+/* bottleneck.c - adapters: a narrow layer and a wide one with a non-linearity between them, at the end of a block
+ * (Houlsby et al., "Parameter-Efficient Transfer Learning for NLP", 2019; Pfeiffer et al., "AdapterFusion", 2021;
+ * parallel: He et al., "Towards a Unified View of Parameter-Efficient Transfer Learning", 2022), computed as
+ * AdapterHub's `adapters` does. With h what the block gives, r what it was given, and f the bottleneck, the layer goes
+ * on with
  *
  *	houlsby     norm(f(h) + h + r)
  *	pfeiffer    norm(f(norm(h + r)) + h + r)
@@ -9,8 +10,8 @@
  *
  * where families whose norms stand before their blocks have the sums alone.
  *
- * What each kind has when nothing is said is AdapterHub's double_seq_bn, seq_bn and par_bn; the rate is 1e-4 at ft-train's
- * usual one, which its authors train with. */
+ * What each kind has when nothing is said is AdapterHub's double_seq_bn, seq_bn and par_bn; the rate is 1e-4 at
+ * ft-train's usual one, which its authors train with. */
 #include "priv.h"
 
 #include <math.h>
@@ -100,8 +101,8 @@ static int read_options(struct attached *a, const struct site *s)
 {
 	bool before = !says(a, "sum", "after"), after = !says(a, "sum", "before"), parallel = says(a, "kind", "parallel");
 	if (parallel && before)
-		return ft_fail(FT_EUSAGE, "bottleneck: kind=parallel at %s: sum=%s is not possible; it is beside the block", s->name,
-		               adapt_name(a, "sum"));
+		return ft_fail(FT_EUSAGE, "bottleneck: kind=parallel at %s: sum=%s is not possible; it is beside the block",
+		               s->name, adapt_name(a, "sum"));
 	if (says(a, "residual", "sum") && !before)
 		return ft_fail(FT_EUSAGE, "bottleneck: residual=sum at %s: there is no sum before it with sum=after", s->name);
 	a->options = (parallel ? PARALLEL : 0) | (before ? SUM_BEFORE : 0) | (after ? SUM_AFTER : 0) |
@@ -131,7 +132,8 @@ static int add_layers(struct ft_model *m, struct attached *a, const struct site 
 	                     second ? "adapter_down.1.weight" : "adapter_down.0.weight", r, width);
 	rc = rc ? rc : adapt_param(m, a, DOWN_B, s, PARAM_BIAS, "down.bias",
 	                           second ? "adapter_down.1.bias" : "adapter_down.0.bias", 1, r);
-	rc = rc ? rc : adapt_param(m, a, UP_W, s, bert ? PARAM_BERT : PARAM_ZERO, "up.weight", "adapter_up.weight", width, r);
+	rc = rc ? rc
+	        : adapt_param(m, a, UP_W, s, bert ? PARAM_BERT : PARAM_ZERO, "up.weight", "adapter_up.weight", width, r);
 	return rc ? rc : adapt_param(m, a, UP_B, s, PARAM_BIAS, "up.bias", "adapter_up.bias", 1, width);
 }
 
@@ -146,7 +148,8 @@ static int attach(struct ft_model *m, struct attached *a, const struct site *s)
 		rc = add_norm(m, a, s, NORM_W, "norm_before");
 	rc = rc ? rc : add_layers(m, a, s, r < 1 ? 1 : (int64_t)r);
 	if (rc == FT_OK && scaling)
-		rc = adapt_param(m, a, SCALING, s, PARAM_NORM, "scaling", "scaling", 1, strcmp(scaling, "channel") ? 1 : m->shape.width);
+		rc = adapt_param(m, a, SCALING, s, PARAM_NORM, "scaling", "scaling", 1,
+		                 strcmp(scaling, "channel") ? 1 : m->shape.width);
 	else if (rc == FT_OK)
 		a->scale = (float)adapt_number(a, "scaling", s);
 	if (rc == FT_OK && !says(a, "ln_after", "none"))
@@ -155,7 +158,10 @@ static int attach(struct ft_model *m, struct attached *a, const struct site *s)
 }
 
 /* ---- on every pass ---- */
-static struct ft_tensor *tensor_of(const struct attached *a, int part) { return a->part[part] ? &a->part[part]->t : NULL; }
+static struct ft_tensor *tensor_of(const struct attached *a, int part)
+{
+	return a->part[part] ? &a->part[part]->t : NULL;
+}
 
 static struct ft_tensor *norm(struct ft_graph *g, const struct attached *a, int part, struct ft_tensor *x)
 {

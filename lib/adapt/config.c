@@ -78,7 +78,9 @@ static int check_name(const struct technique *t, const struct adapt_key *k, cons
 			return 1;
 		n += (size_t)snprintf(known + n, sizeof known - n, " %s", *s);
 	}
-	return k->kind == KEY_NAME ? ft_fail(code, "%s: %s: '%.60s' is not known; there are:%s", t->name, k->name, name, known) : 0;
+	return k->kind == KEY_NAME
+	           ? ft_fail(code, "%s: %s: '%.60s' is not known; there are:%s", t->name, k->name, name, known)
+	           : 0;
 }
 
 static int parse_number(const struct technique *t, const char *item, const char *value, double *v)
@@ -123,7 +125,8 @@ static int set_key(const struct technique *t, json_t *o, const char *key, const 
 	if (k->kind == KEY_TEXT)
 		return set_text(t, o, k, value);
 	if (k->kind == KEY_FLAG)
-		return value ? ft_fail(FT_EUSAGE, "--%s: %s takes no value", t->name, key) : ft_json_set(o, k->name, json_true());
+		return value ? ft_fail(FT_EUSAGE, "--%s: %s takes no value", t->name, key)
+		             : ft_json_set(o, k->name, json_true());
 	int rc = check_name(t, k, value, FT_EUSAGE);
 	if (rc > 0)
 		return ft_json_set(o, k->name, json_string(value));
@@ -131,7 +134,8 @@ static int set_key(const struct technique *t, json_t *o, const char *key, const 
 	rc = rc ? rc : check_number(t, k, v, FT_EUSAGE);
 	if (rc < 0)
 		return rc;
-	return glob ? append(o, "patterns", json_pack("[s,s,f]", k->name, glob, v)) : ft_json_set(o, k->name, number_json(k, v));
+	return glob ? append(o, "patterns", json_pack("[s,s,f]", k->name, glob, v))
+	            : ft_json_set(o, k->name, number_json(k, v));
 }
 
 static int parse_item(const struct technique *t, json_t *o, char *item)
@@ -164,7 +168,8 @@ static int set_absent(const struct technique *t, json_t *o)
 	int rc = json_object_get(o, "rate") ? FT_OK : ft_json_set(o, "rate", json_real(usual));
 	for (const struct adapt_key *k = t->keys; rc == FT_OK && k->kind != KEY_END; k++)
 		if (k->kind != KEY_TEXT && !json_object_get(o, k->name))
-			rc = ft_json_set(o, k->name, k->kind == KEY_NAME ? json_string(names_of(t, k)[0]) : number_json(k, k->absent));
+			rc = ft_json_set(o, k->name,
+			                 k->kind == KEY_NAME ? json_string(names_of(t, k)[0]) : number_json(k, k->absent));
 	return rc;
 }
 
@@ -220,7 +225,9 @@ static int check_key(const struct technique *t, const struct adapt_key *k, const
 	const json_t *name = names_of(t, k) ? json_object_get(config, k->name) : NULL;
 	if (k->kind == KEY_NAME ? name != NULL : json_is_string(name)) {
 		int rc = check_name(t, k, json_is_string(name) ? json_string_value(name) : "?", FT_EFORMAT);
-		return rc > 0 ? FT_OK : rc < 0 ? rc : ft_fail(FT_EFORMAT, "%s: %s: neither a number nor a name of it", t->name, k->name);
+		if (rc == 0)
+			rc = ft_fail(FT_EFORMAT, "%s: %s: neither a number nor a name of it", t->name, k->name);
+		return rc < 0 ? rc : FT_OK;
 	}
 	switch (k->kind) {
 	case KEY_NAME: return FT_OK;

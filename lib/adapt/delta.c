@@ -20,7 +20,8 @@ void ft_delta_fold(struct ft_delta *d)
 /* sum = [a; a'], [b, b']: exact but for the scales, which b takes. Takes d's arrays over. */
 static int add(struct ft_delta *sum, struct ft_delta *d)
 {
-	int64_t in = d->table ? d->weight->t.rows : d->weight->t.cols, out = d->table ? d->weight->t.cols : d->weight->t.rows;
+	int64_t in = d->table ? d->weight->t.rows : d->weight->t.cols,
+	        out = d->table ? d->weight->t.cols : d->weight->t.rows;
 	int64_t r = sum->r + d->r;
 	if (sum->r == 0) {
 		*sum = *d;
@@ -66,11 +67,13 @@ static int sum_of(const struct attached *a, const struct site *s, struct ft_delt
 	for (; a && rc == FT_OK; a = a->next) {
 		struct ft_delta d = { .weight = s->weight, .module = ft_strdup(s->file) };
 		if (!a->kind->delta || !s->weight)
-			rc = ft_fail(FT_EUSAGE, "%s at %s is not a matrix of low rank, and a folder has one kind; --to hf merges them",
+			rc = ft_fail(FT_EUSAGE,
+			             "%s at %s is not a matrix of low rank, and a folder has one kind; --to hf merges them",
 			             a->adapter->name, s->name);
 		rc = rc ? rc : d.module ? a->kind->delta(a, &d) : FT_EFAIL;
 		if (rc == FT_OK && sum->r && d.lengths)
-			rc = ft_fail(FT_EUSAGE, "%s at %s scales rows (dora), which another technique stands above; --to hf merges them",
+			rc = ft_fail(FT_EUSAGE,
+			             "%s at %s scales rows (dora), which another technique stands above; --to hf merges them",
 			             a->adapter->name, s->name);
 		rc = rc ? rc : add(sum, &d);
 		free_delta(&d);

@@ -1,7 +1,8 @@
-/* dora.c - DoRA: the rows of W + s B A are scaled to lengths that are learned, beside the directions (Liu et al., "DoRA:
- * Weight-Decomposed Low-Rank Adaptation", 2024). As in PEFT, the length that a row has is a constant on the way back (the
- * paper's section 4.3), and the bias stands outside. Of a table E + s A B^T, whose outputs are its columns, it is these that
- * are scaled, as in PEFT: a length is over the whole vocabulary, and position and type stand outside. */
+/* dora.c - DoRA: the rows of W + s B A are scaled to lengths that are learned, beside the directions (Liu et al.,
+ * "DoRA: Weight-Decomposed Low-Rank Adaptation", 2024). As in PEFT, the length that a row has is a constant on the way
+ * back (the paper's section 4.3), and the bias stands outside. Of a table E + s A B^T, whose outputs are its columns,
+ * it is these that are scaled, as in PEFT: a length is over the whole vocabulary, and position and type stand outside.
+ * */
 #include "ft/kernels.h"
 #include "ft/mem.h"
 #include "lora.h"
@@ -44,7 +45,8 @@ static int new_state(struct attached *a)
 int dora_attach(struct ft_model *m, struct attached *a, const struct site *s)
 {
 	if (adapt_taken(m, s->name))
-		return ft_fail(FT_EUSAGE, "lora: dora at %s, where another technique is already: it must be the first", s->name);
+		return ft_fail(FT_EUSAGE, "lora: dora at %s, where another technique is already: it must be the first",
+		               s->name);
 	int rc = adapt_param(m, a, M, s, PARAM_NORM, "m", "lora_magnitude_vector", 1, outputs_of(a));
 	return rc ? rc : new_state(a);
 }
@@ -189,8 +191,8 @@ struct ft_tensor *dora_linear(struct ft_graph *g, const struct attached *a, stru
 }
 
 /* y + (m/n) (e + s A B^T) - e, of the vectors e of words: y has those of positions and types, too. */
-struct ft_tensor *dora_table(struct ft_graph *g, const struct attached *a, const struct ft_batch *b, struct ft_tensor *low,
-                             struct ft_tensor *y)
+struct ft_tensor *dora_table(struct ft_graph *g, const struct attached *a, const struct ft_batch *b,
+                             struct ft_tensor *low, struct ft_tensor *y)
 {
 	const struct dora *d = a->state;
 	struct ft_embed_options words = { .padding = a->embed->padding, .scale = a->embed->scale };

@@ -45,16 +45,16 @@ struct folder_kind {
 	int (*check_files)(const struct folder *f);
 	/* Whether what the head's files say can be done with this model. NULL: it can. */
 	int (*check_head)(const struct ft_model *m, const struct folder *f);
-	/* The parameter of a tensor whose name says nothing of the base: 1, *p is NULL when it is of a head that a plan has put
-	 * another in place of; 0: it is no such tensor. NULL: none is. */
+	/* The parameter of a tensor whose name says nothing of the base: 1, *p is NULL when it is of a head that a plan has
+	 * put another in place of; 0: it is no such tensor. NULL: none is. */
 	int (*place)(const struct ft_model *m, const struct folder *f, const char *name, struct ft_param **p);
 };
 extern const struct folder_kind folder_peft, folder_mlx, folder_adapterhub;
 
 /* ---- adapterhub_head.c: heads of its own classes ("flexible") ---- */
 bool adapterhub_flexible(const struct folder *f);
-/* The head that transformers would have for this class and what the library saves: label2id, num_labels. New reference in
- * *head. (adapterhub.c) */
+/* The head that transformers would have for this class and what the library saves: label2id, num_labels. New reference
+ * in *head. (adapterhub.c) */
 int adapterhub_head(const struct folder *f, const json_t *said, const char *class, json_t **head);
 int adapterhub_check_files(const struct folder *f);
 int adapterhub_find_flexible(const struct folder *f, json_t **head); /* as find_head() of a kind */

@@ -38,7 +38,8 @@ static struct named *index_params(const struct ft_model *m)
 	return all;
 }
 
-/* *p is NULL when there is none. Also when it was saved from a model with a head and is read into one without, or the other way around. */
+/* *p is NULL when there is none. Also when it was saved from a model with a head and is read into one without, or the
+ * other way around. */
 static int find_param(const struct ft_model *m, const struct named *all, const char *name, struct ft_param **p)
 {
 	size_t n = strlen(m->family->prefix);

@@ -64,7 +64,8 @@ static struct ft_tensor *linear(struct ft_graph *g, const struct attached *a, st
 	return a->part[A0] ? ft_low_rank(g, y, x, &a->part[A0]->t, &a->part[B0]->t, -a->scale, 0) : y;
 }
 
-static struct ft_tensor *table(struct ft_graph *g, const struct attached *a, const struct ft_batch *b, struct ft_tensor *y)
+static struct ft_tensor *table(struct ft_graph *g, const struct attached *a, const struct ft_batch *b,
+                               struct ft_tensor *y)
 {
 	struct ft_embed_options words = { .padding = a->embed->padding, .scale = a->embed->scale };
 	struct ft_tensor *u = ft_embed(g, b, &a->part[A]->t, NULL, NULL, &words);
@@ -115,7 +116,8 @@ static int delta(const struct attached *a, struct ft_delta *d)
 }
 
 /* W += scale B A; of a table, whose rows are those of A, W += scale A B^T. */
-static int add_product(const struct attached *a, const struct ft_tensor *right, const struct ft_tensor *left, float scale)
+static int add_product(const struct attached *a, const struct ft_tensor *right, const struct ft_tensor *left,
+                       float scale)
 {
 	const struct ft_tensor *w = &a->weight->t;
 	bool of_table = a->weight->kind == PARAM_TABLE;

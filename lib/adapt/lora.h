@@ -14,8 +14,8 @@ int dora_start(const struct attached *a);
 void dora_release(struct attached *a);
 struct ft_tensor *dora_linear(struct ft_graph *g, const struct attached *a, struct ft_tensor *x, struct ft_tensor *y);
 /* The same at a table, of whose words `low` [tokens, r] are the rows of A. */
-struct ft_tensor *dora_table(struct ft_graph *g, const struct attached *a, const struct ft_batch *b, struct ft_tensor *low,
-                             struct ft_tensor *y);
+struct ft_tensor *dora_table(struct ft_graph *g, const struct attached *a, const struct ft_batch *b,
+                             struct ft_tensor *low, struct ft_tensor *y);
 /* As struct technique's merge(), of which lora() is what LoRA alone does. */
 int dora_merge(const struct attached *a, int (*lora)(const struct attached *a));
 

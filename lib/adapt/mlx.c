@@ -54,7 +54,8 @@ static int read_numbers(const struct folder *f, const struct sites *s, json_t *o
 		count += chosen[i] = rc;
 	}
 	if (count == 0)
-		return ft_fail(FT_EFORMAT, "%s: no tensor is called like a module of the base, with %s behind it", f->weights, ends[0]);
+		return ft_fail(FT_EFORMAT, "%s: no tensor is called like a module of the base, with %s behind it", f->weights,
+		               ends[0]);
 	int rc = ft_json_set(o, "r", json_integer(rank));
 	rc = rc ? rc : ft_json_set(o, "alpha", json_real(scale * (double)rank));
 	return rc ? rc : ft_json_set(o, "dropout", json_real(p));

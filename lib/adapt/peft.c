@@ -1,6 +1,6 @@
-/* peft.c - what the adapter_config.json of PEFT's folders says (as of peft 0.21; older files have fewer members). What is
- * known and changes nothing is passed over; what would change the mathematics and is not here is an error; what nobody
- * here has heard of is told. */
+/* peft.c - what the adapter_config.json of PEFT's folders says (as of peft 0.21; older files have fewer members). What
+ * is known and changes nothing is passed over; what would change the mathematics and is not here is an error; what
+ * nobody here has heard of is told. */
 #include "folder.h"
 
 #include "ft/cli.h"

@@ -23,8 +23,8 @@ static int add_pattern(json_t *o, const char *key, const struct site *s, double 
 /* What a type says of a module beside that it is meant; or NULL. */
 typedef int site_function(struct peft_modules *p, json_t *o, const struct site *s);
 
-static int choose_sites(struct peft_modules *p, const struct technique *t, const struct sites *s, json_t *o, bool *chosen,
-                        site_function *each)
+static int choose_sites(struct peft_modules *p, const struct technique *t, const struct sites *s, json_t *o,
+                        bool *chosen, site_function *each)
 {
 	int rc = FT_OK;
 	size_t count = 0;
@@ -93,7 +93,8 @@ static int read_lora(const struct folder *f, json_t *o)
 	int err = FT_OK;
 	int64_t r = ft_json_int(f->config, "r", 8, &err);
 	double alpha = ft_json_real(f->config, "lora_alpha", 8, &err), p = ft_json_real(f->config, "lora_dropout", 0, &err);
-	bool root = ft_json_bool(f->config, "use_rslora", false, &err), lengths = ft_json_bool(f->config, "use_dora", false, &err);
+	bool root = ft_json_bool(f->config, "use_rslora", false, &err),
+	     lengths = ft_json_bool(f->config, "use_dora", false, &err);
 	if (err < 0)
 		return ft_context(err, "%s: " FOLDER_CONFIG, f->dir);
 	if (r < 1)
@@ -108,9 +109,10 @@ static int read_lora(const struct folder *f, json_t *o)
 static int lora_at(struct peft_modules *p, json_t *o, const struct site *s)
 {
 	if (s->kind == SITE_TABLE && peft_has_rows(p->f))
-		return folder_fail(p->f, FT_EFORMAT, "trainable_token_indices: '%s' has a LoRA, beside which PEFT replaces no rows",
-		                   s->file);
-	double r = json_number_value(json_object_get(o, "r")), alpha = json_number_value(json_object_get(o, "alpha")), n = 0;
+		return folder_fail(p->f, FT_EFORMAT,
+		                   "trainable_token_indices: '%s' has a LoRA, beside which PEFT replaces no rows", s->file);
+	double r = json_number_value(json_object_get(o, "r")), alpha = json_number_value(json_object_get(o, "alpha")),
+	       n = 0;
 	int rc = peft_pattern(p, "rank_pattern", s->file, r, &n);
 	rc = rc ? rc : add_pattern(o, "r", s, r, n);
 	rc = rc ? rc : peft_pattern(p, "alpha_pattern", s->file, alpha, &n);
@@ -147,7 +149,8 @@ static int read_vera(const struct folder *f, json_t *o)
 	if (err < 0)
 		return ft_context(err, "%s: " FOLDER_CONFIG, f->dir);
 	if (!saved)
-		return folder_fail(f, FT_EFORMAT, "save_projection: false; vera_A and vera_B are not in the folder, and only PyTorch's "
+		return folder_fail(f, FT_EFORMAT,
+		                   "save_projection: false; vera_A and vera_B are not in the folder, and only PyTorch's "
 		                   "random numbers would make them");
 	int rc = ft_json_set(o, "r", json_integer(r));
 	rc = rc ? rc : ft_json_set(o, "dropout", json_real(p));

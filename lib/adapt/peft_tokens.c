@@ -1,6 +1,6 @@
 /* peft_tokens.c - rows of the table of words that PEFT has trained alone: trainable_token_indices of its LoRA, and its
- * method TRAINABLE_TOKENS. Rows are replaced, not added to; what decodes has the same ones where the base shares the table
- * with it. */
+ * method TRAINABLE_TOKENS. Rows are replaced, not added to; what decodes has the same ones where the base shares the
+ * table with it. */
 #include "folder.h"
 
 #include <stdlib.h>
@@ -83,8 +83,8 @@ static int check_shared(const struct ft_model *m, const struct folder *f, const 
 	const json_t *own = indices_of(f, name, false), *words = p ? indices_of(f, p->file, true) : NULL;
 	if (own && words && json_equal(own, words))
 		return FT_OK;
-	return folder_fail(f, FT_EFORMAT, "token indices: those of '%.120s' are not those of the words, whose table it shares",
-	                   name);
+	return folder_fail(f, FT_EFORMAT,
+	                   "token indices: those of '%.120s' are not those of the words, whose table it shares", name);
 }
 
 int peft_take_rows(const struct ft_model *m, const struct folder *f, struct ft_param *p, const char *name,
@@ -92,13 +92,14 @@ int peft_take_rows(const struct ft_model *m, const struct folder *f, struct ft_p
 {
 	const json_t *list = p ? indices_of(f, p->file, p == table_of(m)) : NULL;
 	if (ft_model_task(m) == FT_TASK_MLM)
-		return folder_fail(f, FT_EFORMAT, "token indices: PEFT leaves out the bias of what decodes, so that a model that fills "
+		return folder_fail(f, FT_EFORMAT,
+		                   "token indices: PEFT leaves out the bias of what decodes, so that a model that fills "
 		                   "in words gives other ones with it");
 	if (!p)
 		return check_shared(m, f, name);
 	if (!has_words(m, p) || !json_is_array(list))
-		return ft_fail(FT_EFORMAT, "%s: tensor '%.120s': " FOLDER_CONFIG " gives no tokens whose rows these are", f->weights,
-		               t->name);
+		return ft_fail(FT_EFORMAT, "%s: tensor '%.120s': " FOLDER_CONFIG " gives no tokens whose rows these are",
+		               f->weights, t->name);
 	if (p->stored)
 		return ft_fail(FT_EFORMAT, "%s: tensor '%s': another stands for %s, too", f->weights, t->name, p->name);
 	return tokens_take(m, p, t, list, f->weights);

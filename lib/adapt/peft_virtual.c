@@ -46,7 +46,8 @@ const struct peft_type peft_prefix = {
 /* ---- prompt_embeddings ---- */
 
 /* A parameter's columns of it, from `from` on. */
-static int take_columns(const struct folder *f, struct ft_param *p, const struct ft_stored *t, const float *all, int64_t from)
+static int take_columns(const struct folder *f, struct ft_param *p, const struct ft_stored *t, const float *all,
+                        int64_t from)
 {
 	int64_t cols = t->shape[1];
 	float *own = ft_alloc((size_t)(t->shape[0] * p->t.cols), sizeof *own);

@@ -1,9 +1,9 @@
 /* pissa.c - PiSSA: LoRA that begins as what the weight does most, and what is left of it stands still (Meng et al.,
  * "PiSSA: Principal Singular Values and Singular Vectors Adaptation of Large Language Models", 2024).
  *
- * The base is not touched. A and B as they began are parameters, too, which never train, and their product is subtracted:
- * W + s (B A - B0 A0). So a tuned model holds all that it needs beside its base, whatever computes the vectors
- * elsewhere. */
+ * The base is not touched. A and B as they began are parameters, too, which never train, and their product is
+ * subtracted: W + s (B A - B0 A0). So a tuned model holds all that it needs beside its base, whatever computes the
+ * vectors elsewhere. */
 #include "ft/kernels.h"
 #include "ft/mem.h"
 #include "lora.h"
@@ -21,7 +21,8 @@ int pissa_attach(struct ft_model *m, struct attached *a, const struct site *s)
 	if (a->part[M])
 		return ft_fail(FT_EUSAGE, "lora: init=pissa and dora at %s: it is one of the two", s->name);
 	if (r > most)
-		return ft_fail(FT_EUSAGE, "lora: r=%lld at %s, which has %lld singular values", (long long)r, s->name, (long long)most);
+		return ft_fail(FT_EUSAGE, "lora: r=%lld at %s, which has %lld singular values", (long long)r, s->name,
+		               (long long)most);
 	if (!(a->scale > 0))
 		return ft_fail(FT_EUSAGE, "lora: alpha at %s: with init=pissa it is more than 0", s->name);
 	int rc = adapt_param(m, a, A0, s, PARAM_ZERO, "a0", "lora_A0.weight", r, w->cols);

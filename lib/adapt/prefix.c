@@ -1,9 +1,9 @@
 /* prefix.c - prefix tuning: keys and values that are learned stand before those of every row, in every layer (Li and
- * Liang, "Prefix-Tuning: Optimizing Continuous Prompts for Generation", ACL 2021), as they are (Liu et al., "P-Tuning v2",
- * ACL 2022), or made by a network of two layers that all of them share. Keys are not turned by rotary positions.
+ * Liang, "Prefix-Tuning: Optimizing Continuous Prompts for Generation", ACL 2021), as they are (Liu et al., "P-Tuning
+ * v2", ACL 2022), or made by a network of two layers that all of them share. Keys are not turned by rotary positions.
  *
- * 20 of them, drawn from a normal distribution, as in PEFT and P-tuning v2, whose rate for them is 5e-3 at width 768. The
- * network is as wide as is said (512 in the first paper), and has that paper's rate of 5e-5. */
+ * 20 of them, drawn from a normal distribution, as in PEFT and P-tuning v2, whose rate for them is 5e-3 at width 768.
+ * The network is as wide as is said (512 in the first paper), and has that paper's rate of 5e-5. */
 #include "priv.h"
 
 enum { KV, KV_BIAS };            /* parts: [n, 2 * width]; with a network its second layer's, [2 * width, inner], [1, 2 * width] */

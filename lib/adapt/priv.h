@@ -117,12 +117,14 @@ struct technique {
 	struct ft_tensor *(*input)(struct ft_graph *g, const struct attached *a, struct ft_tensor *x);
 	/* At a linear site: y is the result so far, of x. At a table: y, of the batch's ids. NULL: nothing. */
 	struct ft_tensor *(*linear)(struct ft_graph *g, const struct attached *a, struct ft_tensor *x, struct ft_tensor *y);
-	struct ft_tensor *(*table)(struct ft_graph *g, const struct attached *a, const struct ft_batch *b, struct ft_tensor *y);
+	struct ft_tensor *(*table)(struct ft_graph *g, const struct attached *a, const struct ft_batch *b,
+	                           struct ft_tensor *y);
 	/* At a block: y is its result so far, behind dropout, and what comes back goes to the sum in its place. */
 	struct ft_tensor *(*block)(struct ft_graph *g, const struct attached *a, struct block *b, struct ft_tensor *y);
 	/* At attention: keys and values [a->keys, 2 * width of keys] for ft_prefix(). */
 	struct ft_tensor *(*prefix)(struct ft_graph *g, const struct attached *a);
-	/* Does to the weight and the bias, whose numbers are floats in memory, what it does on every pass. NULL: it cannot be. */
+	/* Does to the weight and the bias, whose numbers are floats in memory, what it does on every pass. NULL: it cannot
+	 * be. */
 	int (*merge)(const struct attached *a);
 	/* What PEFT holds of it at a site, beside that of others: its rows, with ld floats between them. NULL: it is
 	 * something else. */
@@ -141,8 +143,8 @@ const char *adapt_name(const struct attached *a, const char *key); /* NULL: it i
 const struct ft_batch *extend_batch(struct ft_graph *g, const struct ft_batch *b, int64_t tokens);
 /* Declares SITE.NAME.PART, [rows, cols], as a's part number i. `file` is its name in PEFT's
  * checkpoints, of a block's in AdapterHub's, behind the module's. */
-int adapt_param(struct ft_model *m, struct attached *a, int i, const struct site *s, enum param_kind kind, const char *part,
-                const char *file, int64_t rows, int64_t cols);
+int adapt_param(struct ft_model *m, struct attached *a, int i, const struct site *s, enum param_kind kind,
+                const char *part, const char *file, int64_t rows, int64_t cols);
 /* The same of one of its adapter's, at no site: embed.NAME.PART. */
 int adapt_share(struct ft_model *m, struct adapter *r, int i, enum param_kind kind, const char *part, const char *file,
                 int64_t rows, int64_t cols);

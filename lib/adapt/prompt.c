@@ -24,7 +24,8 @@ static const char *const sites[] = { "embed.word", NULL };
 /* ---- which words it begins with: meta's "tokens" ---- */
 static int add_token(json_t *tokens, int32_t id)
 {
-	return json_array_append_new(tokens, json_integer(id)) < 0 ? ft_fail(FT_EFAIL, "out of memory for a prompt") : FT_OK;
+	return json_array_append_new(tokens, json_integer(id)) < 0 ? ft_fail(FT_EFAIL, "out of memory for a prompt")
+	                                                           : FT_OK;
 }
 
 static int draw_tokens(const struct ft_model *m, const struct site *s, int64_t n, json_t *tokens)
@@ -82,7 +83,9 @@ static int attach(struct ft_model *m, struct attached *a, const struct site *s)
 {
 	a->tokens = (int64_t)adapt_number(a, "n", s);
 	int rc = a->adapter->planned ? plan_tokens(m, a, s) : check_tokens(a, s);
-	return rc ? rc : adapt_param(m, a, VECTORS, s, PARAM_TABLE, "vectors", "prompt_embeddings", a->tokens, s->weight->t.cols);
+	return rc ? rc
+	          : adapt_param(m, a, VECTORS, s, PARAM_TABLE, "vectors", "prompt_embeddings", a->tokens,
+	                        s->weight->t.cols);
 }
 
 /* The vectors of the words, as the network sees them. */
@@ -102,7 +105,8 @@ static int start(const struct ft_model *m, const struct attached *a)
 }
 
 /* y of its tokens, which are no words, is what their places and types say. */
-static struct ft_tensor *table(struct ft_graph *g, const struct attached *a, const struct ft_batch *b, struct ft_tensor *y)
+static struct ft_tensor *table(struct ft_graph *g, const struct attached *a, const struct ft_batch *b,
+                               struct ft_tensor *y)
 {
 	int32_t *index = ft_graph_alloc(g, b->tokens * sizeof *index);
 	if (!index)

@@ -61,8 +61,8 @@ static int add_weight(const struct ft_model *m, struct sites *s, size_t i)
 
 /* ---- blocks: "layer.3.attn" where the parameters "layer.3.attn.*" are ---- */
 
-/* What AdapterHub calls the end of a block: a module of the layer ("h.3.attention_adapters"), or where the block's sum and
- * norm are a module themselves, as BERT's, that one. */
+/* What AdapterHub calls the end of a block: a module of the layer ("h.3.attention_adapters"), or where the block's sum
+ * and norm are a module themselves, as BERT's, that one. */
 static char *block_file(const struct ft_model *m, const char *block, int layer, const char *of_layer)
 {
 	static const char sum[] = ".output.LayerNorm.weight";

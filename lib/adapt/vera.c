@@ -1,9 +1,9 @@
-/* vera.c - VeRA: y + b * (B (d * (A dropout(x)))), where A and B are random, never train, and serve all sites; vectors d and b
- * train at each (Kopiczko et al., "VeRA: Vector-based Random Matrix Adaptation", 2024). As in PEFT, A and B are as
- * large as the largest site asks for, and others take their first columns of A and rows of B.
+/* vera.c - VeRA: y + b * (B (d * (A dropout(x)))), where A and B are random, never train, and serve all sites; vectors
+ * d and b train at each (Kopiczko et al., "VeRA: Vector-based Random Matrix Adaptation", 2024). As in PEFT, A and B are
+ * as large as the largest site asks for, and others take their first columns of A and rows of B.
  *
- * What is used when nothing is said: rank 256 and d of 0.1 (PEFT's), queries and values (the paper's), and the rate that
- * IA3's vectors have. */
+ * What is used when nothing is said: rank 256 and d of 0.1 (PEFT's), queries and values (the paper's), and the rate
+ * that IA3's vectors have. */
 #include "ft/kernels.h"
 #include "ft/mem.h"
 #include "priv.h"
@@ -95,7 +95,8 @@ static struct views *views_of(const struct ft_graph *g, const struct attached *a
 	const struct ft_tensor *w = &a->weight->t, *b = &a->adapter->shared[SHARED_B]->t;
 	if (v->a.data)
 		return v;
-	v->a = (struct ft_tensor){ .data = ft_graph_plans(g) ? NULL : columns_of(a->adapter, w->cols), .rows = b->cols, .cols = w->cols };
+	v->a = (struct ft_tensor){ .data = ft_graph_plans(g) ? NULL : columns_of(a->adapter, w->cols), .rows = b->cols,
+	                             .cols = w->cols };
 	v->b = (struct ft_tensor){ .data = b->data, .rows = w->rows, .cols = b->cols };
 	return v->a.data || ft_graph_plans(g) ? v : NULL;
 }
@@ -107,8 +108,9 @@ static int attach(struct ft_model *m, struct attached *a, const struct site *s)
 	a->dropout = (float)adapt_number(a, "dropout", s);
 	a->scale = (float)adapt_number(a, "initial", s);
 	a->state = ft_alloc(1, sizeof(struct views));
-	int rc = a->state ? adapt_param(m, a, D, s, PARAM_NORM, "d", "vera_lambda_d", 1, a->adapter->shared[SHARED_A]->t.rows)
-	                  : FT_EFAIL;
+	int rc = a->state
+	             ? adapt_param(m, a, D, s, PARAM_NORM, "d", "vera_lambda_d", 1, a->adapter->shared[SHARED_A]->t.rows)
+	             : FT_EFAIL;
 	return rc ? rc : adapt_param(m, a, B, s, PARAM_BIAS, "b", "vera_lambda_b", 1, s->weight->t.rows);
 }
 
@@ -136,7 +138,8 @@ static struct ft_tensor *linear(struct ft_graph *g, const struct attached *a, st
 /* diag(d) A and diag(b) B. */
 static int delta(const struct attached *a, struct ft_delta *d)
 {
-	const struct ft_tensor *w = &a->weight->t, *all = &a->adapter->shared[SHARED_A]->t, *b = &a->adapter->shared[SHARED_B]->t;
+	const struct ft_tensor *w = &a->weight->t, *all = &a->adapter->shared[SHARED_A]->t,
+	                       *b = &a->adapter->shared[SHARED_B]->t;
 	int64_t r = all->rows;
 	d->r = r;
 	d->alpha = (double)r;

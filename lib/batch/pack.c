@@ -17,7 +17,8 @@ struct ft_pack {
 	struct ft_span *src;
 	size_t *src_at;         /* where each example's source begins in text */
 	struct ft_buf text;     /* the sources; spans are made when it no longer moves */
-	size_t ids_cap, offsets_cap, labels_cap, words_cap, types_cap, targets_cap, windows_cap, sizes_cap, src_cap, src_at_cap;
+	size_t ids_cap, offsets_cap, labels_cap, words_cap, types_cap, targets_cap, windows_cap, sizes_cap, src_cap,
+		src_at_cap;
 	size_t rows, examples, texts, tokens, nlabels, ntargets, outputs; /* texts: rows of an example */
 	bool typed, sourced;    /* some token's type is not 0; some example has a source */
 	bool worded;            /* some example came in words */

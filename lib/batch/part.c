@@ -39,8 +39,8 @@ static int part_teacher(struct ft_batch_part *p, const struct ft_batch *b, size_
 	if (!b->nteacher)
 		return FT_OK;
 	if (!units || b->nteacher % units)
-		return ft_fail(FT_EMATCH, "%zu logits of a teacher, which are not as many for each of %zu %s", b->nteacher, units,
-		               words ? "supervised tokens" : "rows");
+		return ft_fail(FT_EMATCH, "%zu logits of a teacher, which are not as many for each of %zu %s", b->nteacher,
+		               units, words ? "supervised tokens" : "rows");
 	before = words ? supervised(b, 0, (size_t)b->offsets[row]) : row;
 	n = words ? supervised(&p->batch, 0, p->batch.tokens) : p->batch.rows;
 	p->batch.nteacher = b->nteacher / units * n;

@@ -136,8 +136,10 @@ struct ft_chat *ft_chat_of_dir(const char *dir)
 	if (rc == FT_OK)
 		rc = ft_gguf_named(dir) ? chat_add_gguf(c, dir, tokens) : add_folder(c, dir, tokens);
 	if (rc == FT_OK && !chat_has(c, false))
-		rc = ft_fail(FT_EFORMAT, "%s: no chat template (chat_template.jinja, chat_template in tokenizer_config.json, or "
-		             "tokenizer.chat_template of a GGUF file)", dir);
+		rc = ft_fail(FT_EFORMAT,
+		             "%s: no chat template (chat_template.jinja, chat_template in tokenizer_config.json, or "
+		             "tokenizer.chat_template of a GGUF file)",
+		             dir);
 	if (c)
 		chat_give_tokens(c, tokens);
 	else

@@ -118,7 +118,8 @@ struct value item(struct run *r, struct value v, struct value key)
 		return found.kind == ABSENT ? no_member(r, v, key.t) : found;
 	}
 	const struct text *shown = show(r, key);
-	return undefined(r, "%s object has no element %.*s", kind_name(v), (int)(shown->n < 100 ? shown->n : 100), shown->s);
+	return undefined(r, "%s object has no element %.*s", kind_name(v), (int)(shown->n < 100 ? shown->n : 100),
+	                 shown->s);
 }
 
 /* ---- slices, as Python cuts them ---- */

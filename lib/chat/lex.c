@@ -244,7 +244,8 @@ static void operator(struct lexer *x)
 		}
 	if (!c || !strchr(one, c)) {
 		int32_t character;
-		stop(x->run, "unexpected character '%.*s'", (int)char_get(x->s + x->at, x->n - x->at, &character), x->s + x->at);
+		stop(x->run, "unexpected character '%.*s'", (int)char_get(x->s + x->at, x->n - x->at, &character),
+		     x->s + x->at);
 	}
 	if (strchr("([{", c)) {
 		if (x->open == sizeof x->closes)

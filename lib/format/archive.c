@@ -147,8 +147,8 @@ static int put_member(struct archive *a, const struct sink *s, int dir, const ch
 	return rc;
 }
 
-static int put_folder(struct archive *a, const struct sink *s, int parent, const char *dir, const char *path, time_t when,
-                      bool deep);
+static int put_folder(struct archive *a, const struct sink *s, int parent, const char *dir, const char *path,
+                      time_t when, bool deep);
 
 /* A regular file, or with `deep` a folder of such, whose members are named after it. */
 static int put_entry(struct archive *a, const struct sink *s, int dir, const char *path, const char *name, time_t when,
@@ -173,8 +173,8 @@ static int compare_bytes(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static int put_folder(struct archive *a, const struct sink *s, int parent, const char *dir, const char *path, time_t when,
-                      bool deep)
+static int put_folder(struct archive *a, const struct sink *s, int parent, const char *dir, const char *path,
+                      time_t when, bool deep)
 {
 	struct dirent **list;
 	int n = scandirat(parent, dir, &list, NULL, compare_bytes);

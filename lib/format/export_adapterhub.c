@@ -1,5 +1,5 @@
-/* export_adapterhub.c - a bottleneck adapter, and the head, as a folder that AdapterHub's library `adapters` loads beside
- * the base: what its save_adapter() writes with safetensors. One file more is ours, FT_ADAPTER_NOTE. */
+/* export_adapterhub.c - a bottleneck adapter, and the head, as a folder that AdapterHub's library `adapters` loads
+ * beside the base: what its save_adapter() writes with safetensors. One file more is ours, FT_ADAPTER_NOTE. */
 #include "ft/err.h"
 #include "ft/mem.h"
 #include "export_adapterhub.h"
@@ -12,7 +12,10 @@
 
 /* ---- what is attached where ---- */
 
-static const char *text_of(const json_t *adapter, const char *key) { return json_string_value(json_object_get(adapter, key)); }
+static const char *text_of(const json_t *adapter, const char *key)
+{
+	return json_string_value(json_object_get(adapter, key));
+}
 static bool says(const json_t *adapter, const char *key, const char *name)
 {
 	const char *v = text_of(adapter, key);
@@ -63,8 +66,10 @@ static int set_sites(const struct ft_model *m, const json_t *adapter, json_t *co
 		char number[24];
 		snprintf(number, sizeof number, "%lld", (long long)i);
 		if (units && ((attention && a != units) || (output && f != units)))
-			rc = ft_fail(FT_EUSAGE, "%s: layer %lld has not the same adapter at attention and feed-forward blocks, which "
-			             "AdapterHub's configuration cannot say", ft_model_name(m), (long long)i);
+			rc = ft_fail(FT_EUSAGE,
+			             "%s: layer %lld has not the same adapter at attention and feed-forward blocks, which "
+			             "AdapterHub's configuration cannot say",
+			             ft_model_name(m), (long long)i);
 		else if (units ? json_object_set_new(factors, number, json_real(factor_of((double)width_of(m), (double)units)))
 		               : json_array_append_new(left, json_integer(i)))
 			rc = ft_fail(FT_EFAIL, "out of memory for adapter_config.json");
@@ -108,7 +113,8 @@ static json_t *make_around(const struct ft_model *m, const char *name)
 {
 	const json_t *config = json_object_get(ft_model_meta(m), "config");
 	const char *class = ft_model_architecture(m), *end = strstr(class, "For");
-	char *own = adapterhub_flex(m) ? ft_format("%.*sAdapterModel", (int)(end ? end - class : 0), class) : ft_strdup(class);
+	char *own = adapterhub_flex(m) ? ft_format("%.*sAdapterModel", (int)(end ? end - class : 0), class)
+	                               : ft_strdup(class);
 	json_t *o = json_pack("{s:O, s:I, s:s, s:s, s:s?, s:s}", "model_type", json_object_get(config, "model_type"),
 	                      "hidden_size", (json_int_t)width_of(m), "model_name", ft_model_dir(m), "model_class",
 	                      own ? own : "", "name", name, "version", VERSION);
@@ -173,8 +179,8 @@ static enum part part_of(const struct ft_param *p)
 }
 
 /* How many there are. */
-static int write_tensors(const struct ft_model *m, const char *dir, const char *file, enum part part, const char *adapter,
-                         enum ft_dtype dtype)
+static int write_tensors(const struct ft_model *m, const char *dir, const char *file, enum part part,
+                         const char *adapter, enum ft_dtype dtype)
 {
 	size_t n = 0, all = ft_model_params(m);
 	bool flex = part == HEAD && adapterhub_flex(m);
@@ -209,7 +215,8 @@ static const json_t *find_adapter(const struct ft_model *m)
 {
 	const json_t *list = json_object_get(ft_model_meta(m), "adapt"), *adapter = json_array_get(list, 0);
 	if (json_array_size(list) != 1 || !says(adapter, "type", "bottleneck")) {
-		ft_fail(FT_EUSAGE, "%s: AdapterHub's folder holds one bottleneck adapter (ft-freeze --bottleneck), and nothing else",
+		ft_fail(FT_EUSAGE,
+		        "%s: AdapterHub's folder holds one bottleneck adapter (ft-freeze --bottleneck), and nothing else",
 		        ft_model_name(m));
 		return NULL;
 	}

@@ -1,6 +1,6 @@
 /* export_adapterhub_head.c - heads as AdapterHub's own classes have them: those that were read as such, and those of
- * --pooling cls, for which transformers has no class. The linear layer before the last is RoBERTa's and DistilBERT's, and
- * BERT's pooler where that is not the base's. */
+ * --pooling cls, for which transformers has no class. The linear layer before the last is RoBERTa's and DistilBERT's,
+ * and BERT's pooler where that is not the base's. */
 #include "export_adapterhub.h"
 #include "ft/err.h"
 #include "ft/mem.h"

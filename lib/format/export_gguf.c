@@ -77,8 +77,8 @@ static int find_place(const struct gguf_arch *a, const struct ft_param *p, enum 
 }
 
 /* Its numbers as the file has them, from malloc: floats first, then narrowed, then in order. */
-static int make_data(const struct ft_model *m, const struct gguf_arch *a, const struct ft_param *p, const struct place *at,
-                     void **data)
+static int make_data(const struct ft_model *m, const struct gguf_arch *a, const struct ft_param *p,
+                     const struct place *at, void **data)
 {
 	const json_t *config = json_object_get(ft_model_meta(m), "config");
 	size_t n = (size_t)p->t.rows * (size_t)p->t.cols, rows = p->rank == 2 ? (size_t)p->t.rows : n;
@@ -236,8 +236,8 @@ static int make_factors(const struct ft_model *m, const struct gguf_arch *a, flo
 	return rc > 0 && *n && !*factor ? FT_EFAIL : rc < 0 ? rc : FT_OK;
 }
 
-static int describe_tensors(struct gguf_writer *w, const struct ft_model *m, const struct gguf_arch *a, struct place *at,
-                            size_t factors, enum ft_dtype t)
+static int describe_tensors(struct gguf_writer *w, const struct ft_model *m, const struct gguf_arch *a,
+                            struct place *at, size_t factors, enum ft_dtype t)
 {
 	const int64_t pairs = (int64_t)factors;
 	int rc = factors ? gguf_add(w, "rope_freqs.weight", FT_GGML_F32, 1, &pairs, factors * sizeof(float)) : FT_OK;
@@ -296,7 +296,8 @@ static int write_gguf(const struct ft_model *m, const char *path, enum ft_dtype 
 	if (!a)
 		return ft_fail(FT_EUSAGE, "%s: a GGUF file is written of causal language models only", ft_model_name(m));
 	if (task != FT_TASK_LM)
-		return ft_fail(FT_EUSAGE, "%s: a GGUF file has no place for the head '%s'", ft_model_name(m), ft_task_name(task));
+		return ft_fail(FT_EUSAGE, "%s: a GGUF file has no place for the head '%s'", ft_model_name(m),
+		               ft_task_name(task));
 	return write_file(m, a, path, dtype);
 }
 

@@ -99,13 +99,14 @@ static int make_pair(const struct ft_model *m, const struct gguf_arch *a, const 
 	int layer;
 	size_t heads = 0;
 	if (d->lengths)
-		return ft_fail(FT_EUSAGE, "%s: its rows are scaled (dora), which a GGUF adapter cannot say; --to gguf merges it",
+		return ft_fail(FT_EUSAGE,
+		               "%s: its rows are scaled (dora), which a GGUF adapter cannot say; --to gguf merges it",
 		               d->weight->file);
 	if (!gguf_translate(a, d->weight->file, true, name, &layer, &how))
 		return ft_fail(FT_EUSAGE, "tensor '%s': a GGUF file of a %s has no place for it", d->weight->file, a->name);
 	if (how == GGUF_QUERY || how == GGUF_KEY)
-		heads = (size_t)ft_json_int(config, how == GGUF_KEY ? a->kv_heads : a->heads, ft_json_int(config, a->heads, 1, NULL),
-		                            NULL);
+		heads = (size_t)ft_json_int(config, how == GGUF_KEY ? a->kv_heads : a->heads,
+		                            ft_json_int(config, a->heads, 1, NULL), NULL);
 	int rc = make_a(&pair[0], name, d);
 	rc = rc ? rc : make_b(&pair[1], name, d, alpha, heads);
 	rc = rc ? rc : narrow(&pair[0], dtype);
@@ -134,14 +135,18 @@ static int check_model(const struct ft_model *m)
 {
 	const char *name = ft_model_name(m);
 	if (!gguf_arch_of_model(m) || ft_model_task(m) != FT_TASK_LM)
-		return ft_fail(FT_EUSAGE, "%s: a GGUF adapter is of a causal language model only; --to peft is for others", name);
+		return ft_fail(FT_EUSAGE, "%s: a GGUF adapter is of a causal language model only; --to peft is for others",
+		               name);
 	if (!ft_model_adapted(m))
-		return ft_fail(FT_EUSAGE, "%s: nothing has been added to it (ft-freeze --lora); --to gguf exports all of it", name);
+		return ft_fail(FT_EUSAGE, "%s: nothing has been added to it (ft-freeze --lora); --to gguf exports all of it",
+		               name);
 	for (size_t i = 0; i < ft_model_params(m); i++) {
 		const struct ft_param *p = ft_model_param(m, i);
 		if (!p->technique && (p->stored || p->fresh))
-			return ft_fail(FT_EUSAGE, "%s: '%s' was trained, too, which a GGUF adapter does not carry (ft-freeze --freeze '%s' "
-			               "leaves it alone); --to gguf exports all of it", name, p->name, p->name);
+			return ft_fail(FT_EUSAGE,
+			               "%s: '%s' was trained, too, which a GGUF adapter does not carry (ft-freeze --freeze '%s' "
+			               "leaves it alone); --to gguf exports all of it",
+			               name, p->name, p->name);
 	}
 	return FT_OK;
 }
@@ -202,8 +207,8 @@ static int verify(struct ft_model *m, const char *path, enum ft_dtype dtype, str
 	for (size_t i = 0; same && i < all.count; i++) {
 		const struct matrix *x = &all.at[i];
 		const struct ft_gguf_tensor *t = ft_gguf_tensor_find(g, x->name);
-		same = t && t->type == type_of(dtype) && t->rank == 2 && t->shape[0] == x->shape[0] && t->shape[1] == x->shape[1] &&
-		       t->bytes == x->bytes && memcmp(t->data, x->data, x->bytes) == 0;
+		same = t && t->type == type_of(dtype) && t->rank == 2 && t->shape[0] == x->shape[0] &&
+		       t->shape[1] == x->shape[1] && t->bytes == x->bytes && memcmp(t->data, x->data, x->bytes) == 0;
 	}
 	if (rc == FT_OK && !same)
 		rc = ft_fail(FT_EFAIL, "%s: what was written is not what there was to write", path);

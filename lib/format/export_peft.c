@@ -117,10 +117,13 @@ static int check_base(const struct ft_model *m)
 		if (rc < 0)
 			return rc;
 		if (alone)
-			return ft_fail(FT_EUSAGE, "%s: '%s' was trained, too, for which PEFT has no place beside words alone (--lora makes "
-			               "one); --to hf exports all of it", ft_model_name(m), p->name);
+			return ft_fail(FT_EUSAGE,
+			               "%s: '%s' was trained, too, for which PEFT has no place beside words alone (--lora makes "
+			               "one); --to hf exports all of it",
+			               ft_model_name(m), p->name);
 		if (base || words)
-			return ft_fail(FT_EUSAGE, "%s: '%s' was trained, too, which an adapter does not carry; --to hf exports all of it",
+			return ft_fail(FT_EUSAGE,
+			               "%s: '%s' was trained, too, which an adapter does not carry; --to hf exports all of it",
 			               ft_model_name(m), p->name);
 	}
 	return FT_OK;
@@ -169,8 +172,8 @@ int adapter_note_write(const struct ft_model *m, const char *dir)
 {
 	const json_t *meta = ft_model_meta(m);
 	json_t *o = json_pack("{s:{s:O}, s:O, s:O*}", "base", "digest",
-	                      json_object_get(json_object_get(meta, "base"), "digest"), "head", json_object_get(meta, "head"),
-	                      "tokens", json_object_get(meta, "tokens"));
+	                      json_object_get(json_object_get(meta, "base"), "digest"), "head",
+	                      json_object_get(meta, "head"), "tokens", json_object_get(meta, "tokens"));
 	char *path = ft_format("%s/" FT_ADAPTER_NOTE, dir);
 	int rc = o && path ? ft_json_save(path, o) : ft_fail(FT_EFAIL, "out of memory for " FT_ADAPTER_NOTE);
 	free(path);
@@ -249,8 +252,10 @@ static int put_words(struct peft_out *o, const struct peft_rows *r)
 		return FT_OK;
 	if (!other)
 		return peft_put_rows(o, r);
-	return ft_fail(FT_EUSAGE, "%s: some words have other vectors, for which PEFT has a place beside LoRA at linear layers "
-	               "alone; --to hf exports all of it", ft_model_name(o->m));
+	return ft_fail(FT_EUSAGE,
+	               "%s: some words have other vectors, for which PEFT has a place beside LoRA at linear layers "
+	               "alone; --to hf exports all of it",
+	               ft_model_name(o->m));
 }
 
 /* What was added, and the head. Of a prompt or a prefix the base is not wrapped. */

@@ -63,8 +63,10 @@ static int check_lengths(const struct ft_delta *d, size_t n)
 {
 	for (size_t i = 1; i < n; i++)
 		if (!d[i].lengths != !d[0].lengths)
-			return ft_fail(FT_EUSAGE, "%s: rows are scaled (dora), those of %s are not, and a folder of PEFT has one of the two; "
-			               "--to hf merges them", d[d[i].lengths ? i : 0].weight->file, d[d[i].lengths ? 0 : i].weight->file);
+			return ft_fail(FT_EUSAGE,
+			               "%s: rows are scaled (dora), those of %s are not, and a folder of PEFT has one of the two; "
+			               "--to hf merges them",
+			               d[d[i].lengths ? i : 0].weight->file, d[d[i].lengths ? 0 : i].weight->file);
 	return FT_OK;
 }
 
@@ -91,7 +93,8 @@ static int put_config(struct peft_out *o, struct ft_delta *d, size_t n, char *co
 /* ---- adapter_model.safetensors ---- */
 
 /* Of `rank` dimensions, under the name of a part of the module. */
-static int put_part(struct peft_out *o, const char *module, const char *part, int rank, int64_t rows, int64_t cols, float *data)
+static int put_part(struct peft_out *o, const char *module, const char *part, int rank, int64_t rows, int64_t cols,
+                    float *data)
 {
 	char *name = ft_format("%s.%s", module, part);
 	struct ft_param p = { .file = name, .rank = rank, .t = { .rows = rows, .cols = cols, .data = data } };
@@ -102,7 +105,8 @@ static int put_part(struct peft_out *o, const char *module, const char *part, in
 
 static int put_tensors(struct peft_out *o, const struct ft_delta *d)
 {
-	int64_t in = d->table ? d->weight->t.rows : d->weight->t.cols, out = d->table ? d->weight->t.cols : d->weight->t.rows;
+	int64_t in = d->table ? d->weight->t.rows : d->weight->t.cols,
+	        out = d->table ? d->weight->t.cols : d->weight->t.rows;
 	int rc = put_part(o, d->module, d->table ? "lora_embedding_A" : "lora_A.weight", 2, d->r, in, d->a);
 	rc = rc ? rc : put_part(o, d->module, d->table ? "lora_embedding_B" : "lora_B.weight", 2, out, d->r, d->b);
 	return rc || !d->lengths ? rc : put_part(o, d->module, "lora_magnitude_vector", 1, 1, out, d->lengths);

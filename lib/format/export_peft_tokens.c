@@ -1,6 +1,6 @@
-/* export_peft_tokens.c - rows of the table of words that are not the base's, as PEFT replaces them: trainable_token_indices
- * beside a LoRA, or its method TRAINABLE_TOKENS where nothing else was added. What decodes has such rows, too: those of the
- * table where the base shares it, its own where it has one. */
+/* export_peft_tokens.c - rows of the table of words that are not the base's, as PEFT replaces them:
+ * trainable_token_indices beside a LoRA, or its method TRAINABLE_TOKENS where nothing else was added. What decodes has
+ * such rows, too: those of the table where the base shares it, its own where it has one. */
 #include "export_peft.h"
 #include "ft/err.h"
 #include "ft/mem.h"
@@ -24,7 +24,8 @@ static bool has_some(const struct ft_model *m, const struct ft_param *p)
 	return rc == FT_OK && n && !too_many(p, n);
 }
 
-/* What decodes is a module that is saved whole where most of it is other, beside a technique and in the base's vocabulary. */
+/* What decodes is a module that is saved whole where most of it is other, beside a technique and in the base's
+ * vocabulary. */
 bool peft_by_rows(const struct ft_model *m, const struct ft_param *p)
 {
 	bool decodes = strcmp(p->name, "head.weight") == 0 && ft_model_task(m) == FT_TASK_LM;
@@ -48,12 +49,16 @@ int peft_find_rows(const struct ft_model *m, struct peft_rows *r)
 		if (rc == FT_OK && t->n == 0)
 			free(t->row);
 		if (rc == FT_OK && too_many(p, t->n))
-			rc = ft_fail(FT_EUSAGE, "%s: '%s' was trained, too, in %zu of its %lld rows, and PEFT replaces some rows; --to hf "
-			             "exports all of it", ft_model_name(m), p->name, t->n, (long long)p->t.rows);
+			rc = ft_fail(FT_EUSAGE,
+			             "%s: '%s' was trained, too, in %zu of its %lld rows, and PEFT replaces some rows; --to hf "
+			             "exports all of it",
+			             ft_model_name(m), p->name, t->n, (long long)p->t.rows);
 	}
 	if (rc == FT_OK && r->count && ft_model_task(m) == FT_TASK_MLM)
-		rc = ft_fail(FT_EUSAGE, "%s: some words have other vectors, with which PEFT leaves out the bias of what decodes; --to "
-		             "hf exports all of it", ft_model_name(m));
+		rc = ft_fail(FT_EUSAGE,
+		             "%s: some words have other vectors, with which PEFT leaves out the bias of what decodes; --to "
+		             "hf exports all of it",
+		             ft_model_name(m));
 	return rc;
 }
 
@@ -77,8 +82,8 @@ static json_t *list_of(const int64_t *row, size_t n)
 }
 
 /* `part` stands behind the module's name. */
-static int put_rows(struct peft_out *o, const struct ft_param *p, const char *module, const char *part, const int64_t *row,
-                    size_t n)
+static int put_rows(struct peft_out *o, const struct ft_param *p, const char *module, const char *part,
+                    const int64_t *row, size_t n)
 {
 	char *name = ft_format("%s.%s", module, part);
 	size_t cols = (size_t)p->t.cols;

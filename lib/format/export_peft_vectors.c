@@ -1,4 +1,5 @@
-/* export_peft_vectors.c - techniques whose parameters PEFT has as they are: IA3's vectors, and VeRA's with what they share. */
+/* export_peft_vectors.c - techniques whose parameters PEFT has as they are: IA3's vectors, and VeRA's with what they
+ * share. */
 #include "export_peft.h"
 #include "ft/err.h"
 #include "ft/mem.h"

@@ -107,8 +107,9 @@ static int write_lengths(const struct ft_pooling *p, const char *dir)
 static json_t *module_of(size_t i, const char *path, const char *type)
 {
 	char *name = ft_format("%zu", i), *full = ft_format("%s%s", OLD_TYPES, type);
-	json_t *m = name && full ? json_pack("{s:I, s:s, s:s, s:s}", "idx", (json_int_t)i, "name", name, "path", path, "type",
-	                                     full) : NULL;
+	json_t *m = name && full
+	                ? json_pack("{s:I, s:s, s:s, s:s}", "idx", (json_int_t)i, "name", name, "path", path, "type", full)
+	                : NULL;
 	free(name);
 	free(full);
 	return m;

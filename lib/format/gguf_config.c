@@ -172,7 +172,8 @@ static int set_parts(const struct source *s)
 	if (rc < 0 || !s->a->kv_heads)
 		return rc;
 	if (strcmp(s->a->type, "qwen2") != 0) /* whose biases are always there */
-		rc = ft_json_set(s->config, "attention_bias", json_boolean(ft_gguf_tensor_find(s->g, "blk.0.attn_q.bias") != NULL));
+		rc = ft_json_set(s->config, "attention_bias",
+		                 json_boolean(ft_gguf_tensor_find(s->g, "blk.0.attn_q.bias") != NULL));
 	if (rc == FT_OK && strcmp(s->a->type, "llama") == 0)
 		rc = ft_json_set(s->config, "mlp_bias", json_boolean(ft_gguf_tensor_find(s->g, "blk.0.ffn_up.bias") != NULL));
 	return rc;
@@ -191,7 +192,8 @@ static int set_yarn(const struct source *s, double factor)
 		if (has_key(s, other[i]))
 			return ft_fail(FT_EFORMAT, "key '%s.%s' is not supported", s->a->name, other[i]);
 	int64_t length = whole(s, "rope.scaling.original_context_length", whole(s, "context_length", 0, &err), &err);
-	double fast = real(s, "rope.scaling.yarn_beta_fast", 32, &err), slow = real(s, "rope.scaling.yarn_beta_slow", 1, &err);
+	double fast = real(s, "rope.scaling.yarn_beta_fast", 32, &err),
+	       slow = real(s, "rope.scaling.yarn_beta_slow", 1, &err);
 	return err ? err : ft_json_set(s->config, "rope_scaling",
 		json_pack("{s:s, s:f, s:I, s:f, s:f}", "rope_type", "yarn", "factor", shortest(factor),
 		          "original_max_position_embeddings", (json_int_t)length, "beta_fast", shortest(fast),
@@ -215,7 +217,8 @@ static int set_factors(const struct source *s, const struct ft_gguf_tensor *t)
 	size_t pairs = (size_t)s->size / 2;
 	if (t->type != FT_GGML_F32 || t->rank != 1 || (size_t)t->shape[0] != pairs || !pairs)
 		return ft_fail(FT_EFORMAT, "tensor 'rope_freqs.weight' is not %zu float32", pairs);
-	struct gguf_llama3 l = { .theta = json_number_value(json_object_get(s->config, "rope_theta")), .factor = 1, .low = 1, .high = 4 };
+	double theta = json_number_value(json_object_get(s->config, "rope_theta"));
+	struct gguf_llama3 l = { .theta = theta, .factor = 1, .low = 1, .high = 4 };
 	float *file = ft_alloc(2 * pairs, sizeof *file);
 	if (!file)
 		return FT_EFAIL;
@@ -270,7 +273,9 @@ static int set_pattern(const struct source *s)
 	if (three && whole(s, "attention.sliding_window", 0, &err) == 0)
 		return err ? err : set_whole(s, "sliding_window_pattern", 1);
 	if (!v || (!v->is_array && three))
-		return err ? err : set_whole(s, "sliding_window_pattern", whole(s, "attention.sliding_window_pattern", three ? 6 : 2, &err));
+		return err ? err
+		           : set_whole(s, "sliding_window_pattern",
+		                       whole(s, "attention.sliding_window_pattern", three ? 6 : 2, &err));
 	if (!v->is_array || v->type != FT_GGUF_BOOL || v->count != (size_t)s->layers)
 		return ft_fail(FT_EFORMAT, "key '%s' is not a list of %lld booleans", full, (long long)s->layers);
 	json_t *types = json_array();
@@ -284,7 +289,8 @@ static int set_own(const struct source *s)
 {
 	bool gemma = s->a->plus, gpt2 = !s->a->kv_heads;
 	const char *f = gemma ? "gelu_pytorch_tanh" : gpt2 ? "gelu_new" : "silu";
-	int rc = ft_json_set(s->config, gemma ? "hidden_activation" : gpt2 ? "activation_function" : "hidden_act", json_string(f));
+	const char *member = gemma ? "hidden_activation" : gpt2 ? "activation_function" : "hidden_act";
+	int rc = ft_json_set(s->config, member, json_string(f));
 	if (rc == FT_OK && gpt2)
 		rc = ft_json_set(s->config, "n_ctx", json_incref(json_object_get(s->config, "n_positions")));
 	if (rc < 0 || !gemma)

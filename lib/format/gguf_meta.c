@@ -88,7 +88,8 @@ static int put_rope(const struct target *t)
 	const json_t *rope = rope_of(t->config, false);
 	int err = FT_OK;
 	const char *type = rope_type(rope, &err), *window = rope_type(rope_of(t->config, true), &err);
-	double share = ft_json_real(t->config, "partial_rotary_factor", ft_json_real(rope, "partial_rotary_factor", 1, &err), &err);
+	double share = ft_json_real(t->config, "partial_rotary_factor",
+	                            ft_json_real(rope, "partial_rotary_factor", 1, &err), &err);
 	if (err || share != 1)
 		return err ? err : refuse("partial_rotary_factor");
 	if (strcmp(window, "default") != 0)
@@ -141,7 +142,8 @@ static int put_field(const struct target *t, const struct gguf_field *f)
 	}
 	bool window = strcmp(f->key, "rope.freq_base_swa") == 0;
 	double usual = theta && !window && strcmp(t->a->name, "gemma3") == 0 ? 1000000 : f->usual;
-	double real = theta ? theta_of(t->config, f->member, usual, window, &err) : ft_json_real(t->config, f->member, usual, &err);
+	double real = theta ? theta_of(t->config, f->member, usual, window, &err)
+	                    : ft_json_real(t->config, f->member, usual, &err);
 	if (!err && f->kind == GGUF_CAP && real == 0)
 		return f->absent == 0 ? FT_OK : refuse(f->member); /* llama.cpp would divide by it */
 	return err ? err : gguf_put_real(t->w, key_of(t, f->key), real);

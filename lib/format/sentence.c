@@ -89,7 +89,8 @@ static int old_modes(struct ft_pooling *p, const json_t *config)
 int sentence_pooling(struct ft_pooling *p, const json_t *config)
 {
 	int err = FT_OK;
-	const char *width = json_object_get(config, "embedding_dimension") ? "embedding_dimension" : "word_embedding_dimension";
+	const char *width = json_object_get(config, "embedding_dimension") ? "embedding_dimension"
+	                                                                   : "word_embedding_dimension";
 	p->modes = 0;
 	p->width = ft_json_int(config, width, 0, &err);
 	p->with_prompt = ft_json_bool(config, "include_prompt", true, &err);

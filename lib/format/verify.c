@@ -235,7 +235,8 @@ static int compare_params(const struct ft_model *a, const struct ft_model *b, co
 		const struct ft_param *x = ft_model_param(a, i), *y = ft_model_find(b, x->name);
 		if (f->adapter && (x->technique || !(x->stored || x->fresh)))
 			continue; /* several may have become one, and the base is the same */
-		bool same = y && (!y->fresh || y->stored) && y->rank == x->rank && y->t.rows == x->t.rows && y->t.cols == x->t.cols;
+		bool same = y && (!y->fresh || y->stored) && y->rank == x->rank && y->t.rows == x->t.rows &&
+		            y->t.cols == x->t.cols;
 		bool some = f->adapter && peft_by_rows(a, x);
 		rc = !same ? differs(x->file) : some ? compare_rows(a, x, y, f, dtype) : compare_param(a, x, y, f, dtype);
 	}
@@ -313,8 +314,10 @@ int ft_export_merge(struct ft_model *m, struct ft_verified *v)
 	}
 	for (size_t i = 0; rc == FT_OK && i < n; i++)
 		if (!(fabs((double)x[i] - (double)y[i]) <= v->allowed)) /* or it is a NaN */
-			rc = ft_fail(FT_EFAIL, "%s: merged into the weights, what was added to them gives other outputs: they differ by %g,"
-			             " allowed is %g", ft_model_name(m), v->difference, v->allowed);
+			rc = ft_fail(FT_EFAIL,
+			             "%s: merged into the weights, what was added to them gives other outputs: they differ by %g,"
+			             " allowed is %g",
+			             ft_model_name(m), v->difference, v->allowed);
 	free(x);
 	free(y);
 	return rc;

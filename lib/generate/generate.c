@@ -115,7 +115,8 @@ static int choose(struct run *x, const struct ft_output *out, size_t *going)
 		struct row *r = &x->row[i];
 		double logprob;
 		memcpy(x->logits, out->logits + i * out->outputs, out->outputs * sizeof *x->logits);
-		int32_t id = ft_sample(x->sampler, x->logits, r->seen, r->nseen, x->o->first_row + r->number, r->a->n, &logprob);
+		int32_t id = ft_sample(x->sampler, x->logits, r->seen, r->nseen, x->o->first_row + r->number, r->a->n,
+		                       &logprob);
 		if (!isfinite(logprob))
 			return ft_fail(FT_ECRITERION, "row %zu: what the model says of the next token is not finite",
 			               r->number + 1);

@@ -212,7 +212,8 @@ static int encode_text(struct ft_prompts *p, struct ft_span text)
 	size_t written = ft_edges_written(&p->edges, own->ids, own->n);
 	rc = ft_tok_wrap(p->t, &(struct ft_tok_slice){ own, written, own->n - written }, NULL, whole);
 	int32_t last = own->n ? own->ids[own->n - 1] : -1;
-	while (rc == FT_OK && whole->n > 1 && is_end(&p->o.generate, whole->ids[whole->n - 1]) && whole->ids[whole->n - 1] != last)
+	while (rc == FT_OK && whole->n > 1 && is_end(&p->o.generate, whole->ids[whole->n - 1]) &&
+	       whole->ids[whole->n - 1] != last)
 		whole->n--;
 	return rc;
 }

@@ -103,7 +103,8 @@ int ft_cache_add(struct ft_cache *c, const struct ft_batch *b)
 }
 
 /* The first `used` tokens of each head, from memory for `cap` of them to memory for more, or as many. */
-static void copy_heads(const struct ft_cache *c, float *to, int64_t to_cap, const float *from, int64_t cap, int64_t used)
+static void copy_heads(const struct ft_cache *c, float *to, int64_t to_cap, const float *from, int64_t cap,
+                       int64_t used)
 {
 	for (int64_t h = 0; used && h < c->heads; h++)
 		memcpy(to + h * to_cap * c->size, from + h * cap * c->size, (size_t)(used * c->size) * sizeof *to);
@@ -190,7 +191,8 @@ static bool taken_before(const int32_t *index, size_t i)
 }
 
 /* One layer's rows of the new order into `next` [cap]. */
-static int select_layer(const struct ft_cache *c, const struct kept *now, const int32_t *index, size_t n, struct kept *next)
+static int select_layer(const struct ft_cache *c, const struct kept *now, const int32_t *index, size_t n,
+                        struct kept *next)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct kept *from = &now[index[i]];

@@ -144,7 +144,8 @@ static float *copy_logits(struct ft_graph *g, struct ft_tensor *logits, struct f
 	return d;
 }
 
-static struct ft_tensor *record(struct ft_graph *g, enum op op, struct ft_tensor *loss, struct ft_tensor *logits, float *d)
+static struct ft_tensor *record(struct ft_graph *g, enum op op, struct ft_tensor *loss, struct ft_tensor *logits,
+                                float *d)
 {
 	struct node *n = graph_record(g, op, loss, &logits, 1);
 	if (n)

@@ -79,7 +79,8 @@ struct ft_tensor *ft_linear_divergence(struct ft_graph *g, const struct ft_decod
 	struct chunks c = { .g = g, .of = *of }, other = { .g = g, .of = r->of };
 	struct ft_tensor *loss = ft_graph_tensor(g, units, 1);
 	struct pairs p = { .c = &c, .other = &other, .known = known, .r = r, .o = o,
-	                   .logits = graph_floats(g, (size_t)(most * v)), .reference = graph_floats(g, (size_t)(most * known)) };
+	                   .logits = graph_floats(g, (size_t)(most * v)),
+	                   .reference = graph_floats(g, (size_t)(most * known)) };
 	if (!loss || !p.logits || !p.reference || chunks_forward(&c) < 0)
 		return NULL;
 	p.loss = loss->data;

@@ -13,10 +13,12 @@ struct drop {
 static void drop_range(void *ctx, size_t from, size_t n)
 {
 	const struct drop *s = ctx;
-	ft_kernels()->dropout_add(s->y + from, s->x + from, s->residual ? s->residual + from : NULL, &s->d, s->first + from, n);
+	ft_kernels()->dropout_add(s->y + from, s->x + from, s->residual ? s->residual + from : NULL, &s->d, s->first + from,
+	                          n);
 }
 
-void graph_drop(const struct ft_graph *g, float *y, const float *x, const float *residual, const struct ft_dropout *d, const struct ft_tensor *like)
+void graph_drop(const struct ft_graph *g, float *y, const float *x, const float *residual, const struct ft_dropout *d,
+                const struct ft_tensor *like)
 {
 	const struct ft_place *p = like->place;
 	size_t all = tensor_size(like), cols = (size_t)like->cols, n = p && p->n < like->rows ? (size_t)p->n * cols : all;

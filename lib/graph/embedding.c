@@ -209,7 +209,8 @@ static int scatter(struct ft_graph *g, struct node *n, enum table which, struct 
 	if (!table || !table->needs_grad)
 		return FT_OK;
 	struct scatter s = { .b = n->batch, .which = which, .place = n->data[0], .dy = n->out->grad,
-	                     .scale = which == WORD ? n->real : 1, .fixed = which == WORD ? n->whole : n->length, .width = (size_t)table->cols };
+	                     .scale = which == WORD ? n->real : 1, .fixed = which == WORD ? n->whole : n->length,
+	                     .width = (size_t)table->cols };
 	if (table->touched && table->grad && !table->dense) {
 		touch_rows(g, &s, table);
 		s.grad = table->grad;

@@ -38,8 +38,8 @@ static int narrow(struct ft_graph *g, float *u, struct ft_tensor *x, const struc
 		float *seen = dropped(g, x, d);
 		if (!seen)
 			return FT_EFAIL;
-		graph_gemm(g, &(struct ft_gemm){ .tb = true, .m = x->rows, .n = a->rows, .k = a->cols, .a = seen, .lda = x->cols,
-		                           WEIGHT_B(a), .c = u, .ldc = a->rows });
+		graph_gemm(g, &(struct ft_gemm){ .tb = true, .m = x->rows, .n = a->rows, .k = a->cols, .a = seen,
+		                                 .lda = x->cols, WEIGHT_B(a), .c = u, .ldc = a->rows });
 		graph_count(g, (double)n * (double)a->cols);
 		give_back(g, x, seen);
 	}
@@ -59,8 +59,8 @@ struct ft_tensor *ft_low_rank(struct ft_graph *g, struct ft_tensor *y, struct ft
 	struct ft_tensor *z = u ? graph_take_over(g, y) : NULL;
 	if (!z || narrow(g, u, x, a, scale, &d) < 0)
 		return ft_graph_fail(g, FT_EFAIL), NULL;
-	graph_gemm(g, &(struct ft_gemm){ .tb = true, .add = true, .m = x->rows, .n = b->rows, .k = b->cols, .a = u, .lda = b->cols,
-	                           WEIGHT_B(b), .c = z->data, .ldc = z->cols });
+	graph_gemm(g, &(struct ft_gemm){ .tb = true, .add = true, .m = x->rows, .n = b->rows, .k = b->cols, .a = u,
+	                                 .lda = b->cols, WEIGHT_B(b), .c = z->data, .ldc = z->cols });
 	graph_count(g, (double)n * (double)b->rows);
 	struct ft_tensor *in[4] = { x, a, b, y };
 	struct node *node = graph_record(g, OP_low_rank, z, in, 4);
@@ -138,8 +138,8 @@ int op_low_rank_back(struct ft_graph *g, struct node *n)
 	int rc = b->needs_grad ? wide_back(g, n) : FT_OK;
 	if (rc == FT_OK && (x->needs_grad || (a && a->needs_grad))) {
 		float *du = n->saved; /* no longer needed */
-		graph_gemm(g, &(struct ft_gemm){ .m = z->rows, .n = n->length, .k = z->cols, .a = z->grad, .lda = z->cols, WEIGHT_B(b),
-		                           .c = du, .ldc = n->length });
+		graph_gemm(g, &(struct ft_gemm){ .m = z->rows, .n = n->length, .k = z->cols, .a = z->grad, .lda = z->cols,
+		                                 WEIGHT_B(b), .c = du, .ldc = n->length });
 		graph_count(g, (double)size * (double)z->cols);
 		scale_all(du, n->real, (size_t)graph_todo(g, (int64_t)size));
 		rc = a && a->needs_grad ? narrow_back(g, n, du) : FT_OK;

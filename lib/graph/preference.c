@@ -18,7 +18,8 @@ static struct ft_tensor *make_loss(struct ft_graph *g, struct ft_tensor *x, int6
 	return *slope ? loss : NULL;
 }
 
-static struct ft_tensor *record(struct ft_graph *g, enum op op, struct ft_tensor *loss, struct ft_tensor *x, float *slope)
+static struct ft_tensor *record(struct ft_graph *g, enum op op, struct ft_tensor *loss, struct ft_tensor *x,
+                                float *slope)
 {
 	struct node *n = graph_record(g, op, loss, &x, 1);
 	if (n)

@@ -46,8 +46,8 @@ void graph_share(const struct ft_graph *g, size_t n, double work, void (*f)(void
 void graph_copy(const struct ft_graph *g, float *to, const float *from, size_t n);
 void graph_add(const struct ft_graph *g, float *to, const float *from, size_t n);
 void graph_zero(const struct ft_graph *g, float *p, size_t n);
-/* Of n things, how many are to be done: in a pass that only plans (ft_graph_plan) none. All the work of a size that grows with
- * the batch goes through this, or one of those above. */
+/* Of n things, how many are to be done: in a pass that only plans (ft_graph_plan) none. All the work of a size that
+ * grows with the batch goes through this, or one of those above. */
 int64_t graph_todo(const struct ft_graph *g, int64_t n);
 /* That the threads will want so much scratch, when their work is not done. */
 void graph_plan_scratch(struct ft_graph *g, size_t n);

@@ -1,8 +1,9 @@
-/* rescale.c - rows and columns multiplied by vectors: IA3 (Liu et al., 2022), and the magnitudes of DoRA (Liu et al., 2024). */
+/* rescale.c - rows and columns multiplied by vectors: IA3 (Liu et al., 2022), and the magnitudes of DoRA (Liu et al.,
+ * 2024). */
 #include "priv.h"
 
-/* Members of the node: in = x, rows, cols, centre, of which all but x may be NULL; data[0] = the fixed factors of columns or
- * NULL; saved = [N], the factors of columns, all together. */
+/* Members of the node: in = x, rows, cols, centre, of which all but x may be NULL; data[0] = the fixed factors of
+ * columns or NULL; saved = [N], the factors of columns, all together. */
 
 #define ROWS 32    /* one item of work on rows */
 #define COLUMNS 64 /* and on columns */
@@ -31,11 +32,11 @@ static void rescale_rows(void *ctx, size_t item)
 	}
 }
 
-static struct rescale rescale_of(const struct ft_tensor *x, const struct ft_tensor *rows, const struct ft_tensor *centre,
-                               const float *col)
+static struct rescale rescale_of(const struct ft_tensor *x, const struct ft_tensor *rows,
+                                 const struct ft_tensor *centre, const float *col)
 {
-	return (struct rescale){ .x = x->data, .row = rows ? rows->data : NULL, .centre = centre ? centre->data : NULL, .col = col,
-	                       .rows = (size_t)x->rows, .cols = (size_t)x->cols };
+	return (struct rescale){ .x = x->data, .row = rows ? rows->data : NULL, .centre = centre ? centre->data : NULL,
+	                         .col = col, .rows = (size_t)x->rows, .cols = (size_t)x->cols };
 }
 
 static void each_block(const struct ft_graph *g, struct rescale *s, size_t n, size_t block, void (*f)(void *, size_t))

@@ -20,7 +20,8 @@ static void turn_row(void *ctx, size_t r)
 	for (int32_t t = from; t < end; t++) {
 		const float *cosine = s->r->table + (place + (size_t)(t - from)) * 2 * pairs;
 		for (int h = 0; h < s->heads; h++)
-			ft_kernels()->rotate(s->x + (size_t)t * s->ld + (size_t)h * s->size, cosine, cosine + pairs, s->sign, pairs);
+			ft_kernels()->rotate(s->x + (size_t)t * s->ld + (size_t)h * s->size, cosine, cosine + pairs, s->sign,
+			                     pairs);
 	}
 }
 
@@ -41,8 +42,8 @@ struct ft_tensor *ft_rope(struct ft_graph *g, const struct ft_batch *b, struct f
 	struct ft_tensor *y = graph_take_over(g, x);
 	if (!y)
 		return NULL;
-	turn(&(struct turn){ .g = g, .b = b, .r = r, .x = y->data, .ld = (size_t)y->cols, .size = (size_t)size, .heads = heads,
-	                     .sign = 1 });
+	turn(&(struct turn){ .g = g, .b = b, .r = r, .x = y->data, .ld = (size_t)y->cols, .size = (size_t)size,
+	                     .heads = heads, .sign = 1 });
 	struct node *n = graph_record(g, OP_rope, y, &x, 1);
 	if (n) {
 		n->batch = b;

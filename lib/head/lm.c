@@ -45,9 +45,11 @@ static int run(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
 	if (!b->labels)
 		return follow(m, g, b, hidden, out);
 	if (b->nlabels != b->tokens)
-		return ft_fail(FT_EMATCH, "labels of rows, for a head that has one label a token; ft-tokenize --task lm makes them");
+		return ft_fail(FT_EMATCH,
+		               "labels of rows, for a head that has one label a token; ft-tokenize --task lm makes them");
 	if (b->targets && ft_graph_mode(g) != FT_INFER)
-		return ft_fail(FT_EMATCH, "texts of which some are wrong: choices are measured, not trained on, and texts that are good or not are for --kto");
+		return ft_fail(FT_EMATCH, "texts of which some are wrong: choices are measured, not trained on, and texts that "
+		               "are good or not are for --kto");
 	int32_t *labels;
 	int64_t n;
 	int32_t *index = head_supervised(g, b, &labels, &n);

@@ -116,11 +116,12 @@ static int check_question(const struct choice_rows *k, const struct choice *c, s
 	for (size_t i = 0; i < n; i++) {
 		right |= c[i].right;
 		if (i && c[i].index == c[i - 1].index)
-			return ft_fail(FT_EFORMAT, "%.*s: choice %lld of %lld came twice", (int)c->src_n, src, (long long)c[i].index,
-			               (long long)c->count);
+			return ft_fail(FT_EFORMAT, "%.*s: choice %lld of %lld came twice", (int)c->src_n, src,
+			               (long long)c[i].index, (long long)c->count);
 	}
 	if ((int64_t)n != c->count)
-		return ft_fail(FT_EFORMAT, "%.*s: only %zu of its %lld choices came", (int)c->src_n, src, n, (long long)c->count);
+		return ft_fail(FT_EFORMAT, "%.*s: only %zu of its %lld choices came", (int)c->src_n, src, n,
+		               (long long)c->count);
 	return right ? FT_OK : ft_fail(FT_EFORMAT, "%.*s: none of its choices is right", (int)c->src_n, src);
 }
 

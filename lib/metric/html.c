@@ -259,7 +259,8 @@ static int put_classes(struct ft_buf *out, const json_t *result)
 	if (!json_object_size(classes))
 		return FT_OK;
 	int rc = ft_buf_printf(out, "<h2>Classes</h2>\n<table><thead><tr>"
-	                            "<th>class</th><th>precision</th><th>recall</th><th>F1</th><th>examples</th><th>predicted</th></tr></thead>\n");
+	                            "<th>class</th><th>precision</th><th>recall</th><th>F1</th><th>examples</th><th>predicted</th>"
+	                            "</tr></thead>\n");
 	json_object_foreach(classes, name, one)
 	{
 		if (rc == FT_OK)

@@ -213,7 +213,8 @@ static int score_chrf(struct text_rows *k, const struct texts *x, struct text_ro
 	return rc;
 }
 
-int ft_metric_add_text(struct ft_metric *t, struct ft_span prediction, const struct ft_span *reference, size_t references)
+int ft_metric_add_text(struct ft_metric *t, struct ft_span prediction, const struct ft_span *reference,
+                       size_t references)
 {
 	struct text_rows *k = t->text;
 	struct texts x = { prediction, reference, references };

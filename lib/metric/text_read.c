@@ -17,13 +17,15 @@ static int64_t take_references(struct references *r, const struct ft_row *row, c
 	size_t n = json_is_array(row->json) ? json_array_size(row->json) : 1, i;
 	json_t *v;
 	if (!row->json || !(json_is_string(row->json) || json_is_array(row->json)))
-		return ft_fail(FT_EFORMAT, "%.*s: '%s' is not a string or an array of strings", (int)row->src.n, row->src.p, name);
+		return ft_fail(FT_EFORMAT, "%.*s: '%s' is not a string or an array of strings", (int)row->src.n, row->src.p,
+		               name);
 	if (ft_grow(&r->span, &r->cap, n + 1, sizeof *r->span) < 0)
 		return FT_EFAIL;
 	r->span[0] = n ? row->label : empty;
 	json_array_foreach((json_t *)row->json, i, v) {
 		if (!json_is_string(v))
-			return ft_fail(FT_EFORMAT, "%.*s: '%s': entry %zu is not a string", (int)row->src.n, row->src.p, name, i + 1);
+			return ft_fail(FT_EFORMAT, "%.*s: '%s': entry %zu is not a string", (int)row->src.n, row->src.p, name,
+			               i + 1);
 		r->span[i] = (struct ft_span){ json_string_value(v), json_string_length(v) };
 	}
 	return n ? (int64_t)n : 1;

@@ -111,7 +111,8 @@ static int describe_attention(struct ft_model *m, const struct decoder *d, int i
 	int rc = err ? err : in(m, i, "layer.%d.attn.q", "layers.%d.self_attn.q_proj", q, s->width);
 	rc = rc ? rc : in(m, i, "layer.%d.attn.k", "layers.%d.self_attn.k_proj", kv, s->width);
 	rc = rc ? rc : in(m, i, "layer.%d.attn.v", "layers.%d.self_attn.v_proj", kv, s->width);
-	rc = rc ? rc : (all ? param_linear : param_weight)(m, i, "layer.%d.attn.o", "layers.%d.self_attn.o_proj", s->width, q);
+	rc = rc ? rc
+	        : (all ? param_linear : param_weight)(m, i, "layer.%d.attn.o", "layers.%d.self_attn.o_proj", s->width, q);
 	if (rc == FT_OK && d->qk_norm) {
 		rc = norm(m, i, "layer.%d.attn.q_norm.weight", "layers.%d.self_attn.q_norm.weight", s->head_size);
 		rc = rc ? rc : norm(m, i, "layer.%d.attn.k_norm.weight", "layers.%d.self_attn.k_norm.weight", s->head_size);
@@ -124,13 +125,17 @@ static int describe_layer(struct ft_model *m, const struct decoder *d, int i)
 	const struct shape *s = &m->shape;
 	int err = 0;
 	bool bias = ft_json_bool(m->config, "mlp_bias", false, &err);
-	int (*linear)(struct ft_model *, int, const char *, const char *, int64_t, int64_t) = bias ? param_linear : param_weight;
+	int (*linear)(struct ft_model *, int, const char *, const char *, int64_t, int64_t) = bias ? param_linear
+	                                                                                           : param_weight;
 	int rc = err ? err : norm(m, i, "layer.%d.attn.norm.weight", "layers.%d.input_layernorm.weight", s->width);
 	rc = rc ? rc : describe_attention(m, d, i);
 	if (rc == FT_OK && d->gemma)
 		rc = norm(m, i, "layer.%d.attn.post.weight", "layers.%d.post_attention_layernorm.weight", s->width);
-	rc = rc ? rc : norm(m, i, "layer.%d.ffn.norm.weight", d->gemma ? "layers.%d.pre_feedforward_layernorm.weight"
-	                                                               : "layers.%d.post_attention_layernorm.weight", s->width);
+	rc = rc ? rc
+	        : norm(m, i, "layer.%d.ffn.norm.weight",
+	               d->gemma ? "layers.%d.pre_feedforward_layernorm.weight"
+	                        : "layers.%d.post_attention_layernorm.weight",
+	               s->width);
 	rc = rc ? rc : linear(m, i, "layer.%d.ffn.gate", "layers.%d.mlp.gate_proj", s->inner, s->width);
 	rc = rc ? rc : linear(m, i, "layer.%d.ffn.up", "layers.%d.mlp.up_proj", s->inner, s->width);
 	rc = rc ? rc : linear(m, i, "layer.%d.ffn.down", "layers.%d.mlp.down_proj", s->width, s->inner);

@@ -227,7 +227,8 @@ static int open_adapter(struct ft_model *m, const char *path, const char *base, 
 	if (!m->dir)
 		return ft_last_error();
 	if (!base && (!hint || !ft_base_is(m->dir)))
-		return ft_fail(FT_EFAIL, "%s: its base%s%.120s%s is not a folder or a GGUF file here; --base says where it lies", path,
+		return ft_fail(FT_EFAIL,
+		               "%s: its base%s%.120s%s is not a folder or a GGUF file here; --base says where it lies", path,
 		               hint ? " '" : "", hint ? hint : "", hint ? "'" : "");
 	m->base = ft_base_open(m->dir, flags & FT_MODEL_BARE ? FT_BASE_BARE : 0);
 	rc = m->base ? meta_of_base(m) : ft_context(ft_last_error(), "%s: its base", path);

@@ -78,7 +78,8 @@ static int describe_layer(struct ft_model *m, int i)
 {
 	const struct shape *s = &m->shape;
 	int rc = i ? norm(m, i, "layer.%d.attn.norm", "layers.%d.attn_norm") : FT_OK; /* the embedding's norm is the first */
-	rc = rc ? rc : linear(m, i, "attention_bias", false, "layer.%d.attn.qkv", "layers.%d.attn.Wqkv", 3 * s->width, s->width);
+	rc = rc ? rc
+	        : linear(m, i, "attention_bias", false, "layer.%d.attn.qkv", "layers.%d.attn.Wqkv", 3 * s->width, s->width);
 	rc = rc ? rc : linear(m, i, "attention_bias", false, "layer.%d.attn.o", "layers.%d.attn.Wo", s->width, s->width);
 	rc = rc ? rc : norm(m, i, "layer.%d.ffn.norm", "layers.%d.mlp_norm");
 	rc = rc ? rc : linear(m, i, "mlp_bias", false, "layer.%d.ffn.up", "layers.%d.mlp.Wi", 2 * s->inner, s->width);
@@ -107,7 +108,8 @@ static struct ft_tensor *layer(const void *ctx, struct ft_graph *g, struct ft_te
 	a = site_linear(m, g, a, "layer.%d.attn.qkv", i);
 	a = ft_rope(g, l->b, a, rope_table(m, g, l->b, &m->rope[kind]), 2 * heads, s->width / heads); /* q and k */
 	a = site_attention(m, g, l->b, a, NULL, NULL, &(struct ft_attention_options){
-		.heads = heads, .window = kind == LAYER_SLIDING ? s->window : 0, .dropout = s->attention_dropout }, "layer.%d.attn", i);
+		.heads = heads, .window = kind == LAYER_SLIDING ? s->window : 0, .dropout = s->attention_dropout
+	}, "layer.%d.attn", i);
 	a = site_linear(m, g, a, "layer.%d.attn.o", i);
 	x = site_add(m, g, a, x, s->attention_dropout, "layer.%d.attn", i);
 	struct ft_tensor *f = site_norm(m, g, x, "layer.%d.ffn.norm", i);

@@ -508,15 +508,15 @@ struct ft_tensor *site_linear(struct ft_model *m, struct ft_graph *g, struct ft_
 	return w ? adapt_linear(m, g, name, x, w, find_site(m, name, ".bias")) : NULL;
 }
 
-struct ft_tensor *site_embed(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *position,
-                             struct ft_tensor *type)
+struct ft_tensor *site_embed(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
+                             struct ft_tensor *position, struct ft_tensor *type)
 {
 	struct ft_tensor *word = need_site(m, g, "embed.word", ".weight");
 	return word ? adapt_table(m, g, "embed.word", b, ft_embed(g, b, word, position, type, &m->shape.embed)) : NULL;
 }
 
-struct ft_tensor *site_add(struct ft_model *m, struct ft_graph *g, struct ft_tensor *y, struct ft_tensor *x, float dropout,
-                           const char *fmt, ...)
+struct ft_tensor *site_add(struct ft_model *m, struct ft_graph *g, struct ft_tensor *y, struct ft_tensor *x,
+                           float dropout, const char *fmt, ...)
 {
 	SITE(name);
 	return adapt_block(m, g, name, y, x, dropout, false);

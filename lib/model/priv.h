@@ -175,8 +175,8 @@ struct ft_tensor *site_norm(struct ft_model *m, struct ft_graph *g, struct ft_te
 	__attribute__((format(printf, 4, 5)));
 /* What follows a block, called "layer.%d.attn" or the like: dropout of its result y, which is used up, and the sum with
  * x, what the block was given. Behind the sum of the second stands the norm NAME.norm. */
-struct ft_tensor *site_add(struct ft_model *m, struct ft_graph *g, struct ft_tensor *y, struct ft_tensor *x, float dropout,
-                           const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+struct ft_tensor *site_add(struct ft_model *m, struct ft_graph *g, struct ft_tensor *y, struct ft_tensor *x,
+                           float dropout, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 struct ft_tensor *site_add_norm(struct ft_model *m, struct ft_graph *g, struct ft_tensor *y, struct ft_tensor *x,
                                 float dropout, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 /* Attention, as ft_attention(), of a block: "layer.%d.attn". */
@@ -184,8 +184,8 @@ struct ft_tensor *site_attention(struct ft_model *m, struct ft_graph *g, const s
                                  struct ft_tensor *k, struct ft_tensor *v, const struct ft_attention_options *o,
                                  const char *fmt, ...) __attribute__((format(printf, 8, 9)));
 /* The vectors of a batch's tokens: of the words (embed.word), places and types; the last two may be NULL. */
-struct ft_tensor *site_embed(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *position,
-                             struct ft_tensor *type);
+struct ft_tensor *site_embed(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
+                             struct ft_tensor *position, struct ft_tensor *type);
 
 /* One vector a row of the last hidden states. */
 struct ft_tensor *vectors_make(struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *hidden,
@@ -245,7 +245,8 @@ struct rope_source {
 /* Reads them for heads of `size` components, after shape.positions is known. */
 int rope_read(const struct ft_model *m, struct rope *r, const struct rope_source *s, int64_t size);
 /* The table for the rows of a batch, for ft_rope(). Made once, and again when a row is longer. */
-const struct ft_rope *rope_table(const struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct rope *r);
+const struct ft_rope *rope_table(const struct ft_model *m, struct ft_graph *g, const struct ft_batch *b,
+                                 struct rope *r);
 void rope_free(struct rope *r);
 
 /* pad_token_id into shape.embed: the reference's table of words does not learn
@@ -336,8 +337,8 @@ bool tokens_name(const struct ft_model *m, const struct ft_param *p, char *name,
 struct ft_param *tokens_find(const struct ft_model *m, const char *name); /* the matrix of that name; or NULL */
 /* Whether a stream's tensor holds all its rows from `from` on, or those of them that were there before the plan. */
 bool tokens_fit(const struct ft_model *m, const struct ft_param *p, int64_t from, int64_t rows, int64_t cols);
-/* Its numbers, of a base that has t: load() brings those of the base where p->t.data is; the new ones are their mean, but for
- * those that a stream has given. */
+/* Its numbers, of a base that has t: load() brings those of the base where p->t.data is; the new ones are their mean,
+ * but for those that a stream has given. */
 int tokens_load(const struct ft_model *m, struct ft_param *p, const struct ft_stored *t,
                 int (*load)(const struct ft_model *m, struct ft_param *base, const struct ft_stored *t));
 int tokens_fill(const struct ft_model *m, struct ft_param *p); /* of one that a stream has given whole: those that it lacks */

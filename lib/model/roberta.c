@@ -13,8 +13,8 @@ static int describe(struct ft_model *m)
 	s->embed.padding_places = true;
 	s->positions -= s->embed.padding + 1;
 	if (s->embed.padding < 0 || s->positions < 1)
-		return ft_fail(FT_EFORMAT, "pad_token_id: positions begin behind it, at %d; there are %lld", s->embed.padding + 1,
-		               (long long)(s->positions + s->embed.padding + 1));
+		return ft_fail(FT_EFORMAT, "pad_token_id: positions begin behind it, at %d; there are %lld",
+		               s->embed.padding + 1, (long long)(s->positions + s->embed.padding + 1));
 	return postnorm_describe(m, &postnorm_bert);
 }
 
@@ -25,7 +25,8 @@ static struct ft_tensor *encode(struct ft_model *m, struct ft_graph *g, const st
 
 static int describe_rows(struct ft_model *m)
 {
-	return param_linear(m, (int)m->shape.layers, "transform.dense", "@classifier.dense", m->shape.width, m->shape.width);
+	return param_linear(m, (int)m->shape.layers, "transform.dense", "@classifier.dense", m->shape.width,
+	                    m->shape.width);
 }
 
 static struct ft_tensor *rows(struct ft_model *m, struct ft_graph *g, const struct ft_batch *b, struct ft_tensor *x)

@@ -66,7 +66,8 @@ static int scale_linear(struct rope *r, const struct rope_config *c)
 static int scale_llama3(struct rope *r, const struct rope_config *c)
 {
 	int err = 0;
-	double low = positive(c->params, "low_freq_factor", 0, &err), high = positive(c->params, "high_freq_factor", 0, &err);
+	double low = positive(c->params, "low_freq_factor", 0, &err),
+	       high = positive(c->params, "high_freq_factor", 0, &err);
 	if (!err && !(high > low))
 		err = ft_fail(FT_EFORMAT, "rope: high_freq_factor is not above low_freq_factor");
 	for (int64_t i = 0; !err && i < r->table.pairs; i++) {
@@ -94,7 +95,8 @@ static int scale_yarn(struct rope *r, const struct rope_config *c)
 {
 	int err = 0;
 	double fast = positive(c->params, "beta_fast", 32, &err), slow = positive(c->params, "beta_slow", 1, &err);
-	double above = ft_json_real(c->params, "mscale", 0, &err), below = ft_json_real(c->params, "mscale_all_dim", 0, &err);
+	double above = ft_json_real(c->params, "mscale", 0, &err),
+	       below = ft_json_real(c->params, "mscale_all_dim", 0, &err);
 	double grown = above != 0 && below != 0 ? yarn_growth(c->factor, above) / yarn_growth(c->factor, below)
 	                                        : yarn_growth(c->factor, 1);
 	r->scale = (float)positive(c->params, "attention_factor", grown, &err);

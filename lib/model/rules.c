@@ -116,8 +116,8 @@ int rules_make(struct ft_model *m, const struct ft_plan *p)
 	return rc;
 }
 
-/* Where a matrix is frozen and its new rows are not, these train alone. They do not decay: unlike other weights they do not
- * begin near 0. */
+/* Where a matrix is frozen and its new rows are not, these train alone. They do not decay: unlike other weights they do
+ * not begin near 0. */
 static int apply_train(const struct ft_model *m, const json_t *train, struct ft_param *p)
 {
 	bool new_rows = true;

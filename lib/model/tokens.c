@@ -1,8 +1,10 @@
-/* tokens.c - words that a plan adds to a vocabulary: rows behind those of the base, in the table of words and in what decodes.
+/* tokens.c - words that a plan adds to a vocabulary: rows behind those of the base, in the table of words and in what
+ * decodes.
  *
- * meta.tokens = {from, added: [TOKEN, …]}: the id of the first, and all of them. They begin as the mean of the base's rows, which
- * gives a decoder no reason to say them (Hewitt, "Initializing New Word Embeddings for Pretrained Language Models", 2021).
- * Where the table itself is frozen the new rows train alone, under the name embed.word.new, and are what a stream keeps of it. */
+ * meta.tokens = {from, added: [TOKEN, …]}: the id of the first, and all of them. They begin as the mean of the base's
+ * rows, which gives a decoder no reason to say them (Hewitt, "Initializing New Word Embeddings for Pretrained Language
+ * Models", 2021). Where the table itself is frozen the new rows train alone, under the name embed.word.new, and are
+ * what a stream keeps of it. */
 #include "ft/gguf.h"
 #include "ft/mem.h"
 #include "ft/tok.h"
@@ -55,7 +57,8 @@ int tokens_plan(struct ft_model *m, const json_t *more)
 	if (!more)
 		return FT_OK;
 	if (m->folder || ft_gguf_named(m->dir))
-		return ft_fail(FT_EUSAGE, "%s: tokens can be added to a Hugging Face folder, or to what was tuned from one", m->name);
+		return ft_fail(FT_EUSAGE, "%s: tokens can be added to a Hugging Face folder, or to what was tuned from one",
+		               m->name);
 	int rc = FT_OK;
 	if (!tokens)
 		rc = ft_json_set(m->meta, "tokens", tokens = json_pack("{s:O?, s:[]}", "from", known, "added"));
@@ -160,7 +163,8 @@ int tokens_load(const struct ft_model *m, struct ft_param *p, const struct ft_st
 	int64_t from = m->shape.words, width = width_of(p);
 	size_t given = p->stored ? (size_t)(p->there * width) : 0;
 	if (t->rank != p->rank || t->shape[0] < from || t->shape[0] > words_of(p))
-		return ft_fail(FT_EFORMAT, "%s: tensor '%s' has not the %lld rows of the vocabulary", m->dir, t->name, (long long)from);
+		return ft_fail(FT_EFORMAT, "%s: tensor '%s' has not the %lld rows of the vocabulary", m->dir, t->name,
+		               (long long)from);
 	*(p->rank == 2 ? &base.t.rows : &base.t.cols) = t->shape[0];
 	float *own = ft_alloc(given + 1, sizeof *own);
 	if (!own)
@@ -208,7 +212,8 @@ int tokens_take(const struct ft_model *m, struct ft_param *p, const struct ft_st
 	rc = rc ? rc : rows ? ft_widen(rows, t->data, t->dtype, n * cols) : FT_EFAIL;
 	rc = rc < 0 ? ft_context(rc, "%s", where) : param_base(m, p);
 	for (size_t i = 0; rc == FT_OK && i < n; i++)
-		memcpy(p->t.data + json_integer_value(json_array_get(indices, i)) * p->t.cols, rows + i * cols, cols * sizeof *rows);
+		memcpy(p->t.data + json_integer_value(json_array_get(indices, i)) * p->t.cols, rows + i * cols,
+		       cols * sizeof *rows);
 	free(rows);
 	p->stored = rc == FT_OK;
 	p->kept = own ? m->shape.words : 0;

@@ -55,7 +55,8 @@ static json_t *head_of_pooling(const struct ft_pooling *p)
 	int rc = 0;
 	for (size_t i = 0; i < p->modes; i++)
 		rc |= json_array_append_new(modes, json_string(ft_pooling_name(p->mode[i])));
-	json_t *head = json_pack("{s:s, s:o, s:b}", "type", head_embed.name, "pooling", modes, "normalize", (int)p->normalize);
+	json_t *head = json_pack("{s:s, s:o, s:b}", "type", head_embed.name, "pooling", modes, "normalize",
+	                         (int)p->normalize);
 	if (p->max_length)
 		rc |= json_object_set_new(head, "max_length", json_integer(p->max_length));
 	if (p->prompt)
@@ -76,7 +77,8 @@ int vectors_of_folder(const char *dir, json_t **head)
 		return rc;
 	rc = p.lower_case ? check_case(dir) : FT_OK;
 	if (rc == FT_OK && p.prompt && !p.with_prompt)
-		rc = ft_fail(FT_EFORMAT, "%s: include_prompt: a pooling without the tokens of the prompt is not supported", dir);
+		rc = ft_fail(FT_EFORMAT, "%s: include_prompt: a pooling without the tokens of the prompt is not supported",
+		             dir);
 	if (rc == FT_OK)
 		rc = (*head = head_of_pooling(&p)) ? 1 : FT_EFAIL;
 	ft_pooling_free(&p);
@@ -143,8 +145,10 @@ static int find_pooling(const struct ft_model *m, const char *name, struct ft_po
 		return FT_OK;
 	}
 	if (name && strcmp(name, "auto") != 0)
-		return ft_fail(FT_EUSAGE, "'%s' is not a pooling; cls, max, mean, mean_sqrt_len_tokens, weightedmean, lasttoken, "
-		               "pooler and auto are", name);
+		return ft_fail(FT_EUSAGE,
+		               "'%s' is not a pooling; cls, max, mean, mean_sqrt_len_tokens, weightedmean, lasttoken, "
+		               "pooler and auto are",
+		               name);
 	*p = m->pooling;
 	return m->pooling.modes ? FT_OK
 	                        : ft_fail(FT_EUSAGE, "%s does not say how vectors are made; name a pooling, such as mean",

@@ -67,8 +67,8 @@ static struct ft_tensor *stored_term(const struct lesson *l, struct pass *p)
 	if (!b->teacher || !n)
 		return ft_fail(FT_EMATCH, "--distill-stored: the batch holds no predictions; ft-teach puts them there"), NULL;
 	if (n % units || !words != !b->teacher_ids || (!words && n / units != p->h.logits->cols))
-		return ft_fail(FT_EMATCH, "--distill-stored: %lld logits in the batch, of another kind of model: there are %lld predictions "
-		               "of %lld", (long long)n, (long long)units,
+		return ft_fail(FT_EMATCH, "--distill-stored: %lld logits in the batch, of another kind of model: there are "
+		               "%lld predictions of %lld", (long long)n, (long long)units,
 		               (long long)(words ? p->h.decoded.w->rows : p->h.logits->cols)), NULL;
 	return words ? ft_linear_divergence(p->g, &p->h.decoded, &r, &o)
 	             : ft_divergence(p->g, p->h.logits, b->teacher, units, &o);
@@ -81,7 +81,8 @@ static int add(void *state, struct pass *p)
 	if (!units)
 		return FT_OK;
 	if (l->weight < 1 && !p->h.loss)
-		return ft_fail(FT_EMATCH, "the batches have no labels; with --distill-weight 1 the teacher alone is learnt from");
+		return ft_fail(FT_EMATCH,
+		               "the batches have no labels; with --distill-weight 1 the teacher alone is learnt from");
 	if (l->weight < 1) {
 		/* (1 - w) loss + w term: both are divided by 1 - w here, and so is what the mean is taken over. */
 		p->h.weight /= 1 - l->weight;
@@ -94,4 +95,6 @@ static int add(void *state, struct pass *p)
 	return term ? objective_add(p, term) : ft_last_error();
 }
 
-const struct objective objective_distill = { .name = "distill", .open = set_up, .close = take_down, .other = other, .before = before, .add = add };
+const struct objective objective_distill = {
+	.name = "distill", .open = set_up, .close = take_down, .other = other, .before = before, .add = add
+};

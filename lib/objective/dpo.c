@@ -85,7 +85,11 @@ static double *sums(void *state, size_t *n)
 	return preference_sums(&s->common, n);
 }
 
-const struct objective objective_dpo = { .name = "dpo", .open = set_up_dpo, .close = take_down, .other = other, .before = before, .add = add_dpo,
-                                         .log = put_log, .sums = sums };
-const struct objective objective_orpo = { .name = "orpo", .open = set_up_orpo, .close = take_down, .other = other, .before = before,
-                                          .add = add_orpo, .log = put_log, .sums = sums };
+const struct objective objective_dpo = {
+	.name = "dpo", .open = set_up_dpo, .close = take_down, .other = other, .before = before, .add = add_dpo,
+	.log = put_log, .sums = sums
+};
+const struct objective objective_orpo = {
+	.name = "orpo", .open = set_up_orpo, .close = take_down, .other = other, .before = before, .add = add_orpo,
+	.log = put_log, .sums = sums
+};

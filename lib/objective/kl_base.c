@@ -53,4 +53,6 @@ static int add(void *state, struct pass *p)
 	return objective_units(p) ? objective_add(p, other_term(p, &s->h, 1, s->weight)) : FT_OK;
 }
 
-const struct objective objective_kl_base = { .name = "kl_base", .open = set_up, .close = take_down, .other = other, .before = before, .add = add };
+const struct objective objective_kl_base = {
+	.name = "kl_base", .open = set_up, .close = take_down, .other = other, .before = before, .add = add
+};

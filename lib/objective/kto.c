@@ -160,4 +160,6 @@ static double *sums(void *state, size_t *n)
 }
 
 const struct objective objective_kto = {
-	.name = "kto", .open = set_up, .close = take_down, .other = other, .before = before, .add = add, .log = put_log, .sums = sums };
+	.name = "kto", .open = set_up, .close = take_down, .other = other, .before = before, .add = add,
+	.log = put_log, .sums = sums
+};

@@ -58,7 +58,8 @@ int objective_needs_prediction(const struct ft_model *m, const char *option)
 	enum ft_task t = m->head->task;
 	if (t != FT_TASK_NONE && t != FT_TASK_EMBED)
 		return FT_OK;
-	return ft_fail(FT_EUSAGE, "%s compares predictions, and the head '%s' of %s makes none", option, m->head->name, m->name);
+	return ft_fail(FT_EUSAGE, "%s compares predictions, and the head '%s' of %s makes none", option, m->head->name,
+	               m->name);
 }
 
 enum ft_prediction objective_prediction(const struct ft_model *m)
@@ -77,7 +78,8 @@ double objective_scale(const struct pass *p, double weight)
 	return weight * p->h.weight / (double)objective_units(p);
 }
 
-/* A term of other units than the loss has, as of tokens beside examples: summed over runs of them, so that there are as many. */
+/* A term of other units than the loss has, as of tokens beside examples: summed over runs of them, so that there are as
+ * many. */
 static struct ft_tensor *gather_units(struct pass *p, struct ft_tensor *term, int64_t rows)
 {
 	struct ft_batch *runs = ft_graph_alloc(p->g, sizeof *runs);

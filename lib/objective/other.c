@@ -95,7 +95,8 @@ struct other *other_before(struct ft_model *m)
 	if (only_techniques_train(m))
 		return new_other(m, true, true);
 	if (strcmp(m->name, "-") == 0)
-		return ft_fail(FT_EUSAGE, "the model is read a second time, as what it was; from standard input it cannot be"), NULL;
+		return ft_fail(FT_EUSAGE, "the model is read a second time, as what it was; from standard input it cannot be"),
+		       NULL;
 	return new_other(ft_model_open(m->name, m->dir, how_read(m)), false, false);
 }
 

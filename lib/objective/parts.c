@@ -3,8 +3,8 @@
 
 #include <assert.h>
 
-/* Terms are means over all units of what a batch weighs: the same as of its parts where each unit weighs 1. Of preferences
- * the units are words, and what weighs are examples. */
+/* Terms are means over all units of what a batch weighs: the same as of its parts where each unit weighs 1. Of
+ * preferences the units are words, and what weighs are examples. */
 static bool weighs_units(const struct ft_objective *x, const struct ft_batch *b)
 {
 	const struct ft_objective_options *o = x->o;
@@ -21,13 +21,15 @@ static bool weighs_units(const struct ft_objective *x, const struct ft_batch *b)
 int ft_objective_splits(const struct ft_objective *x, const struct ft_batch *b)
 {
 	if (x->m->head->task == FT_TASK_EMBED && x->m->pair_loss.kind != LOSS_COSINE)
-		return ft_fail(FT_EUSAGE, "the loss of %s compares all texts of a batch with one another, and is no sum over its parts; "
-		               "the loss 'cosine' is", x->m->name);
+		return ft_fail(FT_EUSAGE,
+		               "the loss of %s compares all texts of a batch with one another, and is no sum over its parts; "
+		               "the loss 'cosine' is",
+		               x->m->name);
 	if (x->o->kto)
 		return ft_fail(FT_EUSAGE, "--kto measures a divergence on all of a batch, and is no sum over its parts");
 	if (!weighs_units(x, b))
-		return ft_fail(FT_EUSAGE, "the divergence that is added to the loss is no sum over the parts of a batch where examples have "
-		               "other weights or no label, and beside a loss of preferences");
+		return ft_fail(FT_EUSAGE, "the divergence that is added to the loss is no sum over the parts of a batch where "
+		               "examples have other weights or no label, and beside a loss of preferences");
 	return FT_OK;
 }
 

@@ -9,7 +9,8 @@ int preference_check(const struct ft_objective *x, const char *option)
 	if (o->dpo + o->orpo + o->kto > 1)
 		return ft_fail(FT_EUSAGE, "only one of --dpo, --orpo and --kto is possible");
 	if (x->m->head->task != FT_TASK_LM)
-		return ft_fail(FT_EUSAGE, "%s is for language models; the head of %s is '%s'", option, x->m->name, x->m->head->name);
+		return ft_fail(FT_EUSAGE, "%s is for language models; the head of %s is '%s'", option, x->m->name,
+		               x->m->head->name);
 	if (o->rdrop > 0 || o->teacher || o->stored)
 		return ft_fail(FT_EUSAGE, "%s cannot be combined with %s", option, o->rdrop > 0 ? "--rdrop" : "--distill");
 	return FT_OK;
@@ -21,8 +22,10 @@ int preference_before(struct preference *s, struct pass *p, size_t texts)
 	size_t has = ft_batch_texts(b);
 	if (has != texts || (texts == 1 && b->ntargets != b->rows))
 		return ft_fail(FT_EMATCH, "%s is for %s; ft-tokenize makes them of rows with %s", s->option,
-		               texts == 2 ? "examples of two texts, one better than the other" : "texts that are said to be good or not",
-		               texts == 2 ? "'chosen' and 'rejected'" : "'prompt', 'completion' and a 'label' of true or false");
+		               texts == 2 ? "examples of two texts, one better than the other"
+		                          : "texts that are said to be good or not",
+		               texts == 2 ? "'chosen' and 'rejected'"
+		                          : "'prompt', 'completion' and a 'label' of true or false");
 	if (!b->labels || b->nlabels != b->tokens)
 		return ft_fail(FT_EMATCH, "%s: the texts have no labels, one a token", s->option);
 	s->rows = *b;
@@ -34,7 +37,8 @@ int preference_before(struct preference *s, struct pass *p, size_t texts)
 	return FT_OK;
 }
 
-/* The units of each row, as rows of a batch of units; and what each weighs in the sum. NULL: no memory, or a row has none. */
+/* The units of each row, as rows of a batch of units; and what each weighs in the sum. NULL: no memory, or a row has
+ * none. */
 static const struct ft_batch *units_of_rows(struct ft_graph *g, const struct ft_batch *rows, bool mean, float **weight)
 {
 	struct ft_batch *units = ft_graph_alloc(g, sizeof *units);
@@ -56,7 +60,8 @@ static const struct ft_batch *units_of_rows(struct ft_graph *g, const struct ft_
 	return units;
 }
 
-struct ft_tensor *preference_scores(struct ft_graph *g, const struct ft_batch *rows, const struct head_output *h, bool mean)
+struct ft_tensor *preference_scores(struct ft_graph *g, const struct ft_batch *rows, const struct head_output *h,
+                                    bool mean)
 {
 	float *weight;
 	const struct ft_batch *units = units_of_rows(g, rows, mean, &weight);

@@ -22,7 +22,8 @@ int preference_check(const struct ft_objective *x, const char *option);
 int preference_before(struct preference *s, struct pass *p, size_t texts);
 /* [rows,1]: the sum over the labels of each row of their log-probabilities, or the mean. A row without
  * a label fails. */
-struct ft_tensor *preference_scores(struct ft_graph *g, const struct ft_batch *rows, const struct head_output *h, bool mean);
+struct ft_tensor *preference_scores(struct ft_graph *g, const struct ft_batch *rows, const struct head_output *h,
+                                    bool mean);
 /* The sums by the model before training, [rows] of the pass: those of the batch, or made. */
 const float *preference_reference(struct preference *s, struct pass *p);
 /* The losses of all examples are that of the pass. */

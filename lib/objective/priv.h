@@ -27,7 +27,8 @@ struct objective {
 	int (*add)(void *state, struct pass *p);
 	/* The other models that it asks: NULL, there is no i-th. NULL: it asks none. */
 	struct other *(*other)(const void *state, size_t i);
-	/* Adds to a log entry what was so since the last one, which follows from `sums`. NULL: its part of the loss, by its name. */
+	/* Adds to a log entry what was so since the last one, which follows from `sums`. NULL: its part of the loss, by its
+	 * name. */
 	int (*log)(void *state, json_t *entry);
 	/* [*n] sums over the batches since the last entry. NULL: none. */
 	double *(*sums)(void *state, size_t *n);

@@ -32,8 +32,10 @@ static int set_up(struct ft_objective *x, void **state)
 	if (rc < 0)
 		return rc;
 	if (!has_dropout(x->m))
-		return ft_fail(FT_EUSAGE, "--rdrop compares two passes with other dropout, and the configuration of %s has none; "
-		               "--dropout P sets it", x->m->name);
+		return ft_fail(FT_EUSAGE,
+		               "--rdrop compares two passes with other dropout, and the configuration of %s has none; "
+		               "--dropout P sets it",
+		               x->m->name);
 	struct doubled *d = *state = ft_alloc(1, sizeof *d);
 	if (!d)
 		return FT_EFAIL;
@@ -97,4 +99,6 @@ static int add(void *state, struct pass *p)
 	                                       : ft_twin_divergence(p->g, p->h.logits, objective_prediction(d->m), scale));
 }
 
-const struct objective objective_rdrop = { .name = "rdrop", .open = set_up, .close = take_down, .before = before, .add = add };
+const struct objective objective_rdrop = {
+	.name = "rdrop", .open = set_up, .close = take_down, .before = before, .add = add
+};

@@ -14,7 +14,9 @@ struct ft_teacher *ft_teacher_new(struct ft_model *m, int64_t top)
 	if (objective_needs_prediction(m, "a teacher") < 0)
 		return NULL;
 	if (ft_task_of_words(m->head->task) && top > m->shape.vocabulary)
-		return ft_fail(FT_EUSAGE, "--top %lld: %s has %lld words", (long long)top, m->name, (long long)m->shape.vocabulary), NULL;
+		return ft_fail(FT_EUSAGE, "--top %lld: %s has %lld words", (long long)top, m->name,
+		               (long long)m->shape.vocabulary),
+		       NULL;
 	struct ft_teacher *t = ft_alloc(1, sizeof *t);
 	if (!t)
 		return NULL;

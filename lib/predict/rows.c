@@ -288,7 +288,8 @@ static int32_t *number_tokens(struct ft_predictor *p, const struct ft_words *wor
 }
 
 /* One window of a row, or the whole row; `words`: of a sentence, or NULL. */
-static int add_part(struct ft_predictor *p, const struct ft_row *text, const struct ft_words *words, const struct ft_window *w)
+static int add_part(struct ft_predictor *p, const struct ft_row *text, const struct ft_words *words,
+                    const struct ft_window *w)
 {
 	struct ft_tok_slice a = { &p->first, 0, p->first.n }, b = { &p->second, 0, p->second.n };
 	bool pair = text->pair.p != NULL;

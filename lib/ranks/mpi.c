@@ -17,8 +17,8 @@ static int open_mpi(int *count, int *mine)
 	MPI_Comm_rank(MPI_COMM_WORLD, mine);
 	if (*count == announced)
 		return FT_OK;
-	return ft_fail(FT_EUSAGE, "started as one of %d processes, of which MPI knows %d; srun may need --mpi=pmix", announced,
-	               *count);
+	return ft_fail(FT_EUSAGE, "started as one of %d processes, of which MPI knows %d; srun may need --mpi=pmix",
+	               announced, *count);
 }
 
 static void close_mpi(void)

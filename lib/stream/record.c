@@ -222,7 +222,8 @@ static int read_teacher(const struct ft_reader *r, const struct ft_rec *rec, str
 		return ft_reader_fail(r, FT_EFORMAT, "reference has %zu entries, expected %zu (rows)", nreference, b->rows);
 	for (size_t i = 0; b->teacher_ids && i < nids; i++)
 		if (b->teacher_ids[i] < 0)
-			return ft_reader_fail(r, FT_EFORMAT, "teacher_ids: number %zu is %d; ids are not negative", i, b->teacher_ids[i]);
+			return ft_reader_fail(r, FT_EFORMAT, "teacher_ids: number %zu is %d; ids are not negative", i,
+			                      b->teacher_ids[i]);
 	int rc = check_finite(r, "teacher", b->teacher, b->nteacher);
 	return rc < 0 ? rc : check_finite(r, "reference", b->reference, nreference);
 }
@@ -270,7 +271,8 @@ size_t ft_batch_skipped(const struct ft_batch *b)
 	size_t skipped = 0, examples = ft_batch_examples(b), texts = ft_batch_texts(b);
 	bool by_token = b->nlabels == b->tokens;
 	for (size_t e = 0; b->labels && e < examples; e++) {
-		size_t i = by_token ? (size_t)b->offsets[e * texts] : e, end = by_token ? (size_t)b->offsets[(e + 1) * texts] : e + 1;
+		size_t i = by_token ? (size_t)b->offsets[e * texts] : e,
+		       end = by_token ? (size_t)b->offsets[(e + 1) * texts] : e + 1;
 		while (i < end && b->labels[i] == FT_IGNORE)
 			i++;
 		skipped += i == end;

@@ -3,8 +3,9 @@
  *
  * A segment of a row of A is taken in a unit of its own, a power of two, as whole numbers of 29 bits and a sign:
  * 2^15 high + low, both of 16 bits. What is at least a 32nd of the greatest stays what it was, as a float has 24 bits;
- * the rest is wrong by half a unit at most, 2^-29 of the greatest. Times the numbers of a block they are summed exactly:
- * each of 8 sums is of 4 products, has 24 bits, and becomes a float as it is. Only then comes the scale of the block.
+ * the rest is wrong by half a unit at most, 2^-29 of the greatest. Times the numbers of a block they are summed
+ * exactly: each of 8 sums is of 4 products, has 24 bits, and becomes a float as it is. Only then comes the scale of the
+ * block.
  *
  * It is AVX2's, which waits for memory already.
  */
@@ -127,8 +128,8 @@ INLINE void sum_segment(enum ft_dtype t, int rows, float *c, int64_t ldc, const 
 }
 
 /* c [rows, n] += `all` segments of each row of A times k numbers of each of n columns of B. */
-INLINE void add_columns(enum ft_dtype t, int rows, float *c, int64_t ldc, const struct segment *x, int64_t all, int64_t n,
-                        const unsigned char *columns, int64_t stride, int64_t k)
+INLINE void add_columns(enum ft_dtype t, int rows, float *c, int64_t ldc, const struct segment *x, int64_t all,
+                        int64_t n, const unsigned char *columns, int64_t stride, int64_t k)
 {
 	for (int64_t j = 0; j < n; j++, columns += stride)
 		for (int64_t s = 0, l = 0; s < all; s++, l += SEGMENT)

@@ -164,8 +164,8 @@ static void multiply_few(const struct piece *w)
 {
 	const struct ft_gemm *g = w->g;
 	if (goes_by_blocks(w)) {
-		w->p->by_blocks(g->c + w->i * g->ldc + w->j, g->ldc, g->a + w->i * g->lda, g->lda, &w->b, w->j, w->m, w->n, g->k,
-		                start_of(g), g->bias ? g->bias + w->j : NULL);
+		w->p->by_blocks(g->c + w->i * g->ldc + w->j, g->ldc, g->a + w->i * g->lda, g->lda, &w->b, w->j, w->m, w->n,
+		                g->k, start_of(g), g->bias ? g->bias + w->j : NULL);
 		return;
 	}
 	for (int64_t j = w->j; j < w->j + w->n; j += w->p->strip_cols)

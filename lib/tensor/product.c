@@ -226,17 +226,20 @@ INLINE void sum_strip(enum ft_dtype t, vf (*sums)[2], const float *a, int64_t ld
 }
 
 /* The same of a panel that lies in memory as it is read. */
-INLINE bool lies_ready(const struct product_matrix *b, int64_t n) { return b->type == FT_F32 && !b->turned && n == COLS; }
-INLINE void sum_straight(vf (*sums)[2], const float *a, int64_t lda, const struct product_matrix *b, int64_t j, int64_t m,
-                         int64_t l, int64_t end)
+INLINE bool lies_ready(const struct product_matrix *b, int64_t n)
+{
+	return b->type == FT_F32 && !b->turned && n == COLS;
+}
+INLINE void sum_straight(vf (*sums)[2], const float *a, int64_t lda, const struct product_matrix *b, int64_t j,
+                         int64_t m, int64_t l, int64_t end)
 {
 	struct rows x = columns_of(FT_F32, b, j, l);
 	sum_rows(m, sums, a + l, lda, x.data + stored_bytes(FT_F32, x.at), x.stride, end - l);
 }
 
 /* Of the columns of one panel. */
-static void strip_of_panel(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j, int64_t m,
-                           int64_t n, int64_t k, enum product_start start, const float *bias)
+static void strip_of_panel(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b,
+                           int64_t j, int64_t m, int64_t n, int64_t k, enum product_start start, const float *bias)
 {
 	vf sums[PRODUCT_FEW][2];
 	int64_t l = 0;
@@ -259,14 +262,14 @@ static void strip_of_panel(float *c, int64_t ldc, const float *a, int64_t lda, c
 
 /* ---- one row ---- */
 
-/* Sums in registers. Numbers in blocks take long to widen: their sums are chains of multiply-adds by turns, which do not
- * wait for each other. Others wait for memory, which is read fastest where few rows are read at a time. */
+/* Sums in registers. Numbers in blocks take long to widen: their sums are chains of multiply-adds by turns, which do
+ * not wait for each other. Others wait for memory, which is read fastest where few rows are read at a time. */
 #define CHAINS 4
 #define STRIP (CHAINS * LANES)
 INLINE int chains_of(enum ft_dtype t) { return turned_at_once(t) == FT_BLOCK ? CHAINS : 1; }
 
-/* sums += a row of A times a block of each of STRIP columns of B. What is turned goes through the first cache: for more than
- * this there are not registers enough, nor for the places of so many columns. */
+/* sums += a row of A times a block of each of STRIP columns of B. What is turned goes through the first cache: for more
+ * than this there are not registers enough, nor for the places of so many columns. */
 INLINE void sum_block(vf sums[CHAINS], const float *a, struct rows x)
 {
 	const unsigned char *p = x.data + stored_bytes(x.type, x.at);
@@ -306,8 +309,8 @@ INLINE void sum_numbers(vf *sum, const float *a, struct rows x)
 }
 
 /* chains_of(t) vectors of columns and one row; k is whole blocks. */
-INLINE void strip_of_row(enum ft_dtype t, float *c, const float *a, const struct product_matrix *b, int64_t j, int64_t k,
-                         enum product_start start, const float *bias)
+INLINE void strip_of_row(enum ft_dtype t, float *c, const float *a, const struct product_matrix *b, int64_t j,
+                         int64_t k, enum product_start start, const float *bias)
 {
 	struct rows x = columns_of(t, b, j, 0);
 	for (int64_t end; x.at < k; start = PRODUCT_ADD) {
@@ -348,8 +351,8 @@ static void by_blocks(float *c, int64_t ldc, const float *a, int64_t lda, const 
 }
 #endif
 
-static void strip(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j, int64_t m,
-                  int64_t n, int64_t k, enum product_start start, const float *bias)
+static void strip(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j,
+                  int64_t m, int64_t n, int64_t k, enum product_start start, const float *bias)
 {
 #if LANES == 16
 	if (m == 1 && b->turned && b->type == FT_F32) { /* whose rows are long: half as many at a time are read faster */

@@ -65,9 +65,9 @@ struct ft_product {
 	 * k. A is [m, k]; c and bias are those of the strip. */
 	void (*strip)(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j,
 	              int64_t m, int64_t n, int64_t k, enum product_start start, const float *bias);
-	/* The same of m <= PRODUCT_BY_BLOCKS rows and any number of columns of a turned B of FT_Q8_0 or FT_Q4_0, with k > 0:
-	 * as precise, in other bits, which depend neither on the other rows nor on the instruction set, either (by_blocks.h).
-	 * NULL: there is none. */
+	/* The same of m <= PRODUCT_BY_BLOCKS rows and any number of columns of a turned B of FT_Q8_0 or FT_Q4_0, with k >
+	 * 0: as precise, in other bits, which depend neither on the other rows nor on the instruction set, either
+	 * (by_blocks.h). NULL: there is none. */
 	void (*by_blocks)(float *c, int64_t ldc, const float *a, int64_t lda, const struct product_matrix *b, int64_t j,
 	                  int64_t m, int64_t n, int64_t k, enum product_start start, const float *bias);
 };

@@ -199,8 +199,8 @@ INLINE int piece_of(enum ft_dtype t) { return t == FT_Q8_0 ? FT_BLOCK / 2 : FT_B
 #ifdef __FMA__
 /* A number q of few bits, from bit `place` on in the fraction of a float whose exponent makes that bit 1, is the float
  * 2^(23 - place) + q without converting it. Times the scale, less the scale times what is too much, is what the number
- * stands for: exactly, as the scale has 11 bits, what is too much 13 at most, and the two are one operation. With scales
- * that are not finite the sums are not, either. */
+ * stands for: exactly, as the scale has 11 bits, what is too much 13 at most, and the two are one operation. With
+ * scales that are not finite the sums are not, either. */
 #define PLACES 3
 INLINE int place(int i) { return 8 + 4 * i; }
 
@@ -215,8 +215,8 @@ INLINE struct scales scales_of(enum ft_dtype t, const unsigned char *block, int6
 	return s;
 }
 
-/* What `bits` bits of each word stand for, from bit `from` on, which is a multiple of `bits`: 8 of Q8_0, which have a sign,
- * or 4 of Q4_0. Words are shifted as seldom as may be. */
+/* What `bits` bits of each word stand for, from bit `from` on, which is a multiple of `bits`: 8 of Q8_0, which have a
+ * sign, or 4 of Q4_0. Words are shifted as seldom as may be. */
 INLINE vf widen_bits(vu w, int from, int bits, const struct scales *s)
 {
 	const int last = bits == 8 ? place(0) : place(PLACES - 1);

@@ -131,13 +131,15 @@ static int encode_part(const struct ft_encode_options *o, struct item *it, struc
 {
 	struct dialogue *d = &c->dialogue;
 	json_t *messages = read_messages(it->messages, head, from);
-	int rc = messages ? replies_find(d, o->chat, messages, it->tools, it->side || it->judged ? FT_LEARN_LAST : o->learn) : ft_last_error();
+	int rc = messages ? replies_find(d, o->chat, messages, it->tools, it->side || it->judged ? FT_LEARN_LAST : o->learn)
+	                  : ft_last_error();
 	json_decref(messages);
 	c->text.n = it->from;
 	c->nstretch = it->stretch;
 	it->stretches = 0;
 	if (rc == FT_OK)
-		rc = ft_tok_encode_guarded(o->tok, (char *)d->whole.text.data, d->whole.text.len, d->strange, d->nstrange, &c->text);
+		rc = ft_tok_encode_guarded(o->tok, (char *)d->whole.text.data, d->whole.text.len, d->strange, d->nstrange,
+		                           &c->text);
 	it->n = c->text.n - it->from;
 	return rc < 0 ? rc : add_stretches(o, it, c);
 }
@@ -202,7 +204,8 @@ int ft_chat_encode(const struct ft_chat *c, const struct ft_tok *t, const json_t
                    struct ft_tok_text *whole)
 {
 	struct dialogue d = { 0 };
-	struct ft_chat_input in = { .messages = read_messages(messages, 0, 0), .tools = tools, .add_generation_prompt = true };
+	struct ft_chat_input in = { .messages = read_messages(messages, 0, 0), .tools = tools,
+	                            .add_generation_prompt = true };
 	int rc = in.messages ? ft_chat_render(c, &in, &d.whole) : ft_last_error();
 	rc = rc < 0 ? rc : dialogue_spans(&d);
 	whole->n = 0;

@@ -46,7 +46,8 @@ static int need(int32_t id, const char *what)
 
 int ft_edges_choose(struct ft_edges *e, const struct ft_tok *t, const json_t *config, const char *wrap)
 {
-	bool both = strcmp(wrap, "both") == 0, bos = both || strcmp(wrap, "bos") == 0, eos = both || strcmp(wrap, "eos") == 0;
+	bool both = strcmp(wrap, "both") == 0, bos = both || strcmp(wrap, "bos") == 0,
+	     eos = both || strcmp(wrap, "eos") == 0;
 	json_t *about = ft_tok_describe(t);
 	if (!about)
 		return FT_EFAIL;

@@ -134,8 +134,8 @@ static int copy_joined(struct group *g, struct ft_span prompt, bool apart, struc
 	return FT_OK;
 }
 
-/* A question with one of its choices. What sets them off is one space where neither has any, and of the choice's tokens,
- * as lm-evaluation-harness has it. */
+/* A question with one of its choices. What sets them off is one space where neither has any, and of the choice's
+ * tokens, as lm-evaluation-harness has it. */
 static int copy_choice(struct group *g, const struct ft_row *row, struct item *it)
 {
 	const json_t *v = json_array_get(row->choices, (size_t)it->choice.index);

@@ -138,7 +138,8 @@ int jsonl_tools(const struct ft_text *t, struct ft_row *row)
 static bool is_conversation(const struct ft_text *t)
 {
 	bool other = t->column[COLUMN_TEXT] || t->column[COLUMN_PAIR];
-	return t->prompts && (json_is_array(t->object) || t->messages || (!other && json_object_get(t->object, "messages")));
+	return t->prompts &&
+	       (json_is_array(t->object) || t->messages || (!other && json_object_get(t->object, "messages")));
 }
 
 static int take_conversation(struct ft_text *t, struct ft_row *row)

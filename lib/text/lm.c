@@ -74,7 +74,8 @@ static int check_choice(const struct ft_encode_options *o, const struct item *it
 	if (prompt >= it->n)
 		return ft_fail(FT_EFORMAT, "choice %lld has no token of its own", (long long)it->choice.index);
 	if (!prompt && !o->edges.nbefore)
-		return ft_fail(FT_EFORMAT, "nothing stands before the choices, so their first tokens have no probability; --wrap bos "
+		return ft_fail(FT_EFORMAT,
+		               "nothing stands before the choices, so their first tokens have no probability; --wrap bos "
 		               "says what does");
 	return FT_OK;
 }
@@ -83,7 +84,8 @@ static int encode_text(const struct ft_encode_options *o, struct item *it, struc
 {
 	size_t prompt = 0;
 	if (it->completes && !it->choice.count && o->edges.endless)
-		return ft_fail(FT_EUSAGE, "a completion should end with the end of text, and the tokenizer names none; --wrap says "
+		return ft_fail(FT_EUSAGE,
+		               "a completion should end with the end of text, and the tokenizer names none; --wrap says "
 		               "what stands around texts");
 	int rc = it->completes ? encode_completion(o->tok, it, c, &prompt)
 	                       : ft_tok_encode(o->tok, it->text.p, it->text.n, 0, &c->text);
@@ -119,7 +121,8 @@ int lm_encode(const struct ft_encode_options *o, struct item *it, struct chunk *
 /* A row counts once, however many of its texts something is true of. */
 static void count_once(struct ft_encoder *x)
 {
-	int64_t *now[] = { &x->n.truncated, &x->n.dropped, &x->n.empty, &x->n.invalid_utf8, &x->n.unsupervised, &x->n.shortened };
+	int64_t *now[] = { &x->n.truncated,    &x->n.dropped,      &x->n.empty,
+		               &x->n.invalid_utf8, &x->n.unsupervised, &x->n.shortened };
 	const int64_t before[] = { x->before.truncated, x->before.dropped, x->before.empty, x->before.invalid_utf8,
 	                           x->before.unsupervised, x->before.shortened };
 	for (size_t i = 0; i < sizeof now / sizeof *now; i++)
@@ -287,8 +290,8 @@ static struct stretch skip_tokens(struct stretch s, size_t skip, const struct li
 	return s;
 }
 
-/* What stands around a row, but not around a conversation, whose template says it. A choice has no end: it is compared with
- * others, which go on as little. */
+/* What stands around a row, but not around a conversation, whose template says it. A choice has no end: it is compared
+ * with others, which go on as little. */
 static struct ft_edges edges_of(const struct ft_encoder *x, const struct item *it)
 {
 	struct ft_edges e = x->o.edges;
@@ -322,7 +325,8 @@ int lm_write(struct ft_encoder *x, const struct item *it, const struct chunk *c)
 	                  .stretch = it->stretches ? c->stretch + it->stretch : NULL, .stretches = it->stretches };
 	struct stretch rest;
 	if (it->choice.count && x->o.limit.policy == FT_TOK_TRUNCATE && l.n > x->o.limit.max + 1)
-		return ft_fail(FT_EFORMAT, "choice %lld alone has more than %zu tokens", (long long)it->choice.index, x->o.limit.max);
+		return ft_fail(FT_EFORMAT, "choice %lld alone has more than %zu tokens", (long long)it->choice.index,
+		               x->o.limit.max);
 	if (it->messages)
 		l.text = (struct ft_span){ (const char *)c->said.data + it->said, it->said_n };
 	if (skip) { /* of a completion, which has its stretch */

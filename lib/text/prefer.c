@@ -21,7 +21,8 @@ bool prefer_is(const struct ft_text *t)
 {
 	if (!t->prompts || t->column[COLUMN_TEXT] || t->column[COLUMN_PAIR])
 		return false;
-	return (member(t, "chosen") && member(t, "rejected")) || (json_is_array(member(t, "prompt")) && member(t, "completion"));
+	return (member(t, "chosen") && member(t, "rejected")) ||
+	       (json_is_array(member(t, "prompt")) && member(t, "completion"));
 }
 
 /* ---- conversations ---- */

@@ -77,9 +77,11 @@ static int fail_differs(const struct ft_buf *part, const struct ft_buf *whole)
 	size_t from = i > 20 ? i - 20 : 0, a = part->len - from, b = whole->len - from;
 	while (from < i && (part->data[from] & 0xc0) == 0x80) /* a whole character */
 		from++, a--, b--;
-	return ft_fail(FT_EFORMAT, "the template, which has no {%% generation %%}, writes what ends here otherwise when more follows: "
-	               "'%.*s' becomes '%.*s'; --learn last may do", (int)(a < 60 ? a : 60), (char *)part->data + from,
-	               (int)(b < 60 ? b : 60), (char *)whole->data + from);
+	return ft_fail(FT_EFORMAT,
+	               "the template, which has no {%% generation %%}, writes what ends here otherwise when more follows: "
+	               "'%.*s' becomes '%.*s'; --learn last may do",
+	               (int)(a < 60 ? a : 60), (char *)part->data + from, (int)(b < 60 ? b : 60),
+	               (char *)whole->data + from);
 }
 
 /* The length of the messages so far, which must be how the whole begins. */
@@ -102,7 +104,8 @@ static int measure(struct search *s, bool asks, size_t *end)
 static int find_turn(struct search *s, size_t i, json_t *so_far, json_t *message, bool last)
 {
 	size_t begin = 0, end = s->d->whole.text.len;
-	int rc = i ? measure(s, true, &begin) : ft_fail(FT_EFORMAT, "nothing comes before it, so where it begins is not known");
+	int rc = i ? measure(s, true, &begin)
+	           : ft_fail(FT_EFORMAT, "nothing comes before it, so where it begins is not known");
 	if (json_array_append(so_far, message) < 0)
 		return ft_fail(FT_EFAIL, "out of memory for a conversation");
 	if (rc == FT_OK && !last)

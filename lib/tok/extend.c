@@ -52,8 +52,8 @@ static const char *find_member(const char *p, const char *key)
 /* As transformers' add_tokens() makes them: looked for in normalised text, and not special. */
 static int put_token(struct ft_buf *b, const char *token, size_t id, bool first)
 {
-	json_t *v = json_pack("{s:I, s:s, s:b, s:b, s:b, s:b, s:b}", "id", (json_int_t)id, "content", token, "single_word", 0,
-	                      "lstrip", 0, "rstrip", 0, "normalized", 1, "special", 0);
+	json_t *v = json_pack("{s:I, s:s, s:b, s:b, s:b, s:b, s:b}", "id", (json_int_t)id, "content", token, "single_word",
+	                      0, "lstrip", 0, "rstrip", 0, "normalized", 1, "special", 0);
 	char *text = v ? ft_json_dumps(v, JSON_COMPACT) : NULL;
 	int rc = text ? ft_buf_printf(b, "%s%s", first ? "" : ",", text) : ft_fail(FT_EFAIL, "out of memory for a token");
 	free(text);

@@ -35,7 +35,8 @@ int tok_spm_user_load(const json_t *v, struct tok_trie *trie)
 	struct tok_key *keys = ft_alloc(n, sizeof *keys);
 	int rc = keys ? FT_OK : FT_EFAIL;
 	for (size_t i = 0; i < n && rc == FT_OK; i++) {
-		const json_t *piece = json_array_get(json_array_get(list, i), 0), *id = json_array_get(json_array_get(list, i), 1);
+		const json_t *piece = json_array_get(json_array_get(list, i), 0),
+		             *id = json_array_get(json_array_get(list, i), 1);
 		size_t len = json_string_length(piece);
 		if (!len || len >= UINT32_MAX || !json_is_integer(id) || json_integer_value(id) < 0
 		    || json_integer_value(id) > INT32_MAX)

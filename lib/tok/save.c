@@ -64,10 +64,11 @@ static int put_merges(struct ft_buf *b, const struct tok_source *src)
 static json_t *plain_normalizer(const json_t *v)
 {
 	bool prefix = json_is_true(json_object_get(v, "add_dummy_prefix"));
-	json_t *space = json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", "String", " ", "content", "\xe2\x96\x81");
+	json_t *space = json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", "String", " ", "content",
+	                          "\xe2\x96\x81");
 	json_t *first = prefix ? json_pack("{s:s, s:s}", "type", "Prepend", "prepend", "\xe2\x96\x81") : NULL;
-	return json_pack(prefix ? "{s:s, s:[o, o]}" : "{s:s, s:[o]}", "type", "Sequence", "normalizers", prefix ? first : space,
-	                 space);
+	return json_pack(prefix ? "{s:s, s:[o, o]}" : "{s:s, s:[o]}", "type", "Sequence", "normalizers",
+	                 prefix ? first : space, space);
 }
 
 static int set_absent(json_t *obj, const char *key, json_t *value_taken)
@@ -152,7 +153,8 @@ static int write_file(const char *dir, const char *name, const struct ft_buf *te
 
 static int write_config(const struct ft_tok_tables *x, const char *dir)
 {
-	json_t *v = json_pack("{s:s, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "clean_up_tokenization_spaces", 0);
+	json_t *v = json_pack("{s:s, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "clean_up_tokenization_spaces",
+	                      0);
 	int rc = v ? FT_OK : ft_fail(FT_EFAIL, "out of memory for a tokenizer");
 #define X(name, key)                                                                        \
 	if (rc == FT_OK && x->role.name >= 0 && ft_tok_piece(x->tok, x->role.name))          \

@@ -193,8 +193,8 @@ json_t *tok_spm_tree(const struct tok_spm *m, struct tok_vocab *v, struct tok_so
 	if (add_pieces(m, v, src, where) < 0)
 		return NULL;
 	json_t *user = user_defined(m);
-	json_t *root = json_pack("{s:o, s:o, s:o, s:o}", "normalizer", normalizer_of(m, user), "model", model_of(m), "decoder",
-	                         decoder_of(m), "added_tokens", added_of(m));
+	json_t *root = json_pack("{s:o, s:o, s:o, s:o}", "normalizer", normalizer_of(m, user), "model", model_of(m),
+	                         "decoder", decoder_of(m), "added_tokens", added_of(m));
 	int rc = root ? FT_OK : ft_fail(FT_EFAIL, "out of memory");
 	if (rc == FT_OK && m->bpe && json_array_size(user))
 		rc = ft_json_set(root, "pre_tokenizer",

@@ -20,7 +20,8 @@ static int take_part(struct run *r, const struct ft_batch *b, size_t i, const st
 	return from < to ? ft_batch_part(&r->part, b, from, to) : FT_OK;
 }
 
-int batch_run(struct run *r, const struct ft_batch *b, int64_t number, const struct ft_batch **at, struct ft_output *out)
+int batch_run(struct run *r, const struct ft_batch *b, int64_t number, const struct ft_batch **at,
+              struct ft_output *out)
 {
 	struct ft_output sum = { 0 };
 	int rc = r->o->parts > 1 ? ft_objective_splits(r->objective, b) : FT_OK;

@@ -126,8 +126,9 @@ static int skip(struct run *r, const char *from, const json_t *batches)
 	checkpoint_mark(r);
 	r->checkpoint->changed = false;
 	if (rc > 0 && strcmp(r->mark.digest, digest) != 0)
-		return ft_fail(FT_EMATCH, "%s is not what %s was made with (digest of the first %lld batches: %s then, %s now)%s",
-		               name, from, (long long)records, digest, r->mark.digest, r->checkpoint->advice);
+		return ft_fail(FT_EMATCH,
+		               "%s is not what %s was made with (digest of the first %lld batches: %s then, %s now)%s", name,
+		               from, (long long)records, digest, r->mark.digest, r->checkpoint->advice);
 	if (rc > 0 && r->finished)
 		rc = ft_reader_next(r->data, &rec);
 	if (rc > 0 && r->finished)
@@ -325,8 +326,8 @@ int checkpoint_leave(struct run *r)
 	int rc = c->changed && !r->mark.moved ? save(r, false) : FT_OK;
 	if (rc < 0)
 		return rc;
-	return ft_fail(FT_EFAIL, "stopped by %s; the same command goes on after step %lld", ft_signals_name(ft_signals_stop()),
-	               (long long)c->saved_step);
+	return ft_fail(FT_EFAIL, "stopped by %s; the same command goes on after step %lld",
+	               ft_signals_name(ft_signals_stop()), (long long)c->saved_step);
 }
 
 int checkpoint_finish(struct run *r)

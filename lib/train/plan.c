@@ -1,7 +1,8 @@
 /* plan.c - what a run will need, found by the passes that it will make.
  *
  * Every batch goes through the code that will train on it, forward and backward, which asks for its memory and does
- * nothing with it (ft_graph_plan). So plan and run cannot drift apart: there is no formula for a family or a technique. */
+ * nothing with it (ft_graph_plan). So plan and run cannot drift apart: there is no formula for a family or a technique.
+ * */
 #include "ft/format.h"
 #include "ft/kernels.h"
 #include "ft/tensor.h"
@@ -144,8 +145,8 @@ static void count_copies(struct planner *x, const struct ft_param *p)
 	x->plan->copies += ((x->o.ema > 0) + (x->o.valid != NULL) + held + (x->o.ewc != NULL)) * bytes;
 }
 
-/* The tree of shards has one in hand for each of the levels that a rank has by itself, beside the optimizer's; and where
- * there are other ranks that of one of them, when no level is left. */
+/* The tree of shards has one in hand for each of the levels that a rank has by itself, beside the optimizer's; and
+ * where there are other ranks that of one of them, when no level is left. */
 static size_t sets_of_gradients(int64_t shards, int ranks)
 {
 	size_t levels = 0;
@@ -243,7 +244,8 @@ static int train_passes(struct planner *x)
 		epoch = b.epoch;
 		rc = train_pass(x, &b);
 		if (rc < 0)
-			return ft_context(rc, "%s: record %lld", ft_reader_name(x->run.data), (long long)ft_reader_count(x->run.data));
+			return ft_context(rc, "%s: record %lld", ft_reader_name(x->run.data),
+			                  (long long)ft_reader_count(x->run.data));
 	}
 	if (rc < 0)
 		return rc;
@@ -251,7 +253,8 @@ static int train_passes(struct planner *x)
 	x->plan->macs = x->run.macs;
 	x->plan->steps = (x->run.batch + x->o.accumulate - 1) / x->o.accumulate;
 	x->plan->validations = x->o.valid_every ? x->plan->steps / x->o.valid_every + 1 : epochs;
-	return x->run.batch ? ft_reader_drain(x->run.data) : ft_fail(FT_EFORMAT, "%s: no batches", ft_reader_name(x->run.data));
+	return x->run.batch ? ft_reader_drain(x->run.data)
+	                    : ft_fail(FT_EFORMAT, "%s: no batches", ft_reader_name(x->run.data));
 }
 
 static int valid_passes(struct planner *x)
@@ -335,8 +338,8 @@ static int plan_once(struct ft_model *m, const char *path, const struct ft_train
 static double measure_rate(void)
 {
 	float *all = ft_alloc_whole(3 * SIDE * SIDE, sizeof *all);
-	struct ft_gemm g = { .tb = true, .m = SIDE, .n = SIDE, .k = SIDE, .a = all, .lda = SIDE, .b = all ? all + SIDE * SIDE : NULL,
-	                     .ldb = SIDE, .c = all ? all + 2 * SIDE * SIDE : NULL, .ldc = SIDE };
+	struct ft_gemm g = { .tb = true, .m = SIDE, .n = SIDE, .k = SIDE, .a = all, .lda = SIDE,
+	                     .b = all ? all + SIDE * SIDE : NULL, .ldb = SIDE, .c = all ? all + 2 * SIDE * SIDE : NULL, .ldc = SIDE };
 	double best = 0, began = ft_now();
 	for (int i = 0; all && (i < 2 || ft_now() - began < SECONDS); i++) {
 		double from = ft_now();

@@ -5,13 +5,14 @@
 
 static int write_json(FILE *f, const struct ft_train_plan *p)
 {
-	json_t *o = json_pack("{s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:I, s:I, s:I, s:b, s:f, s:f, s:f, s:f}", "bytes",
-	                      "program", (json_int_t)p->program, "weights", (json_int_t)p->weights, "base_file",
-	                      (json_int_t)p->in_file, "gradients", (json_int_t)p->gradients, "optimizer", (json_int_t)p->state,
-	                      "copies", (json_int_t)p->copies, "activations", (json_int_t)p->activations, "buffers",
-	                      (json_int_t)p->buffers, "peak", (json_int_t)p->peak, "batches", (json_int_t)p->batches, "steps",
-	                      (json_int_t)p->steps, "parts", (json_int_t)p->parts, "recompute", (int)p->recompute, "macs", p->macs,
-	                      "valid_macs", p->valid_macs, "macs_per_second", p->rate, "seconds", (p->macs + p->valid_macs) / p->rate);
+	json_t *o = json_pack("{s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:I, s:I, s:I, s:b, s:f, s:f, s:f, s:f}",
+	                      "bytes", "program", (json_int_t)p->program, "weights", (json_int_t)p->weights, "base_file",
+	                      (json_int_t)p->in_file, "gradients", (json_int_t)p->gradients, "optimizer",
+	                      (json_int_t)p->state, "copies", (json_int_t)p->copies, "activations",
+	                      (json_int_t)p->activations, "buffers", (json_int_t)p->buffers, "peak", (json_int_t)p->peak,
+	                      "batches", (json_int_t)p->batches, "steps", (json_int_t)p->steps, "parts",
+	                      (json_int_t)p->parts, "recompute", (int)p->recompute, "macs", p->macs, "valid_macs",
+	                      p->valid_macs, "macs_per_second", p->rate, "seconds", (p->macs + p->valid_macs) / p->rate);
 	char *text = o ? ft_json_text(o) : NULL;
 	if (text)
 		fprintf(f, "%s\n", text);
@@ -53,7 +54,8 @@ int ft_train_plan_write(FILE *f, const struct ft_train_plan *p, bool json)
 	put_bytes(f, "activations", p->activations, p->recompute ? "each layer computed twice" : "");
 	put_bytes(f, "buffers", p->buffers, "of products, threads and streams");
 	put_bytes(f, "peak", p->peak, "");
-	fprintf(f, "%lld steps of %.4g multiply-adds, %.4g in all", (long long)p->steps, p->macs / (double)p->steps, p->macs);
+	fprintf(f, "%lld steps of %.4g multiply-adds, %.4g in all", (long long)p->steps, p->macs / (double)p->steps,
+	        p->macs);
 	if (p->valid_macs > 0)
 		fprintf(f, ", and %.4g to validate", p->valid_macs);
 	if (p->parts > 1)

@@ -84,9 +84,10 @@ int run_open(struct run *r);
 void run_close(struct run *r);
 
 /* ---- batch.c ---- */
-/* Losses and gradients of a batch, which is number `number` of the run, summed over its parts: of *out only these sums. When a loss is not finite, *out is that
- * of *at, the part that has it. */
-int batch_run(struct run *r, const struct ft_batch *b, int64_t number, const struct ft_batch **at, struct ft_output *out);
+/* Losses and gradients of a batch, which is number `number` of the run, summed over its parts: of *out only these sums.
+ * When a loss is not finite, *out is that of *at, the part that has it. */
+int batch_run(struct run *r, const struct ft_batch *b, int64_t number, const struct ft_batch **at,
+              struct ft_output *out);
 
 /* ---- log.c: one JSON object a line; no clock, so equal runs give equal logs ---- */
 struct log;

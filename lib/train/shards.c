@@ -25,8 +25,8 @@ struct shards {
 int shards_check(int64_t shards, int ranks)
 {
 	if (ranks > 1 && shards == 1)
-		return ft_fail(FT_EUSAGE, "%d ranks: --shards N says into how many parts each step is cut, as the result follows from that",
-		               ranks);
+		return ft_fail(FT_EUSAGE, "%d ranks: --shards N says into how many parts each step is cut, as the result follows "
+		               "from that", ranks);
 	if ((ranks & (ranks - 1)) || shards % ranks)
 		return ft_fail(FT_EUSAGE, "--shards %lld and %d ranks: ranks must be a power of two that divides the shards",
 		               (long long)shards, ranks);

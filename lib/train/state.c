@@ -49,7 +49,8 @@ static int each_part(const struct run *r, bool finished, part_fn *f, void *ctx)
 	for (size_t i = 0; rc == FT_OK && i < ft_model_params(r->m); i++) {
 		const struct ft_param *p = ft_model_param(r->m, i);
 		struct part mean = { "average", NULL, p->name, FT_F32, r->ema ? ema_weights(r->ema, i) : NULL, bytes_of(p) };
-		struct part best = { "best", NULL, p->name, FT_F32, r->valid ? validator_weights(r->valid, i) : NULL, bytes_of(p) };
+		struct part best = { "best",     NULL, p->name, FT_F32, r->valid ? validator_weights(r->valid, i) : NULL,
+			                 bytes_of(p) };
 		rc = mean.data ? f(ctx, &mean) : FT_OK;
 		rc = rc == FT_OK && best.data ? f(ctx, &best) : rc;
 	}
@@ -264,8 +265,9 @@ static int share_json(struct ft_ranks *ranks, json_t **v)
 int state_share(struct run *r, int64_t *records)
 {
 	bool first = ft_ranks_mine(r->ranks) == 0;
-	json_t *v = !first ? NULL : json_pack("{s:b, s:I, s:o, s:o}", "finished", (int)r->finished, "records",
-	                                      (json_int_t)ft_reader_count(r->data), "numbers", numbers(r), "best", best_run(r));
+	json_t *v = !first ? NULL
+	                   : json_pack("{s:b, s:I, s:o, s:o}", "finished", (int)r->finished, "records",
+	                               (json_int_t)ft_reader_count(r->data), "numbers", numbers(r), "best", best_run(r));
 	int err = share_json(r->ranks, &v);
 	const json_t *best = json_object_get(v, "best");
 	*records = ft_json_int(v, "records", 0, NULL);
@@ -273,7 +275,8 @@ int state_share(struct run *r, int64_t *records)
 		r->finished = ft_json_bool(v, "finished", false, &err);
 		set_numbers(r, json_object_get(v, "numbers"), &err);
 		if (r->valid && json_is_object(best))
-			err |= validator_resume(r->valid, ft_json_int(best, "step", 0, NULL), json_object_get(best, "result"), !r->finished);
+			err |= validator_resume(r->valid, ft_json_int(best, "step", 0, NULL), json_object_get(best, "result"),
+			                        !r->finished);
 	}
 	json_decref(v);
 	/* All share what all have memory for. */

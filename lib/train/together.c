@@ -1,5 +1,5 @@
-/* together.c - what the ranks of a run know of one another: who failed, who was asked to stop, and that all of them have
- * the same inputs and the same weights. */
+/* together.c - what the ranks of a run know of one another: who failed, who was asked to stop, and that all of them
+ * have the same inputs and the same weights. */
 #include "ft/digest.h"
 #include "ft/ranks.h"
 #include "ft/signals.h"

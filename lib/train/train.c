@@ -66,8 +66,9 @@ static int not_finite(struct run *r, const char *key, const char *what, double v
 	int rc = log_put(r->log, json_pack("{s:I, s:I, s:s, s:b, s:s?}", "step", (json_int_t)r->step + 1, "epoch",
 	                                   (json_int_t)r->epoch, key, name_of(value), "applied", 0, "rows", rows));
 	ft_optim_clear(r->optim);
-	return rc ? rc : ft_fail(FT_ECRITERION, "step %lld: the %s is %s (rows: %s); the step was not applied",
-	                         (long long)r->step + 1, what, name_of(value), rows ? rows : "the stream does not name them");
+	return rc ? rc
+	          : ft_fail(FT_ECRITERION, "step %lld: the %s is %s (rows: %s); the step was not applied",
+	                    (long long)r->step + 1, what, name_of(value), rows ? rows : "the stream does not name them");
 }
 
 int refuse_loss(struct run *r) { return not_finite(r, "loss", "loss", r->bad_loss); }
@@ -300,7 +301,8 @@ static int open_trunk(struct run *r)
 	if (r->o->trunk == FT_TRUNK_RANDOM)
 		return FT_OK;
 	if (layers == 0)
-		return ft_fail(FT_EUSAGE, "%s: no layer lies below all that trains (ft-freeze --last-layers)", ft_model_name(r->m));
+		return ft_fail(FT_EUSAGE, "%s: no layer lies below all that trains (ft-freeze --last-layers)",
+		               ft_model_name(r->m));
 	r->trunk = ft_trunk_new(layers, r->o->trunk == FT_TRUNK_KEEP, r->o->trunk_file);
 	ft_model_trunk(r->m, r->trunk);
 	return r->trunk ? FT_OK : FT_EFAIL;
