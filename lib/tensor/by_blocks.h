@@ -21,6 +21,9 @@
 #define SEGMENT 1024
 /* Segments, of all rows, that are made at a time: 64 KiB. */
 #define SEGMENTS (4 * PRODUCT_BY_BLOCKS)
+/* Bytes of B that are sent for ahead of time, since not every processor sees the next line coming. (Measured from 512 to
+ * 4096.) */
+#define BLOCKS_AHEAD 2048
 #define WHOLE_BITS 29
 #define LOW_BITS 15
 
@@ -115,6 +118,7 @@ INLINE void sum_segment(enum ft_dtype t, int rows, float *c, int64_t ldc, const 
 	for (int i = 0; i < rows; i++)
 		high[i] = low[i] = splat(0);
 	for (int64_t l = 0; l < n; l += FT_BLOCK, column += stored_bytes(t, FT_BLOCK)) {
+		__builtin_prefetch(column + BLOCKS_AHEAD);
 		const struct halves numbers = halves_of(t, column);
 		const vf scale = scale_of(column);
 #pragma GCC unroll 4
