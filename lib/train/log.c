@@ -118,6 +118,8 @@ struct log *log_open(const char *path, const json_t *place)
 
 int log_put(struct log *l, json_t *entry_taken)
 {
+	if (!entry_taken)
+		return ft_fail(FT_EFAIL, "out of memory for the log");
 	char *text = l->fd >= 0 ? ft_json_text(entry_taken) : NULL;
 	size_t n = text ? strlen(text) : 0;
 	int rc = l->fd >= 0 && !text ? FT_EFAIL : FT_OK;
