@@ -21,6 +21,8 @@ int ft_signals_stop(void);     /* the signal that asked to stop; 0: none did */
 /* Waits until read() from fd would not. False: it would, and a signal asked to stop. Where signals are not caught it
  * is true at once. */
 bool ft_signals_wait(int fd);
+/* What to do when SIGUSR1 comes while ft_signals_wait() waits, in the thread that does. NULL: nothing. */
+void ft_signals_meanwhile(void (*f)(void *ctx), void *ctx);
 bool ft_signals_save(void);    /* whether SIGUSR1 came since this was asked last */
 const char *ft_signals_name(int signal); /* "SIGTERM"; valid until the next call */
 /* As if the signal had come to this process, which catches it. */

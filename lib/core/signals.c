@@ -17,7 +17,9 @@ static struct sigaction before[COUNT];
 static bool caught[COUNT];
 static volatile sig_atomic_t stop, save;
 static const char *volatile last_words;
-static int woken = -1; /* can be read from once `stop` is set */
+static int woken = -1, to_save = -1; /* can be read from once `stop` is set, `save` */
+static void (*meanwhile)(void *);
+static void *meanwhile_ctx;
 
 /* The process ends as if the signal had never been caught. */
 static void die_of(int number)
@@ -31,18 +33,23 @@ static void die_of(int number)
 	sigprocmask(SIG_UNBLOCK, &set, NULL); /* inside its handler a signal is blocked */
 }
 
+static void wake(int fd)
+{
+	ssize_t n = write(fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+	(void)n; /* without it a read that waits is interrupted, if it waits by now */
+}
+
 static void mark_stop(int number)
 {
-	ssize_t n;
 	stop = number;
-	n = write(woken, &(uint64_t){ 1 }, sizeof(uint64_t));
-	(void)n; /* without it a read that waits is interrupted, if it waits by now */
+	wake(woken);
 }
 
 static void on_save(int number)
 {
 	(void)number;
 	save = 1;
+	wake(to_save);
 }
 
 static void on_stop(int number)
@@ -70,6 +77,8 @@ void ft_signals_catch(void)
 {
 	if (woken < 0)
 		woken = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (to_save < 0)
+		to_save = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	catch(0, COUNT);
 }
 
@@ -110,17 +119,35 @@ void ft_signals_take(int signal)
 		mark_stop(signal);
 }
 
+void ft_signals_meanwhile(void (*f)(void *), void *ctx)
+{
+	meanwhile = f;
+	meanwhile_ctx = ctx;
+}
+
+static void hear(void)
+{
+	uint64_t times;
+	ssize_t n = read(to_save, &times, sizeof times);
+	(void)n;
+	if (meanwhile)
+		meanwhile(meanwhile_ctx);
+}
+
 /* A signal that comes between a look at the mark and read() would be seen after the read only. */
 bool ft_signals_wait(int fd)
 {
-	struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .fd = woken, .events = POLLIN } };
-	int n;
+	struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .fd = woken, .events = POLLIN },
+		              { .fd = to_save, .events = POLLIN } };
 	if (woken < 0)
 		return true;
-	do {
-		n = poll(p, 2, -1);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 || p[0].revents;
+	for (;;) {
+		int n = poll(p, sizeof p / sizeof *p, -1);
+		if (n > 0 && p[2].revents)
+			hear();
+		if (n < 0 ? errno != EINTR : p[0].revents || p[1].revents)
+			return n < 0 || p[0].revents;
+	}
 }
 
 const char *ft_signals_name(int number)

@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -305,6 +306,11 @@ void checkpoint_mark(struct run *r)
 	r->checkpoint->changed = true;
 }
 
+static void say_saved(const struct run *r)
+{
+	ft_note("step %lld is saved in %s", (long long)r->step, r->checkpoint->path);
+}
+
 int checkpoint_turn(struct run *r)
 {
 	struct checkpoint *c = r->checkpoint;
@@ -316,7 +322,27 @@ int checkpoint_turn(struct run *r)
 	bool due = r->o->every ? r->step % r->o->every == 0 : ft_now() - c->saved >= SECONDS;
 	int rc = asked || due ? save(r, false) : FT_OK;
 	if (rc == FT_OK && asked)
-		ft_note("step %lld is saved in %s", (long long)r->step, c->path);
+		say_saved(r);
+	return rc;
+}
+
+/* What cannot be saved now, or fails, is saved when the step is whole, or fails then. */
+static void save_meanwhile(void *ctx)
+{
+	struct run *r = ctx;
+	if (r->mark.moved || !ft_signals_save())
+		return;
+	if (r->checkpoint->changed && save(r, false) < 0)
+		ft_signals_take(SIGUSR1);
+	else
+		say_saved(r);
+}
+
+int checkpoint_batch(struct run *r, struct ft_batch *b)
+{
+	ft_signals_meanwhile(r->checkpoint ? save_meanwhile : NULL, r);
+	int rc = ft_batch_read(r->data, b);
+	ft_signals_meanwhile(NULL, NULL);
 	return rc;
 }
 

@@ -164,6 +164,8 @@ int checkpoint_open(struct run *r, json_t **place);
 int checkpoint_share(struct run *r);
 void checkpoint_mark(struct run *r);    /* a step is whole */
 int checkpoint_turn(struct run *r);     /* saves when it is time to; leaves when asked to stop */
+/* As ft_batch_read(); one that is asked to save while it waits does so. */
+int checkpoint_batch(struct run *r, struct ft_batch *b);
 int checkpoint_leave(struct run *r);    /* saves, and fails with a message that says so */
 int checkpoint_finish(struct run *r);   /* the weights are those of the result */
 void checkpoint_close(struct checkpoint *c); /* NULL is fine */

@@ -245,7 +245,7 @@ static int fold(struct run *r)
 	int rc = r->valid_due ? validate(r) : FT_OK; /* put off when a run was stopped */
 	if (rc < 0)
 		return rc;
-	while ((rc = ft_batch_read(r->data, &b)) > 0) {
+	while ((rc = checkpoint_batch(r, &b)) > 0) {
 		if (!r->stop)
 			rc = turn_epoch(r, &b);
 		if (rc >= 0 && !r->stop)

@@ -39,6 +39,40 @@ like 'and it says where it goes on' "$(tail -n 1 err)" '^ft-train: stopped by SI
 is 'no model, no lock; a checkpoint' "$(ls got.ft ck.lock 2>/dev/null; ls ck)" ck
 is 'the next run has the same end' "$(again "$@" 2>&1)" ''
 
+# Not compressed, batches come one by one.
+for p in python3 /usr/bin/python3; do
+	[ -s plain.bat ] || $p -c 'import sys, zstandard
+sys.stdout.buffer.write(zstandard.ZstdDecompressor().decompressobj().decompress(sys.stdin.buffer.read()))' \
+		<train.bat >plain.bat 2>/dev/null
+done
+if [ -s plain.bat ]; then
+	half=$(($(wc -c <plain.bat) / 2))
+	fresh
+	ft-train "$@" --log log --checkpoint ck -o got.ft pipe 2>err &
+	pid=$!
+	exec 9>pipe
+	head -c $half plain.bat >&9
+	n=0
+	while ! grep -q '"step":1,' log 2>/dev/null && [ $n -lt 200 ]; do sleep 0.05; n=$((n + 1)); done
+	sleep 0.1
+	kill -USR1 $pid
+	n=0
+	while ! grep -q saved err && [ $n -lt 200 ]; do sleep 0.05; n=$((n + 1)); done
+	like 'SIGUSR1 while it waits: it saves' "$(ls ck) $(grep saved err)" '^ck ft-train: step [1-9][0-9]* is saved in ck$'
+	cp ck early.ck
+	kill -USR1 $pid
+	tail -c +$((half + 1)) plain.bat >&9
+	exec 9>&-
+	rc=0
+	wait $pid || rc=$?
+	is 'and goes on to the same end' "$rc $(same 2>&1)" '0 '
+	rm -f got.ft ck.1
+	mv early.ck ck
+	is 'as does a run from what was saved' "$(again "$@" 2>&1)" ''
+else
+	skip 'no python3-zstandard'
+fi
+
 # ---- without a checkpoint ----
 ft-train "$@" -o got2.ft pipe 2>err &
 pid=$!
