@@ -290,7 +290,7 @@ static int read_value(const struct ft_labels *l, const struct ft_row *row, const
 int ft_labels_read(struct ft_labels *l, const struct ft_row *row, int32_t *index, float *targets)
 {
 	if (!row->label.p && !row->json)
-		return fail(row, "has no label");
+		return fail(row, "has no label; --format says how it is written, --no-labels reads texts alone");
 	/* In TSV and CSV an array is written as JSON. */
 	bool array = !row->json && l->task != FT_TASK_CLASSIFY && row->label.n && row->label.p[0] == '[';
 	if (!array)

@@ -46,7 +46,7 @@ refused 'a name without a header' 2 "a.tsv: column 'text' is asked for by name, 
 text label.tsv 'pos\ta\nneg\tb\nbad\tc\n'
 refused 'an unknown label' 65 "label.tsv:3: unknown label 'bad'; known: neg, pos" --labels neg,pos label.tsv
 text one.txt 'a\n'
-refused 'no label' 65 'one.txt:1: has no label' --labels neg,pos one.txt
+refused 'no label' 65 'one.txt:1: has no label; --format says how it is written, --no-labels reads texts alone' --labels neg,pos one.txt
 text num.tsv '1\ta\nten\tb\n'
 refused 'no number' 65 "num.tsv:2: the label 'ten' is not a number" --task regress num.tsv
 text inf.tsv 'inf\ta\n'
@@ -76,7 +76,7 @@ refused 'a column that is not there' 65 "h.tsv:1: no column is called 'text'; th
 row() { reason=$1 json=$2; shift 2; printf '%s\n' "$json" >j.jsonl; refused "$json" 65 "j.jsonl:1: $reason" "$@" j.jsonl; }
 row "'text' holds a NUL character" '{"text":"a\u0000"}' --task none
 row "'text' is not a string" '{"text":7}' --task none
-row 'has no label' '{"text":"a","label":null}' --labels a,b
+row 'has no label; --format says how it is written, --no-labels reads texts alone' '{"text":"a","label":null}' --labels a,b
 row 'the label is not a name' '{"text":"a","label":1.5}' --labels a,b
 row "unknown label 'true'; known: a, b" '{"text":"a","label":true}' --labels a,b
 row 'the label is not a name' '{"text":"a","label":["a",1.5]}' --task multilabel --labels a,b

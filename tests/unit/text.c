@@ -383,7 +383,7 @@ static void labels(void)
 	label(FT_TASK_CLASSIFY, 0, "0", NULL, "!f:7: unknown label '0'; known: neg, pos, 1");
 	label(FT_TASK_CLASSIFY, 0, "pos ", NULL, "!f:7: unknown label 'pos '; known: neg, pos, 1");
 	label(FT_TASK_CLASSIFY, 0, "", NULL, "!f:7: unknown label ''; known: neg, pos, 1");
-	label(FT_TASK_CLASSIFY, 0, NULL, NULL, "!f:7: has no label");
+	label(FT_TASK_CLASSIFY, 0, NULL, NULL, "!f:7: has no label; --format says how it is written, --no-labels reads texts alone");
 	label(FT_TASK_CLASSIFY, 0, NULL, "\"neg\"", "0");
 	label(FT_TASK_CLASSIFY, 0, NULL, "1", "2");
 	label(FT_TASK_CLASSIFY, 0, NULL, "1.0", "!f:7: the label is not a name");
