@@ -22,6 +22,12 @@ static void fill(float *v, double scale, uint64_t seed)
 		v[i] = (float)(scale * ft_rng_normal(&r));
 }
 
+static void normals(float *v, int n, struct ft_rng *r)
+{
+	for (int i = 0; i < n; i++)
+		v[i] = (float)ft_rng_normal(r);
+}
+
 static double worst(const float *a, const double *want, int n)
 {
 	double most = 0;
@@ -254,10 +260,8 @@ static void check_rows(void)
 	static float a[M * K], b[C * K], many[M * C], alone[M * C], bias[C];
 	struct ft_rng r;
 	ft_rng_init(&r, 5, 1);
-	for (int i = 0; i < M * K; i++)
-		a[i] = (float)ft_rng_normal(&r);
-	for (int i = 0; i < C * K; i++)
-		b[i] = (float)ft_rng_normal(&r);
+	normals(a, M * K, &r);
+	normals(b, C * K, &r);
 	for (int i = 0; i < C; i++)
 		bias[i] = (float)i;
 	for (int i = 0; i < 6; i++) {
@@ -299,12 +303,9 @@ static void check_stored(enum ft_dtype type)
 	static unsigned char narrow[C * K * 4 + 1];
 	struct ft_rng r;
 	ft_rng_init(&r, 9, (uint64_t)type);
-	for (int i = 0; i < M * K; i++)
-		a[i] = (float)ft_rng_normal(&r);
-	for (int i = 0; i < C * K; i++)
-		wide[i] = (float)ft_rng_normal(&r);
-	for (int i = 0; i < C; i++)
-		bias[i] = (float)ft_rng_normal(&r);
+	normals(a, M * K, &r);
+	normals(wide, C * K, &r);
+	normals(bias, C, &r);
 	ft_narrow(narrow + 1, wide, type, C * K);
 	ft_widen(wide, narrow + 1, type, C * K);
 	int wrong = 0;
@@ -337,10 +338,8 @@ static void check_by_blocks(enum ft_dtype type)
 	ft_rng_init(&r, 11, (uint64_t)type);
 	for (int i = 0; i < M * K; i++)
 		a[i] = (float)(ft_rng_normal(&r) * (i % 97 ? 1 : 50));
-	for (int i = 0; i < C * K; i++)
-		wide[i] = (float)ft_rng_normal(&r);
-	for (int i = 0; i < C; i++)
-		bias[i] = (float)ft_rng_normal(&r);
+	normals(wide, C * K, &r);
+	normals(bias, C, &r);
 	ft_narrow(narrow + 1, wide, type, C * K);
 	ft_widen(wide, narrow + 1, type, C * K);
 	struct ft_gemm g = { .tb = true, .m = M, .n = C, .k = K, .a = a, .lda = K, .b = narrow + 1, .b_type = type, .ldb = K,
