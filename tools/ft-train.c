@@ -3,6 +3,7 @@
 #include "ft/err.h"
 #include "ft/ranks.h"
 #include "ft/mem.h"
+#include "ft/signals.h"
 #include "ft/train.h"
 
 #include <math.h>
@@ -318,6 +319,8 @@ static void say_memory(void)
 static int train(const char *batches)
 {
 	float *weights = NULL;
+	if (o.checkpoint) /* the first batch may be long in coming */
+		ft_signals_catch();
 	struct ft_model *m = ft_model_open(model, base, 0);
 	struct ft_reader *data = m ? ft_reader_open(batches, "batches") : NULL;
 	int rc = data ? set_loss(m, &weights) : ft_last_error();

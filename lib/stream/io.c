@@ -30,6 +30,14 @@ struct input {
 	size_t at;
 };
 
+/* By errno. */
+static int fail_read(const char *name)
+{
+	if (errno == EINTR && ft_signals_stop())
+		return ft_fail(FT_EFAIL, "stopped by %s while waiting for %s", ft_signals_name(ft_signals_stop()), name);
+	return ft_fail_errno("%s", name);
+}
+
 struct input *input_open(const char *path)
 {
 	struct input *in = ft_alloc(1, sizeof *in);
@@ -37,11 +45,13 @@ struct input *input_open(const char *path)
 		return NULL;
 	bool stdin_ = !path || strcmp(path, "-") == 0;
 	in->name = ft_strdup(stdin_ ? "stdin" : path);
-	in->fd = stdin_ ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+	do { /* a named pipe waits for its writer */
+		in->fd = stdin_ ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+	} while (in->fd < 0 && errno == EINTR && !ft_signals_stop());
 	if (in->name && in->fd >= 0 && ft_buf_reserve(&in->buf, RAW) == FT_OK)
 		return in;
 	if (in->fd < 0)
-		ft_fail_errno("%s", path);
+		fail_read(path);
 	input_close(in);
 	return NULL;
 }
@@ -82,7 +92,7 @@ static int read_some(struct input *in, void *p, size_t n, size_t *got)
 		r = ft_signals_wait(in->fd) ? read(in->fd, p, n) : -1;
 	} while (r < 0 && errno == EINTR && !ft_signals_stop());
 	if (r < 0)
-		return ft_fail_errno("%s", in->name);
+		return fail_read(in->name);
 	*got = (size_t)r;
 	in->eof = r == 0;
 	return FT_OK;

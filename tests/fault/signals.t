@@ -39,6 +39,29 @@ like 'and it says where it goes on' "$(tail -n 1 err)" '^ft-train: stopped by SI
 is 'no model, no lock; a checkpoint' "$(ls got.ft ck.lock 2>/dev/null; ls ck)" ck
 is 'the next run has the same end' "$(again "$@" 2>&1)" ''
 
+fresh
+ft-train "$@" -q --log log --checkpoint ck -o got.ft pipe 2>err &
+pid=$!
+sleep 0.3
+kill -TERM $pid
+rc=0
+wait $pid 2>/dev/null || rc=$?
+is 'SIGTERM before anybody writes' "$rc $(cat err)" '143 ft-train: stopped by SIGTERM while waiting for pipe'
+ft-train "$@" -q --log log --checkpoint ck -o got.ft pipe 2>err &
+pid=$!
+sleep 0.2
+kill -USR1 $pid
+sleep 0.1
+exec 9>pipe
+sleep 0.1
+kill -USR1 $pid
+sleep 0.1
+cat train.bat >&9
+exec 9>&-
+rc=0
+wait $pid || rc=$?
+is 'SIGUSR1 then, and before the first batch' "$rc $(same 2>&1)" '0 '
+
 # Not compressed, batches come one by one.
 for p in python3 /usr/bin/python3; do
 	[ -s plain.bat ] || $p -c 'import sys, zstandard
