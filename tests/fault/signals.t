@@ -62,38 +62,74 @@ rc=0
 wait $pid || rc=$?
 is 'SIGUSR1 then, and before the first batch' "$rc $(same 2>&1)" '0 '
 
-# Not compressed, batches come one by one.
+# Not compressed, batches come one by one: the first seven, and the rest.
 for p in python3 /usr/bin/python3; do
-	[ -s plain.bat ] || $p -c 'import sys, zstandard
-sys.stdout.buffer.write(zstandard.ZstdDecompressor().decompressobj().decompress(sys.stdin.buffer.read()))' \
-		<train.bat >plain.bat 2>/dev/null
+	[ -s rest ] || $p -c 'import msgpack, zstandard
+stream = zstandard.ZstdDecompressor().decompressobj().decompress(open("train.bat", "rb").read())
+u = msgpack.Unpacker()
+u.feed(stream)
+for _ in range(8):
+    u.skip()
+open("seven", "wb").write(stream[:u.tell()])
+open("rest", "wb").write(stream[u.tell():])' 2>/dev/null
 done
-if [ -s plain.bat ]; then
-	half=$(($(wc -c <plain.bat) / 2))
+# start ARGUMENTS: it has seven batches, and log has $seen. finish: it gets the rest; the status, and what differs.
+start() {
 	fresh
 	ft-train "$@" --log log --checkpoint ck -o got.ft pipe 2>err &
 	pid=$!
 	exec 9>pipe
-	head -c $half plain.bat >&9
+	cat seven >&9
 	n=0
-	while ! grep -q '"step":1,' log 2>/dev/null && [ $n -lt 200 ]; do sleep 0.05; n=$((n + 1)); done
+	while ! grep -q "$seen" log 2>/dev/null && [ $n -lt 200 ]; do sleep 0.05; n=$((n + 1)); done
 	sleep 0.1
-	kill -USR1 $pid
-	n=0
-	while ! grep -q saved err && [ $n -lt 200 ]; do sleep 0.05; n=$((n + 1)); done
-	like 'SIGUSR1 while it waits: it saves' "$(ls ck) $(grep saved err)" '^ck ft-train: step [1-9][0-9]* is saved in ck$'
-	cp ck early.ck
-	kill -USR1 $pid
-	tail -c +$((half + 1)) plain.bat >&9
+}
+finish() {
+	cat rest >&9
 	exec 9>&-
 	rc=0
 	wait $pid || rc=$?
-	is 'and goes on to the same end' "$rc $(same 2>&1)" '0 '
+	echo "$rc $(same 2>&1)" >end
+}
+if [ -s rest ]; then
+	seen='"step":7,'
+	start "$@"
+	kill -USR1 $pid
+	n=0
+	while ! grep -q saved err && [ $n -lt 200 ]; do sleep 0.05; n=$((n + 1)); done
+	is 'SIGUSR1 while it waits: it saves' "$(ls ck) $(grep saved err)" 'ck ft-train: step 7 is saved in ck'
+	cp ck early.ck
+	kill -USR1 $pid
+	finish
+	is 'and goes on to the same end' "$(cat end)" '0 '
 	rm -f got.ft ck.1
 	mv early.ck ck
 	is 'as does a run from what was saved' "$(again "$@" 2>&1)" ''
+
+	start "$@"
+	mkdir ck.new
+	kill -USR1 $pid
+	sleep 0.1
+	is 'where it cannot, it still waits' "$(ls ck 2>/dev/null; kill -0 $pid; echo $?)" 0
+	finish
+	is 'and fails when the step is done' "$(cut -c1 end) $(tail -n 1 err)" '1 ft-train: checkpoint: ck.new: Is a directory'
+	rmdir ck.new
+
+	# A step of four batches, begun before the validation after an epoch of six, has no way back.
+	seen='"valid"'
+	set -- -j 1 -m plan.ft --valid valid.bat --accumulate 4
+	mv want.ft want-1.ft; mv want.log want-1.log
+	ft-train "$@" -q --log want.log train.bat >want.ft
+	start "$@"
+	kill -USR1 $pid
+	sleep 0.1
+	is 'where it would be another run, it does not' "$(ls ck 2>/dev/null)" ''
+	finish
+	is 'but when the step is done' "$(cat end) $(grep saved err)" '0  ft-train: step 2 is saved in ck'
+	mv want-1.ft want.ft; mv want-1.log want.log
+	set -- -j 1 -m plan.ft --valid valid.bat --valid-every 5
 else
-	skip 'no python3-zstandard'
+	skip 'no python3-msgpack and python3-zstandard'
 fi
 
 # ---- without a checkpoint ----
