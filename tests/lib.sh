@@ -49,6 +49,14 @@ fails() {
 	fi
 }
 
+# find_python MODULES: $python is one that has them ("a, b"), Debian's or another; or empty.
+find_python() {
+	python=
+	for tap_python in python3 /usr/bin/python3; do
+		[ -n "$python" ] || ! $tap_python -c "import $1" 2>/dev/null || python=$tap_python
+	done
+}
+
 # skip REASON: one skipped test.
 skip() { tap_n=$((tap_n + 1)); echo "ok $tap_n # skip $1"; }
 

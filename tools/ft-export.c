@@ -157,8 +157,11 @@ static int run(int argc, char **argv)
 const struct ft_tool ft_tool = {
 	.name = "ft-export",
 	.summary = "write a model as files that other programs read",
-	.synopsis =
-		"-m MODEL [--to hf] [OPTION]... DIR\n-m MODEL [--to hf] [OPTION]... FILE.tar[.zst|.gz]\n-m MODEL --to gguf [OPTION]... FILE.gguf\n-m MODEL --to gguf-lora [OPTION]... FILE.gguf\n-m MODEL --to peft|adapterhub [OPTION]... DIR",
+	.synopsis = "-m MODEL [--to hf] [OPTION]... DIR\n"
+	            "-m MODEL [--to hf] [OPTION]... FILE.tar[.zst|.gz]\n"
+	            "-m MODEL --to gguf [OPTION]... FILE.gguf\n"
+	            "-m MODEL --to gguf-lora [OPTION]... FILE.gguf\n"
+	            "-m MODEL --to peft|adapterhub [OPTION]... DIR",
 	.options = options,
 	.run = run,
 };

@@ -295,8 +295,9 @@ static int run(int argc, char **argv)
 const struct ft_tool ft_tool = {
 	.name = "ft-merge",
 	.summary = "make one model of several that were tuned from the same base",
-	.synopsis =
-		"[OPTION]... MODEL MODEL... > MERGED\n--tasks [OPTION]... MODEL... > MERGED\n--show [OPTION]... MODEL...",
+	.synopsis = "[OPTION]... MODEL MODEL... > MERGED\n"
+	            "--tasks [OPTION]... MODEL... > MERGED\n"
+	            "--show [OPTION]... MODEL...",
 	.options = options,
 	.run = run,
 };

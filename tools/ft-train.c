@@ -316,13 +316,23 @@ static void say_memory(void)
 	ft_note("--memory: %s were resident at the most", peak);
 }
 
+/* To open a pipe is to wait for its writer, and what was asked before is not heard there. */
+static struct ft_reader *open_batches(const char *path)
+{
+	int signal = ft_signals_stop();
+	if (!signal)
+		return ft_reader_open(path, "batches");
+	ft_fail(FT_EFAIL, "stopped by %s before anything was read", ft_signals_name(signal));
+	return NULL;
+}
+
 static int train(const char *batches)
 {
 	float *weights = NULL;
 	if (o.checkpoint) /* the first batch may be long in coming */
 		ft_signals_catch();
 	struct ft_model *m = ft_model_open(model, base, 0);
-	struct ft_reader *data = m ? ft_reader_open(batches, "batches") : NULL;
+	struct ft_reader *data = m ? open_batches(batches) : NULL;
 	int rc = data ? set_loss(m, &weights) : ft_last_error();
 	rc = ft_ranks_agree(o.ranks, rc, "", 0, NULL); /* each has opened its inputs, or all fail */
 	rc = rc ? rc : ft_train(m, data, &o);

@@ -1,8 +1,8 @@
 /* dora.c - DoRA: the rows of W + s B A are scaled to lengths that are learned, beside the directions (Liu et al.,
  * "DoRA: Weight-Decomposed Low-Rank Adaptation", 2024). As in PEFT, the length that a row has is a constant on the way
  * back (the paper's section 4.3), and the bias stands outside. Of a table E + s A B^T, whose outputs are its columns,
- * it is these that are scaled, as in PEFT: a length is over the whole vocabulary, and position and type stand outside.
- * */
+ * it is these that are scaled, as in PEFT: a length is over the whole vocabulary, and position and type stand
+ * outside. */
 #include "ft/kernels.h"
 #include "ft/mem.h"
 #include "lora.h"

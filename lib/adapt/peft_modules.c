@@ -105,8 +105,8 @@ static int check_layers(const struct folder *f)
 	return right ? FT_OK : folder_fail(f, FT_EFORMAT, "layers_to_transform: not a layer's number, or a list of them");
 }
 
-/* *layer: the number behind the first component `pattern`, or behind any but the first; left alone when there is none.
- * */
+/* *layer: the number behind the first component `pattern`, or behind any but the first; left alone when there is
+ * none. */
 static int layer_of(struct peft_modules *p, const char *pattern, const char *module, int *layer)
 {
 	for (const char *at = strchr(module, '.'); at; at = strchr(at + 1, '.')) {

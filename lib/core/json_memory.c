@@ -3,8 +3,8 @@
  *
  * So it is never refused while it reads. What the system does not give comes from a reserve, which is for the rest of
  * what jansson has taken from the text; it is given no more of the text, and what it has read is dropped. When it makes
- * values it leaves out what it has no memory for, and does not always say so: then nothing of JSON is written any more.
- * */
+ * values it leaves out what it has no memory for, and does not always say so: then nothing of JSON is written any
+ * more. */
 #include "ft/err.h"
 #include "ft/json.h"
 

@@ -138,7 +138,7 @@ static void hear(void)
 bool ft_signals_wait(int fd)
 {
 	struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .fd = woken, .events = POLLIN },
-		              { .fd = to_save, .events = POLLIN } };
+	                      { .fd = to_save, .events = POLLIN } };
 	if (woken < 0)
 		return true;
 	for (;;) {

@@ -122,8 +122,8 @@ static bool can_improve(const struct search *s)
 
 static int run(struct search *s, const int32_t *prompt, size_t n)
 {
-	int32_t first[2] = { 0, (int32_t)n }, *from = ft_alloc(s->width, sizeof *from),
-			*ids = ft_alloc(s->width, sizeof *ids);
+	int32_t first[2] = { 0, (int32_t)n };
+	int32_t *from = ft_alloc(s->width, sizeof *from), *ids = ft_alloc(s->width, sizeof *ids);
 	int32_t *offsets = ft_alloc(s->width + 1, sizeof *offsets);
 	struct ft_batch b = { .ids = prompt, .offsets = first, .rows = 1, .tokens = n, .epoch = -1 };
 	int rc = from && ids && offsets ? FT_OK : FT_EFAIL;

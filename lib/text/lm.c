@@ -121,8 +121,8 @@ int lm_encode(const struct ft_encode_options *o, struct item *it, struct chunk *
 /* A row counts once, however many of its texts something is true of. */
 static void count_once(struct ft_encoder *x)
 {
-	int64_t *now[] = { &x->n.truncated,    &x->n.dropped,      &x->n.empty,
-		               &x->n.invalid_utf8, &x->n.unsupervised, &x->n.shortened };
+	int64_t *now[] = { &x->n.truncated, &x->n.dropped, &x->n.empty,
+	                   &x->n.invalid_utf8, &x->n.unsupervised, &x->n.shortened };
 	const int64_t before[] = { x->before.truncated, x->before.dropped, x->before.empty, x->before.invalid_utf8,
 	                           x->before.unsupervised, x->before.shortened };
 	for (size_t i = 0; i < sizeof now / sizeof *now; i++)

@@ -1,8 +1,8 @@
 /* plan.c - what a run will need, found by the passes that it will make.
  *
  * Every batch goes through the code that will train on it, forward and backward, which asks for its memory and does
- * nothing with it (ft_graph_plan). So plan and run cannot drift apart: there is no formula for a family or a technique.
- * */
+ * nothing with it (ft_graph_plan). So plan and run cannot drift apart: there is no formula for a family or a
+ * technique. */
 #include "ft/format.h"
 #include "ft/kernels.h"
 #include "ft/tensor.h"

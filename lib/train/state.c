@@ -49,8 +49,8 @@ static int each_part(const struct run *r, bool finished, part_fn *f, void *ctx)
 	for (size_t i = 0; rc == FT_OK && i < ft_model_params(r->m); i++) {
 		const struct ft_param *p = ft_model_param(r->m, i);
 		struct part mean = { "average", NULL, p->name, FT_F32, r->ema ? ema_weights(r->ema, i) : NULL, bytes_of(p) };
-		struct part best = { "best",     NULL, p->name, FT_F32, r->valid ? validator_weights(r->valid, i) : NULL,
-			                 bytes_of(p) };
+		struct part best = { "best", NULL, p->name, FT_F32, r->valid ? validator_weights(r->valid, i) : NULL,
+		                     bytes_of(p) };
 		rc = mean.data ? f(ctx, &mean) : FT_OK;
 		rc = rc == FT_OK && best.data ? f(ctx, &best) : rc;
 	}

@@ -24,10 +24,7 @@ fails 'and fits no other record' 65 ft-cat --verify "$T/changed.tok"
 block 3 | ft-cat --from-json >"$T/json.tok"
 is 'its JSON lines make the same records' "$(ft-cat "$T/json.tok" | sed -n 2p)" "$(ft-cat "$T/page.tok" | sed -n 2p)"
 
-python=
-for p in python3 /usr/bin/python3; do
-	[ -n "$python" ] || ! $p -c 'import msgpack, zstandard' 2>/dev/null || python=$p
-done
+find_python 'msgpack, zstandard'
 if [ -z "$python" ]; then skip 'no python3-msgpack and python3-zstandard'; done_testing; fi
 block 4 >"$T/stage.py"
 { block 3 | sed '$d'; echo '{"ids":[5],"labels":[0],"src":"a.tsv:2"}'; echo '{"end":2}'; } | ft-cat --from-json >"$T/two.tok"

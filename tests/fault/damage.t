@@ -7,10 +7,7 @@
 export OMP_WAIT_POLICY=passive
 cd "$T"
 
-python=
-for p in python3 /usr/bin/python3; do
-	[ -n "$python" ] || ! $p -c 'import msgpack, zstandard' 2>/dev/null || python=$p
-done
+find_python 'msgpack, zstandard'
 if [ -z "$python" ]; then skip 'no python3-msgpack and python3-zstandard'; done_testing; fi
 
 # ---- one of each stream, whole: of all weights only the head trains, so they are small ----

@@ -39,17 +39,25 @@ like 'and it says where it goes on' "$(tail -n 1 err)" '^ft-train: stopped by SI
 is 'no model, no lock; a checkpoint' "$(ls got.ft ck.lock 2>/dev/null; ls ck)" ck
 is 'the next run has the same end' "$(again "$@" 2>&1)" ''
 
+# until_caught PID: it catches SIGTERM (bit 14), and has had time to begin to wait.
+until_caught() {
+	n=0
+	while [ $((0x$(sed -n 's/^SigCgt:[^0-9a-f]*//p' /proc/"$1"/status) >> 14 & 1)) = 0 ] && [ $n -lt 200 ]; do
+		sleep 0.05; n=$((n + 1))
+	done
+	sleep 0.1
+}
 fresh
 ft-train "$@" -q --log log --checkpoint ck -o got.ft pipe 2>err &
 pid=$!
-sleep 0.3
+until_caught $pid
 kill -TERM $pid
 rc=0
 wait $pid 2>/dev/null || rc=$?
-is 'SIGTERM before anybody writes' "$rc $(cat err)" '143 ft-train: stopped by SIGTERM while waiting for pipe'
+like 'SIGTERM before anybody writes' "$rc $(cat err)" '^143 ft-train: stopped by SIGTERM (while waiting for pipe|before anything was read)$'
 ft-train "$@" -q --log log --checkpoint ck -o got.ft pipe 2>err &
 pid=$!
-sleep 0.2
+until_caught $pid
 kill -USR1 $pid
 sleep 0.1
 exec 9>pipe
@@ -63,16 +71,15 @@ wait $pid || rc=$?
 is 'SIGUSR1 then, and before the first batch' "$rc $(same 2>&1)" '0 '
 
 # Not compressed, batches come one by one: the first seven, and the rest.
-for p in python3 /usr/bin/python3; do
-	[ -s rest ] || $p -c 'import msgpack, zstandard
+find_python 'msgpack, zstandard'
+[ -z "$python" ] || $python -c 'import msgpack, zstandard
 stream = zstandard.ZstdDecompressor().decompressobj().decompress(open("train.bat", "rb").read())
 u = msgpack.Unpacker()
 u.feed(stream)
 for _ in range(8):
     u.skip()
 open("seven", "wb").write(stream[:u.tell()])
-open("rest", "wb").write(stream[u.tell():])' 2>/dev/null
-done
+open("rest", "wb").write(stream[u.tell():])'
 # start ARGUMENTS: it has seven batches, and log has $seen. finish: it gets the rest; the status, and what differs.
 start() {
 	fresh
@@ -91,7 +98,7 @@ finish() {
 	wait $pid || rc=$?
 	echo "$rc $(same 2>&1)" >end
 }
-if [ -s rest ]; then
+if [ -n "$python" ]; then
 	seen='"step":7,'
 	start "$@"
 	kill -USR1 $pid

@@ -49,8 +49,8 @@ static void check_row(const struct ft_row *r, const struct ft_text_options *o)
 	}
 }
 
-/* Words and labels, as ft-tokenize reads them. */
-static void check_labels(const struct ft_row *r, struct ft_labels *l, struct ft_arena *a, bool words)
+/* Words and labels, as ft-tokenize reads them; whether they are right. */
+static bool check_labels(const struct ft_row *r, struct ft_labels *l, struct ft_arena *a, bool words)
 {
 	struct ft_words w;
 	int32_t index = -1;
@@ -60,20 +60,21 @@ static void check_labels(const struct ft_row *r, struct ft_labels *l, struct ft_
 	for (size_t i = 0; words && rc == FT_OK && i < w.n; i++)
 		must(w.word[i].n > 0 && w.tag && w.tag[i] >= 0 && w.tag[i] < 2);
 	ft_arena_reset(a);
+	return rc == FT_OK;
 }
 
-/* Rows whose labels are read. A few bytes can be unpacked to more, each of which makes a message. */
-#define LABELS 10000
+/* Rows with wrong labels before no more are read. A few bytes can be unpacked to many, each of which makes a message. */
+#define WRONG_MOST 10000
 
 static void read_all(struct ft_text *t, const struct ft_text_options *o, struct ft_labels *l)
 {
 	struct ft_arena a = { 0 };
 	struct ft_row r;
-	int rc, rows = 0;
+	int rc, wrong = 0;
 	while ((rc = ft_text_next(t, &r)) > 0) {
 		check_row(&r, o);
-		if (rows++ < LABELS)
-			check_labels(&r, l, &a, o->words);
+		if (wrong < WRONG_MOST && !check_labels(&r, l, &a, o->words))
+			wrong++;
 	}
 	must(rc == 0 || *ft_message());
 	json_t *inputs = ft_text_inputs(t);

@@ -3,10 +3,7 @@
 # takes its stream, and every example comes once an epoch.
 . "$(dirname "$0")/../lib.sh"
 
-python=
-for p in python3 /usr/bin/python3; do
-	[ -n "$python" ] || ! $p -c 'import msgpack, zstandard' 2>/dev/null || python=$p
-done
+find_python 'msgpack, zstandard'
 if [ -z "$python" ]; then skip 'no python3-msgpack and python3-zstandard'; done_testing; fi
 
 dir=$SRC/pipelines/swap-a-stage model=$SRC/tests/ref/tiny-bert
